@@ -1,0 +1,37 @@
+# Everything a person or CI does with this repository. `make run` and `make test` need nothing before them.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+
+.PHONY: setup run test check lock bench clean
+
+setup: $(STAMP)  ## make .venv with everything a laptop needs
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+run: setup  ## run the AED pipeline on the embedded default and print the result
+	$(BIN)/run-pipeline --module-name pipelines.aed
+
+test: setup  ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: setup  ## what CI checks: format, lint, types, import contracts, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lock: setup  ## write constraints.txt anew: name==version, no addresses
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --upgrade --all-extras pyproject.toml --output-file constraints.txt
+
+bench: setup  ## ratios against named peers; prints tables
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,1 @@
+"""Declarations: ``run-pipeline --module-name pipelines.NAME``."""

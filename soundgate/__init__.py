@@ -1,0 +1,1 @@
+"""Audio machine learning as code."""

@@ -1,0 +1,1 @@
+"""Everything about sound. Knows nothing of runs, stores or registries."""

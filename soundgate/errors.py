@@ -1,0 +1,94 @@
+"""Every error Soundgate raises on purpose.
+
+    SoundgateError              exit 1
+    ├── UserError               exit 2: one line, what was expected, the nearest right word
+    │   ├── DefinitionError     a pipeline or a step is declared wrongly
+    │   ├── ParameterError      a parameter or a command-line value is wrong
+    │   ├── ConfigError         a user config (YAML) is wrong
+    │   ├── DataError           a clip, a manifest or a data set is wrong
+    │   └── MissingExtra        an optional library is not installed
+    ├── StoreError              the object store failed or holds damaged bytes
+    ├── RegistryError           the model registry failed
+    ├── GateMissed              a quality gate was not cleared
+    ├── Stopped                 exit 75: a signal asked to stop; a checkpoint was kept
+    └── TaskFailed              a task of a run failed; carries its log's last lines
+
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SoundgateError(Exception):
+    """An expected failure; the text is for the person who reads it."""
+
+    exit_code = 1
+
+
+class UserError(SoundgateError):
+    """Something the user wrote is wrong; the text says what to change."""
+
+    exit_code = 2
+
+
+class DefinitionError(UserError):
+    """A pipeline or a step is declared wrongly."""
+
+
+class ParameterError(UserError):
+    """A parameter or a command-line value is wrong."""
+
+
+class ConfigError(UserError):
+    """A user config is wrong; the text names file, field and fix."""
+
+
+class DataError(UserError):
+    """A clip, a manifest or a data set is wrong; the text names the file."""
+
+
+class MissingExtra(UserError):
+    """An optional library is not installed; the text gives the command that installs it."""
+
+
+class StoreError(SoundgateError):
+    """The object store failed, or its bytes do not match their digest."""
+
+
+class RegistryError(SoundgateError):
+    """The model registry refused or failed."""
+
+
+class GateMissed(SoundgateError):
+    """A quality gate was not cleared, or could not be judged."""
+
+
+class Stopped(SoundgateError):
+    """A signal asked the step to stop; what it had is in its checkpoint (``EX_TEMPFAIL``)."""
+
+    exit_code = 75
+
+
+class TaskFailed(SoundgateError):
+    """A task of a run failed."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint to append to an error: the closest known word, or all of them.
+
+    >>> nearest("epoch", ["epochs", "seed"])
+    "; did you mean 'epochs'?"
+    >>> nearest("x", ["epochs", "seed"])
+    '; known: epochs, seed'
+    """
+    words = list(known)
+    close = difflib.get_close_matches(word, words, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(words)}" if words else ""
