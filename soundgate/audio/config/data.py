@@ -1,0 +1,105 @@
+"""The sections about data: ``dataset`` and ``dataset_specific``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from soundgate.audio.config.section import Section
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Dataset(Section):
+    """Which clips, which classes, and how they are divided."""
+
+    name: str = "AED_Dataset"
+    """Name of the data set: ESC-10, ESC-50, FSD50K, synthetic, folder, csv, or your own."""
+    class_names: tuple[str, ...] = ()
+    """Classes to tell apart; empty: every class of the data set."""
+    file_extension: str = ".wav"
+    """Appended to the file names of a CSV that have none."""
+    training_audio_path: str | None = None
+    """Folder of the clips of a ``custom`` data set."""
+    training_csv_path: str | None = None
+    """CSV of the clips of a ``custom`` data set, in ESC-50's columns."""
+    validation_audio_path: str | None = None
+    """Folder of separate validation clips; null: validation is a share of the training clips."""
+    validation_csv_path: str | None = None
+    """CSV of separate validation clips."""
+    validation_split: Fraction = 0.2
+    """Share of the clips outside the test fold that picks the best epoch, 0 to 1."""
+    test_audio_path: str | None = None
+    """Folder of separate test clips; null: the test clips are those of ``test_fold``."""
+    test_csv_path: str | None = None
+    """CSV of separate test clips."""
+    test_fold: int = Field(default=1, ge=1)
+    """Fold that is tested on, counted from 1, where the data set brings no split of its own."""
+    n_folds: int = Field(default=5, ge=2)
+    """Number of folds made where the data set brings none."""
+    quantization_audio_path: str | None = None
+    """Folder of separate calibration clips."""
+    quantization_csv_path: str | None = None
+    """CSV of separate calibration clips."""
+    quantization_split: float | None = Field(default=0.1, ge=0, le=1)
+    """Share of the training clips that calibrates the int8 model; null: all of them."""
+    multi_label: bool = False
+    """Whether a clip may carry several classes at once."""
+    use_garbage_class: bool = False
+    """Whether clips of classes outside ``class_names`` train a class ``other``; else they drop."""
+    n_samples_per_garbage_class: int = Field(default=2, ge=1)
+    """Clips taken from each class outside ``class_names`` for the class ``other``."""
+    seed: int = 120
+    """Seed of made folds, of the validation share and of the garbage class's sample."""
+    to_cache: bool = True
+    """Whether decoded and resampled waveforms are kept for the next extraction."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.use_garbage_class and not self.class_names:
+            raise ValueError("use_garbage_class needs class_names: without them no class is left")
+        if repeated := {name for name in self.class_names if self.class_names.count(name) > 1}:
+            raise ValueError(f"class_names repeats {', '.join(sorted(repeated))}")
+        if self.use_garbage_class and "other" in self.class_names:
+            raise ValueError("class_names may not hold 'other' beside use_garbage_class")
+        return self
+
+
+class Fsd50k(Section):
+    """Where FSD50K lies (Fonseca et al., 2022)."""
+
+    csv_folder: str | None = None
+    """Folder ``FSD50K.ground_truth``."""
+    dev_audio_folder: str | None = None
+    """Folder ``FSD50K.dev_audio``."""
+    eval_audio_folder: str | None = None
+    """Folder ``FSD50K.eval_audio``."""
+    audioset_ontology_path: str | None = None
+    """AudioSet's ``ontology.json``, which says what label is whose parent."""
+    only_keep_monolabel: bool = True
+    """Whether clips that carry several leaf labels are dropped."""
+
+
+class Synthetic(Section):
+    """The embedded data set of procedural sounds."""
+
+    clips_per_class: int = Field(default=40, ge=1)
+    """Clips made for each class."""
+    duration_s: float = Field(default=5.0, gt=0)
+    """Length of a clip, seconds."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of everything about the sounds."""
+    snr_db: tuple[float, float] = (3.0, 22.0)
+    """Range from which a clip's signal-to-noise ratio is drawn, dB."""
+    distractor: float = Field(default=0.35, ge=0, le=1)
+    """Share of the clips with a weak, unlabelled sound of another class."""
+
+
+class DatasetSpecific(Section):
+    """Values that only one data set needs."""
+
+    fsd50k: Fsd50k = Fsd50k()
+    """Where FSD50K lies."""
+    synthetic: Synthetic = Synthetic()
+    """What the embedded data set is like."""

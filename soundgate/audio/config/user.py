@@ -1,0 +1,113 @@
+"""The whole user config, and the sections that are a few lines each."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from soundgate.audio.config.data import Dataset, DatasetSpecific
+from soundgate.audio.config.learning import RECOMMENDED_AUGMENTATION, DataAugmentation, Training
+from soundgate.audio.config.section import Section
+from soundgate.audio.config.sound import FeatureExtraction, Preprocessing
+
+
+class General(Section):
+    """What concerns every step."""
+
+    project_name: str = "aed_project"
+    """Name of the project, and of the registered model."""
+    global_seed: int = Field(default=120, ge=0)
+    """Seed of the training."""
+    deterministic_ops: bool = False
+    """Whether slower kernels are chosen that give the same bits on every run of one machine."""
+    batch_size: int = Field(default=256, ge=1)
+    """Patches scored at once in evaluation and prediction."""
+
+
+class Quantization(Section):
+    """The int8 model, made by post-training quantisation."""
+
+    quantization_type: Literal["PTQ"] = "PTQ"
+    """Post-training quantisation is the only kind."""
+    quantization_input_type: Literal["int8", "uint8", "float"] = "int8"
+    """Number format of the model's input."""
+    quantization_output_type: Literal["int8", "uint8", "float"] = "float"
+    """Number format of the model's output."""
+    granularity: Literal["per_channel", "per_tensor"] = "per_channel"
+    """Whether each channel of a weight has a scale of its own."""
+    optimize: bool = False
+    """Whether the graph is simplified before it is quantised."""
+    target_opset: int = Field(default=17, ge=13)
+    """Version of the ONNX operator set."""
+
+
+class Evaluation(Section):
+    """How a model is judged."""
+
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Level of the confidence intervals."""
+
+
+class Prediction(Section):
+    """What is predicted."""
+
+    test_files_path: str | None = None
+    """Folder of clips without labels."""
+
+
+class Deployment(Section):
+    """What the deployed model does."""
+
+    unknown_class_threshold: float = Field(default=0.0, ge=0, le=1)
+    """A clip whose best score is below it is of an unknown class; 0: never."""
+
+
+class UserConfig(Section):
+    """Every value of an audio event detection pipeline; each section may be missing."""
+
+    general: General = General()
+    """What concerns every step."""
+    dataset: Dataset = Dataset()
+    """Which clips, which classes, and how they are divided."""
+    dataset_specific: DatasetSpecific = DatasetSpecific()
+    """Values that only one data set needs."""
+    preprocessing: Preprocessing = Preprocessing()
+    """From a file to a waveform."""
+    feature_extraction: FeatureExtraction = FeatureExtraction()
+    """From a waveform to log-mel patches."""
+    data_augmentation: DataAugmentation = RECOMMENDED_AUGMENTATION
+    """What is done to training patches."""
+    training: Training = Training()
+    """How the network is fitted."""
+    quantization: Quantization = Quantization()
+    """The int8 model."""
+    evaluation: Evaluation = Evaluation()
+    """How a model is judged."""
+    prediction: Prediction = Prediction()
+    """What is predicted."""
+    deployment: Deployment = Deployment()
+    """What the deployed model does."""
+
+    _passed_over: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Dotted keys of the file that mean something to the STM32 model zoo but nothing here."""
+        return self._passed_over
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        nyquist_hz = self.preprocessing.target_rate / 2
+        fmax_hz = self.feature_extraction.fmax
+        if fmax_hz is not None and fmax_hz > nyquist_hz:
+            raise ValueError(
+                f"feature_extraction.fmax {fmax_hz:g} Hz exceeds half of "
+                f"preprocessing.target_rate, {nyquist_hz:g} Hz"
+            )
+        if self.dataset.use_garbage_class and self.deployment.unknown_class_threshold:
+            raise ValueError(
+                "dataset.use_garbage_class and deployment.unknown_class_threshold exclude each "
+                "other; set the threshold to 0"
+            )
+        return self
