@@ -1,0 +1,246 @@
+"""From a file to the waveform that features are taken of, with a cache of decoded waveforms.
+
+The order is that of the STM32 model zoo: decode no more than ``max_length``, one channel, resample,
+remove silence, cut the last fraction of a second where asked, repeat what is too short.
+
+Waveforms are rounded to 16 bits below the next power of two above their peak. That is part of the
+processing, so a waveform is the same bits whether it comes from the file or from the cache; the
+rounding lies 90 dB below the clip's peak and leaves 16-bit audio that needs no resampling as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundgate.audio import io
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from soundgate.audio.config import Preprocessing
+
+Samples: TypeAlias = NDArray[np.float32]
+
+# Floor of librosa.power_to_db: a clip that is quieter than it throughout holds no silence.
+_POWER_FLOOR = 1e-10
+# 16-bit mono at 48 kHz; a smaller file that is longer is compressed and decodes fast.
+_BYTES_PER_S = 96_000
+_ENTRY = struct.Struct("<4siII")
+_MAGIC = b"SGW1"
+
+
+def waveform(
+    path: Path,
+    preprocessing: Preprocessing,
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    cache: Path | None = None,
+) -> tuple[Samples, float]:
+    """The waveform of a clip as features see it, and how long the clip itself was.
+
+    Args:
+        path: the audio file.
+        preprocessing: what is done, and at which rate.
+        start_s: first second of the clip in the file; None is the beginning of the file.
+        end_s: last second of the clip in the file; None is the end of the file.
+        cache: a folder of decoded waveforms, made where missing.
+
+    Returns:
+        Samples float32 (sample,) at ``preprocessing.target_rate``, and the clip's duration in
+        seconds before silence was removed or anything repeated.
+
+    Raises:
+        DataError: the file cannot be decoded.
+    """
+    samples = _decoded(path, preprocessing, start_s, end_s, cache)
+    return prepare(samples, preprocessing), samples.size / preprocessing.target_rate
+
+
+def prepare(samples: Samples, preprocessing: Preprocessing) -> Samples:
+    """What follows decoding: remove silence, repeat what is too short; (sample,) to (sample,)."""
+    rate_hz = preprocessing.target_rate
+    least = round(preprocessing.min_length * rate_hz)
+    if preprocessing.lengthen == "before":
+        samples = _repeat(samples, least)
+    samples = remove_silence(
+        samples,
+        top_db=preprocessing.top_db,
+        frame_length=preprocessing.frame_length,
+        hop_length=preprocessing.hop_length,
+    )
+    if preprocessing.trim_last_second and samples.size >= rate_hz:
+        samples = samples[: samples.size - samples.size % rate_hz]
+    return _repeat(samples, least) if preprocessing.lengthen == "after" else samples
+
+
+def remove_silence(
+    samples: Samples, *, top_db: float | None, frame_length: int, hop_length: int
+) -> Samples:
+    """Drop the frames that lie ``top_db`` or more below the clip's loudest frame.
+
+    Equal to joining the intervals of ``librosa.effects.split``: frame i is centred at sample
+    ``i * hop_length`` and stands for the samples from there to the next frame.
+
+    Args:
+        samples: float32 (sample,).
+        top_db: dB between the loudest frame's RMS and silence; None keeps everything.
+        frame_length: length of a frame, samples.
+        hop_length: distance between frames, samples.
+
+    Returns:
+        float32 (sample,), no longer than ``samples`` and never empty.
+    """
+    if top_db is None:
+        return samples
+    power = _frame_power(samples, frame_length, hop_length)
+    loudest = max(float(power.max()), _POWER_FLOOR)
+    keep = np.maximum(power, _POWER_FLOOR) > loudest * 10 ** (-top_db / 10)
+    if keep.all():
+        return samples
+    whole = samples.size // hop_length
+    body = samples[: whole * hop_length].reshape(whole, hop_length)[keep[:whole]].ravel()
+    if samples.size % hop_length and keep[whole]:
+        body = np.concatenate((body, samples[whole * hop_length :]))
+    # Only the empty frame that begins at the clip's end was loud: nothing is left to drop.
+    return body if body.size else samples
+
+
+def _frame_power(samples: Samples, frame_length: int, hop_length: int) -> NDArray[np.float32]:
+    """Mean square of centred frames, float32 (frame,); zeros stand outside the clip."""
+    count = 1 + (samples.size + 2 * (frame_length // 2) - frame_length) // hop_length
+    padded = np.zeros(
+        max(count * hop_length, (count - 1) * hop_length + frame_length), dtype=np.float32
+    )
+    before = frame_length // 2
+    inside = min(samples.size, padded.size - before)
+    padded[before : before + inside] = samples[:inside]
+    if frame_length == hop_length:
+        frames = padded.reshape(count, hop_length)
+    else:
+        frames = np.lib.stride_tricks.sliding_window_view(padded, frame_length)[::hop_length]
+        frames = frames[:count]
+    power: NDArray[np.float32] = np.einsum("ij,ij->i", frames, frames) / np.float32(frame_length)
+    return power
+
+
+def _repeat(samples: Samples, least: int) -> Samples:
+    return samples if samples.size >= least else np.resize(samples, least)
+
+
+def _decoded(
+    path: Path,
+    preprocessing: Preprocessing,
+    start_s: float | None,
+    end_s: float | None,
+    cache: Path | None,
+) -> Samples:
+    """Decoded, resampled, rounded samples: from the cache where it holds them."""
+    rate_hz, longest_s = preprocessing.target_rate, preprocessing.max_length
+    if cache is None:
+        return _restore(*_round(_read(path, rate_hz, longest_s, start_s, end_s)))
+    segment = f"{start_s or 0:g}-{'' if end_s is None else format(end_s, 'g')}-{longest_s:g}"
+    entry = cache / f"{_digest(path)}-{rate_hz}-{segment}.i16"
+    found = _fetch(entry)
+    if found is None:
+        found = _round(_read(path, rate_hz, longest_s, start_s, end_s))
+        _keep(entry, *found)
+    return _restore(*found)
+
+
+def _read(
+    path: Path, rate_hz: int, longest_s: float, start_s: float | None, end_s: float | None
+) -> Samples:
+    """Decode and resample, at most ``longest_s`` seconds."""
+    start = start_s or 0.0
+    if end_s is None and _may_be_long(path, longest_s):
+        end_s = io.info(path).duration_s
+    if end_s is None:
+        samples = io.load(path, sample_rate_hz=rate_hz, start_s=start_s)
+        if samples.size <= longest_s * rate_hz:
+            return samples
+        end_s = math.inf
+    return io.load(
+        path, sample_rate_hz=rate_hz, start_s=start_s, end_s=min(end_s, start + longest_s)
+    )
+
+
+def _may_be_long(path: Path, longest_s: float) -> bool:
+    """Whether reading the header first is worth it: that costs a tenth of decoding a short clip."""
+    try:
+        return path.stat().st_size > longest_s * _BYTES_PER_S
+    except OSError:
+        return False  # decoding says it better
+
+
+def _round(samples: Samples) -> tuple[NDArray[np.int16], int]:
+    """Whole numbers int16 (sample,) and the power of two that is their full scale."""
+    peak = max(float(samples.max()), -float(samples.min()))
+    mantissa, exponent = math.frexp(peak)
+    if mantissa == 0.5:
+        exponent -= 1
+    # float32 holds no power of two outside this range; what is smaller is silence.
+    exponent = min(max(exponent, -100), 127)
+    scaled = samples * np.float32(2.0 ** (15 - exponent))
+    np.rint(scaled, out=scaled)
+    np.minimum(scaled, np.float32(32767), out=scaled)
+    return scaled.astype(np.int16), exponent
+
+
+def _restore(rounded: NDArray[np.int16], exponent: int) -> Samples:
+    restored: Samples = rounded * np.float32(2.0 ** (exponent - 15))
+    return restored
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _fetch(entry: Path) -> tuple[NDArray[np.int16], int] | None:
+    """A cached waveform; None where there is none or it is damaged."""
+    try:
+        held = entry.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"{entry}: the waveform cache cannot be read: {error.strerror}") from error
+    if len(held) <= _ENTRY.size:
+        return None
+    magic, exponent, count, checksum = _ENTRY.unpack_from(held)
+    body = memoryview(held)[_ENTRY.size :]
+    if magic != _MAGIC or len(body) != 2 * count or zlib.crc32(held[4:12] + body) != checksum:
+        return None
+    return np.frombuffer(body, dtype="<i2"), exponent
+
+
+def _keep(entry: Path, rounded: NDArray[np.int16], exponent: int) -> None:
+    """Write a cache entry whole or not at all; two writers of one entry write the same."""
+    body = rounded.astype("<i2", copy=False).tobytes()
+    head = struct.pack("<iI", exponent, rounded.size)
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=entry.parent, prefix=".")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_MAGIC + head + struct.pack("<I", zlib.crc32(head + body)) + body)
+            Path(temporary).replace(entry)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{entry}: the waveform cache cannot be written: {error.strerror}; "
+            "free space or set dataset.to_cache: false"
+        ) from error
