@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,13 +18,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 STOP_S = 5.0
+AWS_KEYS = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test"}
 
 
 def free_port() -> int:
@@ -104,6 +106,31 @@ def mlflow(folder: Path, backend: str | None = None) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with running(command, f"{url}/health", env=quiet, cwd=folder):
         yield url
+
+
+@contextlib.contextmanager
+def ceph() -> Iterator[str]:
+    """A real S3, Ceph's gateway from Debian packages that are unpacked in ``.ceph``; its URL.
+
+    Raises:
+        FileNotFoundError: this machine has no Debian packages, or they cannot be fetched.
+    """
+    scripts = Path(__file__).parent / "ceph"
+    root = Path(__file__).parent.parent / ".ceph" / "root"
+    if not root.is_dir():
+        if shutil.which("apt-get") is None:
+            raise FileNotFoundError("Ceph's packages need apt-get")
+        fetched = subprocess.run(
+            [scripts / "fetch.sh"], capture_output=True, text=True, check=False, timeout=200
+        )
+        if not root.is_dir():
+            raise FileNotFoundError(f"Ceph's packages cannot be fetched: {fetched.stderr[-300:]}")
+    port = free_port()
+    keys = [AWS_KEYS["AWS_ACCESS_KEY_ID"], AWS_KEYS["AWS_SECRET_ACCESS_KEY"]]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(scripts / "up.sh"), str(root), f"{folder}/data", str(port), *keys]
+        with running(command, f"http://127.0.0.1:{port}") as url:
+            yield url
 
 
 def _keep(command: list[str]) -> int:
