@@ -24,25 +24,30 @@ class Document:
             ConfigError: the text is no YAML mapping, or repeats a key.
         """
         self.name = name
-        loader = yaml.SafeLoader(text)
+        self._root: Any = None
         try:
-            self._root = loader.get_single_node()
-            for mark, problem in _problems(self._root):
-                raise self.error(problem, line=mark.line + 1)
-            data = None if self._root is None else loader.construct_document(self._root)
+            data = self._read(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else None
             raise self.error(f"not valid YAML: {error.problem}", line=line) from None
         except (yaml.YAMLError, ValueError) as error:
-            raise self.error(f"not valid YAML: {' '.join(str(error).split())}") from None
+            raise self.error(f"not valid YAML: {error}") from None
         except RecursionError:
             raise self.error("nested too deeply") from None
-        finally:
-            loader.dispose()
         if not isinstance(data, dict | None):
             raise self.error("expected sections (key: value lines)", line=1)
         self.data: dict[str, Any] = data or {}
+
+    def _read(self, text: str) -> Any:
+        loader = yaml.SafeLoader(text)
+        try:
+            self._root = loader.get_single_node()
+            for mark, problem in _problems(self._root):
+                raise self.error(problem, line=mark.line + 1)
+            return None if self._root is None else loader.construct_document(self._root)
+        finally:
+            loader.dispose()
 
     def error(self, problem: str, *, line: int | None = None) -> ConfigError:
         """A ConfigError in one line, with the file and the line in front."""

@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from soundgate.audio import config
+from soundgate.audio.config.zoo import MOVES, PASSED_OVER
+from soundgate.errors import ConfigError
+
+SERVICES = r"""
+general:
+  project_name: kitchen
+  model_path: ..\models\yamnet.h5
+  logs_dir: logs
+  saved_models_dir: saved_models
+  global_seed: 7
+  deterministic_ops: True
+  gpu_memory_limit: 5
+  display_figures: False
+  num_threads_tflite: 1
+operation_mode: chain_tqe
+dataset:
+  name: esc10
+  class_names: ['rain', 'dog']
+  file_extension: '.wav'
+  training_audio_path: ..\datasets\audio
+  training_csv_path: ../datasets/meta.csv
+  validation_audio_path:
+  validation_csv_path:
+  validation_split:
+  quantization_split: None
+  test_audio_path:
+  multi_label: False
+  use_garbage_class: False
+  n_samples_per_garbage_class: 2
+  expand_last_dim: True
+  seed: 120
+  to_cache: True
+  shuffle: True
+dataset_specific:
+  fsd50k:
+    csv_folder: ./FSD50K.ground_truth
+    only_keep_monolabel: True
+preprocessing: {min_length: 2, max_length: 10, target_rate: 16000, top_db: 30, frame_length: 3200,
+  hop_length: 3200, trim_last_second: False, lengthen: 'after'}
+feature_extraction: {patch_length: 50, n_mels: 64, overlap: 0.25, n_fft: 1024, hop_length: 320,
+  window_length: 1024, window: hann, center: True, pad_mode: constant, power: 2.0, fmin: 20,
+  fmax: 7500, norm: None, htk: False, to_db: True, include_last_patch: False}
+data_augmentation:
+  GaussianNoise: {enable: True, scale: 0.3}
+  VolumeAugment: {enable: True, min_scale: 0.5, max_scale: 1.25}
+  SpecAug: {enable: False, freq_mask_param: 1, time_mask_param: 1, n_freq_mask: 3, n_time_mask: 4,
+    mask_value: 0}
+training:
+  model:
+    name: miniresnet
+    n_stacks: 2
+    version: v1
+    pooling: None
+    input_shape: (64, 50)
+    pretrained_weights: True
+  fine_tune: False
+  dropout: 0
+  batch_size: 16
+  epochs: 50
+  resume_training_from:
+  optimizer:
+    Adam:
+      learning_rate: 0.002
+  callbacks:
+    ReduceLROnPlateau: {monitor: val_accuracy, mode: max, factor: 0.25, patience: 8,
+      min_lr: 1.0e-05}
+    EarlyStopping: {monitor: val_accuracy, mode: max, restore_best_weights: true, patience: 9}
+quantization: {quantizer: TFlite_converter, quantization_type: PTQ, quantization_input_type: int8,
+  quantization_output_type: float, export_dir: quantized_models}
+evaluation: {gen_npy_input: False, target: host}
+prediction: {test_files_path: ../clips}
+tools:
+  stedgeai: {version: 10.0.0, optimization: balanced, on_cloud: True}
+  path_to_cubeIDE: C:/ST/stm32cubeide.exe
+benchmarking: {board: B-U585I-IOT02A}
+deployment:
+  c_project_path: ../sensing
+  IDE: GCC
+  verbosity: 1
+  hardware_setup: {serie: STM32U5, board: B-U585I-IOT02A}
+  unknown_class_threshold: 0.25
+mlflow: {uri: ./mlruns}
+hydra:
+  run:
+    dir: ./outputs/${now:%Y_%m_%d_%H_%M_%S}
+"""
+
+V1 = """
+general: {project_name: AED_project, logs_dir: logs, saved_models_dir: saved_models}
+train_parameters:
+  batch_size: 24
+  training_epochs: 40
+  optimizer: adam
+  initial_learning: 0.005
+  patience: 30
+  learning_rate_scheduler: reducelronplateau
+  restore_best_weights: False
+dataset:
+  name: fsd50k
+  class_names: ['Speech', 'Knock']
+  audio_path: audio
+  csv_path: meta.csv
+  file_extension: .wav
+  use_other_class: True
+  n_samples_per_other_class: 3
+  validation_split: 0.1
+  test_split : 0.2
+  test_path:
+pre_processing: {min_length: 1, max_length: 10, target_rate: 16000, top_db: 30}
+feature_extraction: {patch_length: 96, fmin: 125, fmax: 7500, norm: None}
+data_augmentation:
+  GaussianNoise: 0.2
+  VolumeAugment: True
+  min_scale: 0.7
+  max_scale: 1.3
+  SpecAug: False
+  freq_mask_param: 1
+  time_mask_param: 2
+  n_freq_mask: 3
+  n_time_mask: 4
+  mask_value : 0
+model:
+  model_type: {name : miniresnetv2, n_stacks: 2, pooling: None}
+  input_shape: [64, 96]
+  expand_last_dim: True
+  transfer_learning : True
+  fine_tune : True
+  dropout: 0.1
+  multi_label : True
+quantization: {quantize: True, evaluate: True, quantizer: TFlite_converter}
+stm32ai: {version: 7.3.0, footprints_on_target: False}
+mlflow: {uri: ./mlruns}
+"""
+
+
+def explained(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, "user.yaml")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_services_schema_is_read_whole():
+    read = config.parse(SERVICES, "user_config.yaml")
+    assert read.general.project_name == "kitchen"
+    assert (read.general.global_seed, read.general.deterministic_ops) == (7, True)
+    assert read.dataset.class_names == ("rain", "dog")
+    assert read.dataset.training_audio_path == r"..\datasets\audio"
+    assert read.dataset.validation_split == 0.2
+    assert read.dataset.quantization_split is None
+    assert read.dataset_specific.fsd50k.csv_folder == "./FSD50K.ground_truth"
+    assert (read.preprocessing.min_length, read.preprocessing.top_db) == (2.0, 30.0)
+    features = read.feature_extraction
+    assert (features.n_fft, features.power, features.fmin) == (1024, 2.0, 20.0)
+    assert (features.norm, features.center, features.to_db) == (None, True, True)
+    augmentation = read.data_augmentation
+    assert (augmentation.gaussian_noise.enable, augmentation.gaussian_noise.scale) == (True, 0.3)
+    assert augmentation.volume_augment.max_scale == 1.25
+    assert not augmentation.spec_aug.enable
+    assert not augmentation.mixup.enable
+    model = read.training.model
+    assert (model.name, model.n_stacks, model.version) == ("miniresnet", 2, "v1")
+    assert (model.pooling, model.pretrained_weights) == (None, True)
+    assert (read.training.optimizer.name, read.training.learning_rate) == ("adam", 0.002)
+    assert (read.training.weight_decay, read.training.schedule) == (0.0, "plateau")
+    plateau = read.training.callbacks.reduce_lr_on_plateau
+    stopping = read.training.callbacks.early_stopping
+    assert plateau is not None
+    assert stopping is not None
+    assert (plateau.factor, plateau.patience, plateau.min_lr) == (0.25, 8, 1e-5)
+    assert (stopping.patience, stopping.restore_best_weights) == (9, True)
+    assert read.prediction.test_files_path == "../clips"
+    assert read.deployment.unknown_class_threshold == 0.25
+
+
+def test_what_is_passed_over_is_named_and_empty_keys_are_not():
+    assert config.parse(SERVICES, "user_config.yaml").passed_over == (
+        *("general.model_path", "general.logs_dir", "general.saved_models_dir"),
+        *("general.gpu_memory_limit", "general.display_figures", "general.num_threads_tflite"),
+        "operation_mode",
+        *("dataset.expand_last_dim", "dataset.shuffle", "training.model.input_shape"),
+        *("quantization.quantizer", "quantization.export_dir"),
+        *("evaluation.gen_npy_input", "evaluation.target", "tools", "benchmarking"),
+        *("deployment.c_project_path", "deployment.IDE", "deployment.verbosity"),
+        *("deployment.hardware_setup", "mlflow", "hydra"),
+    )
+
+
+def test_v1_schema_is_converted():
+    read = config.parse(V1, "user_config.yaml")
+    training = read.training
+    assert (training.batch_size, training.epochs, training.learning_rate) == (24, 40, 0.005)
+    assert (training.optimizer.name, training.schedule) == ("adam", "plateau")
+    assert training.callbacks.early_stopping == config.EarlyStopping(
+        patience=30, restore_best_weights=False
+    )
+    assert (training.fine_tune, training.dropout) == (True, 0.1)
+    assert (training.model.name, training.model.version) == ("miniresnet", "v2")
+    assert (training.model.n_stacks, training.model.pretrained_weights) == (2, True)
+    dataset = read.dataset
+    assert (dataset.training_audio_path, dataset.training_csv_path) == ("audio", "meta.csv")
+    assert (dataset.use_garbage_class, dataset.n_samples_per_garbage_class) == (True, 3)
+    assert (dataset.validation_split, dataset.n_folds, dataset.multi_label) == (0.1, 5, True)
+    assert read.preprocessing.top_db == 30.0
+    augmentation = read.data_augmentation
+    assert augmentation.gaussian_noise == config.GaussianNoise(enable=True, scale=0.2)
+    assert augmentation.volume_augment == config.VolumeAugment(min_scale=0.7, max_scale=1.3)
+    assert augmentation.spec_aug == config.SpecAug(
+        enable=False, freq_mask_param=1, time_mask_param=2, n_freq_mask=3, n_time_mask=4
+    )
+    assert "stm32ai" in read.passed_over
+    assert "model.input_shape" in read.passed_over
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("yamnet_e1024", ("yamnet", 1024, 1, "v2")),
+        ("miniresnetv2_s1", ("miniresnet", 256, 1, "v2")),
+        ("miniresnetv1_s2", ("miniresnet", 256, 2, "v1")),
+        ("miniresnet", ("miniresnet", 256, 1, "v1")),
+    ],
+)
+def test_model_names_that_carry_a_size(name, expected):
+    text = f"model: {{model_name: {name}, pretrained: true}}\ndataset: {{dataset_name: esc10}}"
+    read = config.parse(text, "user.yaml")
+    model = read.training.model
+    assert (model.name, model.embedding_size, model.n_stacks, model.version) == expected
+    assert model.pretrained_weights is True
+    assert read.dataset.name == "esc10"
+
+
+def test_an_empty_text_is_the_recommended_recipe():
+    read = config.parse("", "user.yaml")
+    assert read == config.UserConfig()
+    assert read.dataset.name == "AED_Dataset"
+    assert read.general.global_seed == 120
+    augmentation = read.data_augmentation
+    on = {
+        name for name in config.DataAugmentation.model_fields if getattr(augmentation, name).enable
+    }
+    assert on == {"gain", "mixup", "spec_aug"}
+    assert (read.training.optimizer.name, read.training.weight_decay) == ("adamw", 0.05)
+
+
+def test_augmentation_section_turns_on_what_it_lists_only():
+    read = config.parse("data_augmentation: {GaussianNoise: {scale: 0.5}}", "user.yaml")
+    assert read.data_augmentation == config.DataAugmentation(
+        GaussianNoise=config.GaussianNoise(enable=True, scale=0.5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        ("SGD: {learning_rate: 0.1, momentum: 0.9}", ("sgd", 0.1, 0.0, 0.9)),
+        ("AdamW: {weight_decay: 0.2}", ("adamw", 3e-3, 0.2, 0.0)),
+        ("Adam:", ("adam", 3e-3, 0.0, 0.0)),
+    ],
+)
+def test_optimizer_as_keras_writes_it(optimizer, expected):
+    training = config.parse(f"training:\n optimizer:\n  {optimizer}", "u.yaml").training
+    found = training.optimizer
+    assert (found.name, training.learning_rate, training.weight_decay, found.momentum) == expected
+
+
+def test_zoo_schedule_becomes_cosine_and_says_so():
+    text = "training: {callbacks: {LRWarmupCosineDecay: {initial_lr: 0.1}}}"
+    read = config.parse(text, "user.yaml")
+    assert read.training.schedule == "cosine"
+    assert read.passed_over == (
+        "training.callbacks.LRWarmupCosineDecay (schedule: cosine instead)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "training:\n  epocs: 3",
+            "user.yaml:2: training.epocs: unknown key; did you mean 'epochs'?",
+        ),
+        ("trainng: {}", "user.yaml:1: trainng: unknown key; did you mean 'training'?"),
+        (
+            "general:\n  x: 1\n\n  gpu_memory_limt: 1",
+            (
+                "user.yaml:2: general.x: unknown key; known: project_name, global_seed, "
+                "deterministic_ops, batch_size (and 1 more)"
+            ),
+        ),
+        (
+            "general: {gpu_memory_limt: 1}",
+            "user.yaml:1: general.gpu_memory_limt: unknown key; did you mean 'gpu_memory_limit'?",
+        ),
+        (
+            "train_parameters:\n  training_epoch: 3",
+            (
+                "user.yaml:2: train_parameters.training_epoch: unknown key; "
+                "did you mean 'training_epochs'?"
+            ),
+        ),
+        (
+            "train_parameters:\n  batch_size: 8\n  training_epochs: 5*2",
+            "user.yaml:3: train_parameters.training_epochs: expected a whole number; got '5*2'",
+        ),
+        (
+            "training:\n  optimizer:\n    Adam:\n      learning_rte: 1",
+            (
+                "user.yaml:4: training.optimizer.Adam.learning_rte: unknown key; "
+                "did you mean 'learning_rate'?"
+            ),
+        ),
+        (
+            "training:\n  optimizer:\n    Adam:\n      learning_rate: fast",
+            "user.yaml:4: training.optimizer.Adam.learning_rate: expected a number; got 'fast'",
+        ),
+        (
+            "training: {epochs: 2.5}",
+            "user.yaml:1: training.epochs: expected a whole number; got 2.5",
+        ),
+        (
+            "training: {epochs: true}",
+            "user.yaml:1: training.epochs: expected a number, got true or false",
+        ),
+        (
+            "dataset:\n  class_names: [rain, no]",
+            "user.yaml:2: dataset.class_names.1: expected text; put it in quotes; got False",
+        ),
+        (
+            "feature_extraction: {norm: slany}",
+            (
+                "user.yaml:1: feature_extraction.norm: expected slaney; got 'slany'; "
+                "did you mean 'slaney'?"
+            ),
+        ),
+        (
+            "\npreprocessing: loud",
+            "user.yaml:2: preprocessing: expected a section (key: value lines); got 'loud'",
+        ),
+        (
+            "feature_extraction: {fmax: 9000}",
+            (
+                "user.yaml: feature_extraction.fmax 9000 Hz exceeds half of "
+                "preprocessing.target_rate, 8000 Hz"
+            ),
+        ),
+        (
+            "dataset: {validation_split: 1.5}",
+            "user.yaml:1: dataset.validation_split: input should be less than 1; got 1.5",
+        ),
+        ("seed: 1\nseed: 2", "user.yaml:2: key 'seed' stands twice in one section"),
+        ("a: &a {b: *a}", "user.yaml:1: an anchor refers to itself"),
+        ("- dataset", "user.yaml:1: expected sections (key: value lines)"),
+        ("dataset: {1: x}", "user.yaml:1: a key must be text; put it in quotes"),
+        (
+            "dataset: {audio_path: a, training_audio_path: b}",
+            (
+                "user.yaml:1: dataset.audio_path: says the same as dataset.training_audio_path; "
+                "keep one of them"
+            ),
+        ),
+        (
+            "dataset: {use_garbage_class: true}",
+            (
+                "user.yaml:1: dataset: use_garbage_class needs class_names: without them no class is "
+                "left"
+            ),
+        ),
+    ],
+)
+def test_mistakes_are_explained_in_one_line(text, message):
+    assert explained(text) == message
+
+
+@pytest.mark.parametrize("text", ["x: [", "x: {y: }}", "a:\n\t- b", "x: '\x00'", "[" * 3000])
+def test_what_is_no_yaml_is_explained(text):
+    assert explained(text).startswith("user.yaml")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!python/object/apply:os.system [touch EVALUATED]", "!!python/name:os.system ''"],
+)
+def test_python_tags_are_refused(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "could not determine a constructor" in explained(f"dataset: {{name: {value}}}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_strings_that_the_zoo_evaluates_stay_strings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "__import__('pathlib').Path('EVALUATED').touch()"
+    read = config.parse(f'dataset: {{name: "{code}"}}', "user.yaml")
+    assert read.dataset.name == code
+    message = explained(f'training: {{optimizer: "{code}", epochs: "{code}"}}')
+    assert "expected" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_anchors_and_merge_keys_are_yaml():
+    text = "dataset: &d {seed: 3, name: a}\ndataset_specific: {synthetic: {seed: 4}}"
+    assert config.parse(text, "u").dataset.seed == 3
+    merged = config.parse("training: {model: {<<: {name: yamnet}, width: 2}}", "u").training.model
+    assert (merged.name, merged.width) == ("yamnet", 2.0)
+
+
+def test_load_names_the_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"absent\.yaml: cannot be read: No such file"):
+        config.load(tmp_path / "absent.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"general: {project_name: caf\xe9}")
+    with pytest.raises(ConfigError, match=r"latin\.yaml: not UTF-8"):
+        config.load(tmp_path / "latin.yaml")
+
+
+def test_sections_survive_a_round_trip_through_json():
+    read = config.parse(SERVICES, "user_config.yaml")
+    for section in (read.preprocessing, read.feature_extraction, read.training):
+        again = type(section).model_validate_json(section.model_dump_json(by_alias=True))
+        assert again == section
+
+
+@pytest.mark.parametrize("name", ["aed", "aed_esc10", "aed_esc50"])
+def test_shipped_configs_are_read_and_pass_nothing_over(name):
+    root = Path(__file__).resolve().parents[2]
+    read = config.load(root / "user_configs" / f"{name}.yaml")
+    assert read.passed_over == ()
+    assert read.dataset.name == {"aed": "synthetic", "aed_esc10": "ESC-10"}.get(name, "ESC-50")
+
+
+def sections(model: type[BaseModel] = config.UserConfig) -> set[type[BaseModel]]:
+    found = {model}
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if inspect.isclass(kind) and issubclass(kind, BaseModel):
+                found |= sections(kind)
+    return found
+
+
+def test_every_value_is_documented():
+    for section in sections():
+        body = ast.parse(inspect.getsource(section)).body[0].body  # type: ignore[attr-defined]
+        for statement, following in zip(body, [*body[1:], None], strict=True):
+            if isinstance(statement, ast.AnnAssign) and not statement.target.id.startswith("_"):
+                told = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+                assert told, (section, statement.target.id)
+
+
+def test_moves_and_passed_over_keys_do_not_shadow_typed_ones():
+    typed: set[str] = set()
+
+    def collect(model: type[BaseModel], above: str) -> None:
+        for name, field in model.model_fields.items():
+            dotted = f"{above}{field.alias or name}"
+            typed.add(dotted)
+            for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+                if inspect.isclass(kind) and issubclass(kind, BaseModel):
+                    collect(kind, f"{dotted}.")
+
+    collect(config.UserConfig, "")
+    assert not typed & (PASSED_OVER | MOVES.keys())
+    assert set(MOVES.values()) <= typed
+
+
+def test_importing_config_needs_no_heavy_library():
+    code = (
+        "import sys, soundgate.audio.config;"
+        "print(sorted({'torch', 'numpy', 'soundfile', 'librosa'} & sys.modules.keys()))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
