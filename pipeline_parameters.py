@@ -1,0 +1,98 @@
+"""Every knob of every pipeline: type, default, unit, meaning.
+
+``run-pipeline --set name=value`` overrides one; the ``pipeline:`` section of a user config holds
+several. What belongs to sound (classes, features, augmentation, training) stands in the user
+config itself and is overridden by its dotted key: ``--set training.epochs=40``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from soundgate.parameters import ConfigFile
+from soundgate.pipeline import Metric
+
+AED_FOLDER_NAME = "audio_event_detection"
+"""Where the model zoo keeps this use case."""
+
+UNNAMED_DATASET = "AED_Dataset"
+"""Name of a data set whose user config gives none."""
+
+CLIP_ACCURACY = Metric(
+    name="clip:accuracy",
+    json_path="multiclass_classification_metrics.clip_acc.value",
+    regex=r"Clip-level accuracy on test set : ([0-9\.]+)",
+    message="Execution failed due to clip level acc <",
+)
+"""Share of clips whose summed patch scores point to the right class, 0 to 1."""
+
+PATCH_ACCURACY = Metric(
+    name="patch:accuracy",
+    json_path="multiclass_classification_metrics.patch_acc.value",
+    regex=r"Patch-level accuracy on test set : ([0-9\.]+)",
+    message="Execution failed due to patch level acc <",
+)
+"""Share of patches whose own scores point to the clip's class, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AedParameters:
+    """Parameters of ``pipelines.aed``, audio event detection."""
+
+    config: ConfigFile = field(
+        default=ConfigFile("user_configs/aed.yaml", must_exist=False),
+        metadata={"check": "soundgate.audio.config:check"},
+    )
+    """User config (``--config``): data, preprocessing, features, augmentation, training."""
+
+    dataset: str = ""
+    """Data set of the catalogue; empty: ``dataset.name`` of the user config."""
+
+    dataset_path: str = ""
+    """Folder that already holds it; empty: ``dataset.training_audio_path``, else it is fetched."""
+
+    download_command: str = ""
+    """Shell command that downloads it into ``./temp``; empty: the catalogue's own."""
+
+    store: str = "runs/store"
+    """Object store that keeps fetched data sets: a folder, or ``s3://bucket/prefix``."""
+
+    test_fold: int = 0
+    """Fold held out for testing, counted from 1; 0: ``dataset.test_fold`` of the user config."""
+
+    folds: list[int] = field(default_factory=list)
+    """Cross-validation: train and test once for each of these folds; nothing is registered."""
+
+    epochs: int = 0
+    """Passes over the training clips; 0: ``training.epochs`` of the user config."""
+
+    q_clip_level_acc_threshold: float = 0.5
+    """Gate: least clip-level accuracy on the test split, a fraction."""
+
+    q_patch_level_acc_threshold: float = 0.5
+    """Gate: least patch-level accuracy on the test split, a fraction."""
+
+    model_name: str = "aed"
+    """Registered model; candidates become versions of ``<model_name>-candidates``."""
+
+    modelzoo_version: str = "v1"
+    """Version of the STM32 model zoo whose patch and clip definitions are followed."""
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's name, wherever it is given."""
+        return self.dataset or str(self.config.get("dataset.name", UNNAMED_DATASET))
+
+    @property
+    def processing_step_name(self) -> str:
+        """How a platform's console shows the preprocessing task."""
+        return f"Preprocess_{self.dataset_name}"
+
+
+def get_pipeline_parameters(default_threshold: float = 0.5) -> AedParameters:
+    """Return the audio event detection parameters with both gates at ``default_threshold``."""
+    return replace(
+        AedParameters(),
+        q_clip_level_acc_threshold=default_threshold,
+        q_patch_level_acc_threshold=default_threshold,
+    )

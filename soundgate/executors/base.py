@@ -1,0 +1,146 @@
+"""What an executor is: it renders a pipeline into a request, then submits it.
+
+``render`` is pure: no network, no clock, no random. ``str(request)`` is exactly what would be sent,
+and what ``--dry-run`` prints. Differences between engines are declared capabilities, never a
+question for an executor's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from soundgate.step import spell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from soundgate.pipeline import File, Output, Pipeline, Task
+    from soundgate.runs import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Facts about an engine that the rest of the program may ask for."""
+
+    shared_filesystem: bool
+    """Tasks read and write the run's folder directly."""
+    renders_whole_graph: bool
+    """The whole graph is handed over at once; the submitting host may be closed."""
+    can_cancel: bool
+    reuses_results: bool
+    """``cache.py`` decides what is run; otherwise the engine does."""
+    keeps_parameters: bool
+    """Parameters can still be set when an execution starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """How to submit: what is not part of the pipeline."""
+
+    no_wait: bool = False
+    timeout_s: float | None = None
+    use_cache: bool = True
+    quiet: bool = False
+    """Progress goes to standard error, the result alone to standard output."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """What would happen to one task, and why."""
+
+    task: str
+    action: str  # "run" | "reuse"
+    reason: str
+
+
+class Request(Protocol):
+    """What would be sent to an engine; ``str()`` of it is the whole truth."""
+
+    def __str__(self) -> str:
+        """Return exactly what would be sent."""
+
+
+class Executor(Protocol):
+    """The two halves of an executor: rendering, and talking to the engine."""
+
+    capabilities: Capabilities
+
+    def render(self, pipeline: Pipeline, run: Run) -> Request:
+        """Turn a pipeline into a request. Pure."""
+
+    def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
+        """Tell for each task whether it would be run or reused, and why. Starts nothing."""
+
+    def submit(
+        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+    ) -> dict[str, Any]:
+        """Execute the pipeline; return the run's record as it stands when this returns."""
+
+    def poll(self, run: Run) -> dict[str, Any]:
+        """Return the run's record, brought up to date."""
+
+    def cancel(self, run: Run) -> None:
+        """Stop everything the run started."""
+
+    def logs(self, run: Run, task: str) -> Iterator[str]:
+        """Yield the log of a task, line by line."""
+
+
+def argument_vector(
+    task: Task,
+    *,
+    place: Callable[[Output | File], str],
+    output: Callable[[str], str],
+    checkpoint: str,
+) -> list[str]:
+    """Return a task's command, the one thing all executors share.
+
+    Args:
+        task: the task.
+        place: where the engine puts an artifact the task reads.
+        output: where the task is to write the output of this name.
+        checkpoint: a folder that survives a killed attempt; empty where there is none.
+    """
+    words = ["python", "-m", task.module]
+    for name, argument in task.interface.items():
+        if argument.kind == "output":
+            words += [argument.flag, output(name)]
+        elif argument.kind == "checkpoint":
+            words += [argument.flag, checkpoint] if checkpoint else []
+        elif name in task.inputs:
+            words += [argument.flag, *(place(item) for item in task.inputs[name])]
+        elif name in task.arguments:
+            text = spell(task.arguments[name])
+            # argparse would take a value that begins with a dash for a flag
+            words += [f"{argument.flag}={text}"] if text.startswith("-") else [argument.flag, text]
+    return words
+
+
+def initial_tasks(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the ``tasks`` of a new run's record."""
+    return {
+        task.name: {
+            "state": "pending",
+            "module": task.module,
+            "depends_on": task.depends_on,
+            "group": task.group,
+            "item": dict(task.item),
+            "reason": "",
+            "duration_s": None,
+            "attempt": 0,
+            "engine_id": "",
+            "outputs": {},
+            "note": "",
+        }
+        for task in pipeline.tasks.values()
+    }
+
+
+def dependents(pipeline: Pipeline, name: str) -> Mapping[str, None]:
+    """Return the tasks that cannot run once ``name`` has failed, in order."""
+    lost: dict[str, None] = {}
+    for task in pipeline.tasks.values():
+        if any(upstream == name or upstream in lost for upstream in task.depends_on):
+            lost[task.name] = None
+    return lost

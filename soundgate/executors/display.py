@@ -1,0 +1,129 @@
+"""Shows a run as it goes: a live table on a terminal, one line an event everywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+COLORS = {
+    "running": "cyan",
+    "succeeded": "green",
+    "reused": "green",
+    "failed": "bold red",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+    "pending": "dim",
+}
+
+
+class Display(Protocol):
+    """Where the progress of a run is shown."""
+
+    def update(self, name: str, task: Mapping[str, Any]) -> None:
+        """Show that a task's record changed."""
+
+    def say(self, text: str) -> None:
+        """Show a sentence."""
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+
+
+def display(tasks: Mapping[str, Mapping[str, Any]], stream: TextIO | None = None) -> Display:
+    """Return a live table where ``stream`` is a terminal, plain lines otherwise."""
+    stream = stream or sys.stdout
+    return LiveDisplay(tasks, stream) if stream.isatty() else PlainDisplay(tasks, stream)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration as people write it.
+
+    >>> duration(0.5), duration(75), duration(7300), duration(None)
+    ('0.5 s', '1 min 15 s', '2 h 01 min', '')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+class PlainDisplay:
+    """One line an event; a log of CI stays readable."""
+
+    def __init__(self, tasks: Mapping[str, Mapping[str, Any]], stream: TextIO) -> None:
+        """Write to ``stream``."""
+        self.stream = stream
+        self.width = max((len(name) for name in tasks), default=0)
+
+    def update(self, name: str, task: Mapping[str, Any]) -> None:
+        """Print the task's state."""
+        took = duration(task["duration_s"]) if task["state"] in ("succeeded", "failed") else ""
+        about = task["note"] if task["state"] == "succeeded" else task["reason"]
+        line = f"{name:{self.width}}  {task['state']:9}  {took:>11}  {about}"
+        print(line.rstrip(), file=self.stream, flush=True)
+
+    def say(self, text: str) -> None:
+        """Print the sentence."""
+        print(text, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class LiveDisplay:
+    """A table that rich redraws in place."""
+
+    def __init__(self, tasks: Mapping[str, Mapping[str, Any]], stream: TextIO) -> None:
+        """Start drawing on a terminal."""
+        from rich.console import Console
+        from rich.live import Live
+
+        self.tasks = {name: dict(task) for name, task in tasks.items()}
+        self.started: dict[str, float] = {}
+        self.live = Live(
+            console=Console(file=stream),
+            get_renderable=self._table,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.live.start()
+
+    def update(self, name: str, task: Mapping[str, Any]) -> None:
+        """Take over the task's state."""
+        self.tasks[name] = dict(task)
+        if task["state"] == "running":
+            self.started.setdefault(name, time.monotonic())
+
+    def say(self, text: str) -> None:
+        """Print above the table."""
+        self.live.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Draw once more and stop."""
+        self.live.stop()
+
+    def _table(self) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading, right in (("task", False), ("state", False), ("time", True), ("", False)):
+            table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+        for name, task in self.tasks.items():
+            took = task["duration_s"]
+            if task["state"] == "running" and name in self.started:
+                took = time.monotonic() - self.started[name]
+            about = task["note"] if task["state"] in ("succeeded", "running") else task["reason"]
+            style = COLORS[task["state"]]
+            table.add_row(name, Text(task["state"], style), duration(took), Text(str(about)))
+        return table

@@ -1,0 +1,86 @@
+"""Where a run's artifacts lie on a file system that tasks share, and who may work on the run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from soundgate import runs
+from soundgate.digests import digest_text
+from soundgate.errors import ParameterError
+from soundgate.executors.base import argument_vector
+from soundgate.pipeline import File, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from soundgate.pipeline import Task
+    from soundgate.runs import Run
+
+
+def place(run: Run, item: Output | File) -> str:
+    """Return where an artifact a task reads lies."""
+    if isinstance(item, Output):
+        return str(run.task(item.task) / item.name)
+    return str(item.path) if item.text is None else str(run.inputs / input_name(item))
+
+
+def input_name(file: File) -> str:
+    """Return a file's path below ``inputs/``; its digest keeps two of one name apart."""
+    return f"{digest_text(file.name, file.text or '')[:12]}/{file.name}"
+
+
+def place_inputs(run: Run, items: Iterable[Output | File]) -> None:
+    """Write the files whose content was made when the pipeline was declared."""
+    for item in items:
+        if isinstance(item, File) and item.text is not None:
+            path = run.inputs / input_name(item)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(item.text, "utf-8")
+
+
+def command_of(task: Task, run: Run) -> list[str]:
+    """Return a task's argument vector with the run's paths."""
+    folder = run.task(task.name)
+    return argument_vector(
+        task,
+        place=lambda item: place(run, item),
+        output=lambda name: str(folder / name),
+        checkpoint=str(folder / runs.CHECKPOINTS),
+    )
+
+
+@contextmanager
+def lock(run: Run) -> Iterator[None]:
+    """Hold a run, so that two runners never work on it.
+
+    Raises:
+        ParameterError: another process holds it.
+    """
+    path = run.folder / ".lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ParameterError(f"run {run.id} is being run by another process") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def lock_holder(run: Run) -> int | None:
+    """Return the process id of the run's runner, or None where nothing holds the run."""
+    path = run.folder / ".lock"
+    if not path.exists():
+        return None
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            text = file.read().strip()
+            return int(text) if text.isdigit() else None
+    return None

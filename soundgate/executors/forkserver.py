@@ -1,0 +1,167 @@
+"""Starts tasks fast: one process that has imported what tasks need, and forks for each of them.
+
+    python -m soundgate.executors.forkserver FD [LIBRARY ...]
+
+Starting an interpreter costs tens of milliseconds and importing torch seconds; a fork costs a few
+milliseconds. Forking is safe only from a process of one thread, so before every fork this one
+counts its threads, and where a library has started any it starts a fresh interpreter instead. It
+touches no GPU. Libraries are imported while nothing is asked for, so no task waits for one that it
+does not use. Every child leads its own process group and dies with the runner.
+
+The runner sends one JSON object a message over a SOCK_SEQPACKET socket:
+``{"id", "argv", "env", "cwd", "log", "cpus"}``; the answers are ``{"id", "pid"}`` and
+``{"id", "status"}`` (an exit code, negative for a signal). ``argv`` is ``[python, -m, module, ...]``;
+anything else is executed as a program.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any
+
+MESSAGE_BYTES = 1 << 20
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends, however that ends."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def single_threaded() -> bool:
+    """Whether forking is safe: no lock can be held by a thread that the child will not have."""
+    return len(os.listdir("/proc/self/task")) == 1
+
+
+def _prepare(spec: dict[str, Any]) -> None:
+    """Become the task's process: own group, own environment, output into its log."""
+    os.setsid()
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(null)
+    os.chdir(spec["cwd"])
+    os.environ.clear()
+    os.environ.update(spec["env"])
+
+
+def _run_module(spec: dict[str, Any]) -> int:
+    """Run ``python -m module`` in this very process; return its exit code."""
+    torch = sys.modules.get("torch")
+    if torch is not None:  # OMP_NUM_THREADS was read when the library was loaded, before the fork
+        torch.set_num_threads(spec["cpus"])
+    sys.argv = spec["argv"][2:]
+    sys.path[0] = spec["cwd"]
+    try:
+        runpy.run_module(spec["argv"][2], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:  # noqa: BLE001 - the last frame of a program: show it, exit 1
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _child(spec: dict[str, Any], *, fresh: bool) -> None:
+    code = 1
+    try:
+        _prepare(spec)
+        if fresh:
+            os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - no shell
+        code = _run_module(spec)
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - what an interpreter does at its end
+        atexit._run_exitfuncs()  # noqa: SLF001 - likewise
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001 - nothing may return into the server's loop
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+class Server:
+    """Answers the runner and reaps what it started."""
+
+    def __init__(self, connection: socket.socket, libraries: list[str]) -> None:
+        """Serve ``connection``; import ``libraries`` whenever there is nothing else to do."""
+        self.connection = connection
+        self.libraries = libraries
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(connection, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Serve until the runner closes the connection; then end what still runs."""
+        while True:
+            events = self.selector.select(0 if self.libraries else None)
+            if not events:
+                self._import_one()
+            for key, _ in events:
+                if key.fileobj is self.connection:
+                    data = self.connection.recv(MESSAGE_BYTES)
+                    if not data:
+                        return
+                    self._start(json.loads(data))
+                else:
+                    self._reap(key)
+
+    def _import_one(self) -> None:
+        name = self.libraries.pop(0)
+        with contextlib.suppress(Exception):  # the task that needs it will say what is wrong
+            importlib.import_module(name)
+        gc.collect()
+        gc.freeze()  # children then share these pages instead of copying them
+
+    def _start(self, spec: dict[str, Any]) -> None:
+        python_module = spec["argv"][0] == sys.executable and spec["argv"][1] == "-m"
+        fresh = not python_module or not single_threaded()
+        pid = os.fork()
+        if pid == 0:
+            self.connection.close()
+            _child(spec, fresh=fresh)
+        self.selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (spec["id"], pid))
+        self._answer({"id": spec["id"], "pid": pid})
+
+    def _reap(self, key: selectors.SelectorKey) -> None:
+        name, pid = key.data
+        _, status = os.waitpid(pid, 0)
+        self.selector.unregister(key.fileobj)
+        os.close(key.fd)
+        self._answer({"id": name, "status": os.waitstatus_to_exitcode(status)})
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        self.connection.send(json.dumps(message).encode())
+
+
+def main() -> None:
+    """Serve the connection whose file descriptor is the first argument."""
+    die_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the runner decides what these mean
+        signal.signal(number, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        Server(connection, sys.argv[2:]).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Run a pipeline's tasks as processes on this machine: the embedded default.
+
+Independent tasks run side by side within the machine's cores, memory and GPUs; a result that is
+already there is reused; a killed run is resumed from the marks its tasks left.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.errors import ParameterError
+from soundgate.executors import folders, reuse
+from soundgate.executors.base import Capabilities, PlannedTask, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from soundgate.pipeline import Pipeline, Task
+    from soundgate.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One task as it is run."""
+
+    task: str
+    argv: tuple[str, ...]
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRequest:
+    """The commands of a run in an order that respects their edges; a shell script as text."""
+
+    folder: str
+    commands: tuple[Command, ...]
+
+    def __str__(self) -> str:
+        """Return a script that does by hand what the executor does, one task after another."""
+        lines = ["#!/bin/sh", f"# {self.folder}", "set -eu"]
+        for command in self.commands:
+            lines += ["", f"# {command.task}: {command.about}", shlex.join(command.argv)]
+        return "\n".join(lines) + "\n"
+
+
+class LocalExecutor:
+    """Tasks are processes of this machine; see the module."""
+
+    capabilities = Capabilities(
+        shared_filesystem=True,
+        renders_whole_graph=False,
+        can_cancel=True,
+        reuses_results=True,
+        keeps_parameters=False,
+    )
+
+    def render(self, pipeline: Pipeline, run: Run) -> LocalRequest:
+        """Turn a pipeline into commands. Pure: reads and writes nothing."""
+        commands = [
+            Command(task.name, tuple(folders.command_of(task, run)), _about(task))
+            for task in pipeline.tasks.values()
+        ]
+        return LocalRequest(str(run.folder), tuple(commands))
+
+    def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
+        """Tell for each task whether it would be run or reused, and why."""
+        return reuse.plan(pipeline, run, use_cache=use_cache)
+
+    def submit(
+        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+    ) -> dict[str, Any]:
+        """Run the pipeline; with ``no_wait`` in a process of its own."""
+        if submission.no_wait:
+            return self._detach(run, record, submission)
+        from soundgate.executors.runner import Runner
+
+        with folders.lock(run), Runner(pipeline, run, record, submission) as runner:
+            return runner.execute()
+
+    def _detach(self, run: Run, record: dict[str, Any], submission: Submission) -> dict[str, Any]:
+        command = [sys.executable, "-m", "soundgate.cli", "run-pipeline"]
+        command += ["--resume", str(run.folder.resolve())]
+        if submission.timeout_s is not None:
+            command += ["--timeout", str(submission.timeout_s)]
+        if not submission.use_cache:
+            command += ["--no-cache"]
+        with (run.folder / "runner.txt").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        record["engine_id"] = str(process.pid)
+        process.returncode = 0  # it outlives this process on purpose; nobody will wait for it
+        return record
+
+    def poll(self, run: Run) -> dict[str, Any]:
+        """Return the run's record; one whose runner is gone is shown as interrupted."""
+        record = run.read()
+        if record["state"] == runs.State.RUNNING and folders.lock_holder(run) is None:
+            record["state"] = runs.State.FAILED
+            record["reason"] = f"its runner ended; continue with --resume {run.id}"
+            for task in record["tasks"].values():
+                if task["state"] == runs.State.RUNNING:
+                    task["state"] = runs.State.PENDING
+        return record
+
+    def cancel(self, run: Run) -> None:
+        """Ask the run's runner to end its tasks and itself.
+
+        Raises:
+            ParameterError: the run is not running.
+        """
+        holder = folders.lock_holder(run)
+        if holder is None:
+            raise ParameterError(f"run {run.id} is not running on this machine")
+        os.kill(holder, signal.SIGTERM)
+
+    def logs(self, run: Run, task: str) -> Iterator[str]:
+        """Yield the log of a task."""
+        path = run.log(task)
+        with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
+            yield from file
+
+
+def _about(task: Task) -> str:
+    r = task.resources
+    needs = [f"{r.cpus} cpus", f"{r.gpus} gpus" if r.gpus else "", f"{r.memory_gb:g} GB"]
+    after = f"; after {', '.join(task.depends_on)}" if task.depends_on else ""
+    return ", ".join(n for n in needs if n) + after

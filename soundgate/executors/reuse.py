@@ -1,0 +1,87 @@
+"""What would be run and what reused: for the executors that leave that to ``cache.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.cache import Cache, Hit, Miss
+from soundgate.errors import ParameterError
+from soundgate.executors.base import PlannedTask
+from soundgate.pipeline import File, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soundgate.pipeline import Pipeline, Task
+    from soundgate.runs import Run
+
+Digests = dict[Output | File, str]
+
+
+def file_digests(cache: Cache, pipeline: Pipeline) -> Digests:
+    """Return the digests of every file known at submit.
+
+    Raises:
+        ParameterError: one of them is absent.
+    """
+    digests: Digests = {}
+    for task in pipeline.tasks.values():
+        for name, items in task.inputs.items():
+            for item in items:
+                if isinstance(item, File) and item not in digests:
+                    if item.text is None and not (item.path and item.path.exists()):
+                        raise ParameterError(
+                            f"{item.path}: absent; task {task.name!r} reads it as {name!r}"
+                        )
+                    digests[item] = cache.file_digest(item)
+    return digests
+
+
+def decide(
+    cache: Cache,
+    pipeline: Pipeline,
+    task: Task,
+    components: Mapping[str, Any],
+    run: Run,
+    *,
+    use_cache: bool,
+) -> Hit | Miss:
+    """Return a result that can be used, or the reason to run the task."""
+    mark = runs.read_mark(run.task(task.name))
+    if mark and runs.State(mark["state"]).done and mark["key"] == cache.key(components):
+        return Hit(run.task(task.name), mark)  # finished before this run was interrupted
+    if not use_cache:
+        return Miss("reuse is switched off (--no-cache)")
+    if not task.reuse:
+        return Miss("it opts out of reuse")
+    return cache.lookup(pipeline.name, task, components)
+
+
+def add_outputs(digests: Digests, task: Task, mark: Mapping[str, Any]) -> None:
+    """Take over the digests of what a task wrote."""
+    for name, output in mark["outputs"].items():
+        digests[Output(task.name, name)] = output["digest"]
+
+
+def plan(pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
+    """Tell for each task whether it would be run or reused, and why. Starts nothing."""
+    cache = Cache(run.root)
+    digests = file_digests(cache, pipeline)
+    waiting: set[str] = set()
+    planned = []
+    for task in pipeline.tasks.values():
+        upstream = [name for name in task.depends_on if name in waiting]
+        if upstream:
+            reason = f"follows {', '.join(upstream)}; reused if that writes the same bytes"
+        else:
+            components = cache.components(task, digests)
+            found = decide(cache, pipeline, task, components, run, use_cache=use_cache)
+            if isinstance(found, Hit):
+                planned.append(PlannedTask(task.name, "reuse", found.reason))
+                add_outputs(digests, task, found.mark)
+                continue
+            reason = found.reason
+        waiting.add(task.name)
+        planned.append(PlannedTask(task.name, "run", reason))
+    return planned

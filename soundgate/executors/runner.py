@@ -1,0 +1,398 @@
+"""The loop of the local executor: start what is ready, wait, take note, until nothing is left."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.cache import Cache, Hit, Miss
+from soundgate.executors import folders, reuse
+from soundgate.executors.base import dependents
+from soundgate.executors.display import display
+from soundgate.executors.launcher import Launcher, Spec, launcher
+from soundgate.executors.machine import Machine, Share
+from soundgate.runs import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType, TracebackType
+    from typing import Self
+
+    from soundgate.executors.base import Submission
+    from soundgate.pipeline import Pipeline, Task
+    from soundgate.runs import Run
+
+GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
+TICK_S = 0.5
+SAVE_INTERVAL_S = 0.25
+LOG_TAIL_LINES = 20
+USER_ERROR = 2  # an exit code that another attempt would only repeat
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One process of a task."""
+
+    number: int
+    share: Share
+    key: str
+    components: dict[str, Any]
+    started: float
+    deadline: float
+    asked_to_stop: float | None = None
+
+
+class Runner:
+    """Runs one pipeline on this machine."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        run: Run,
+        record: dict[str, Any],
+        submission: Submission,
+        machine: Machine | None = None,
+    ) -> None:
+        """Prepare; nothing is started before ``execute``."""
+        self.pipeline = pipeline
+        self.run = run
+        self.record = record
+        self.submission = submission
+        self.machine = machine or Machine()
+        self.cache = Cache(run.root)
+        self.tasks: dict[str, dict[str, Any]] = record["tasks"]
+        self.attempts: dict[str, Attempt] = {}
+        self.decisions: dict[str, tuple[dict[str, Any], Hit | Miss]] = {}
+        self.not_before: dict[str, float] = {}
+        self.saved = 0.0
+        self.stop_signal = 0
+        self.stop_reason = ""
+        self.started = time.monotonic()
+        self._launcher: Launcher | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Take over Ctrl-C and SIGTERM, and draw."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError):  # not the main thread: whoever owns it decides
+                self._handlers[number] = signal.signal(number, self._on_signal)
+        self.display = display(self.tasks, sys.stderr if self.submission.quiet else sys.stdout)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End every process and give the signals back."""
+        if self._launcher is not None:
+            self._launcher.close()
+        self.display.close()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def execute(self) -> dict[str, Any]:
+        """Run until every task is final; return the run's record."""
+        self.digests = reuse.file_digests(self.cache, self.pipeline)
+        folders.place_inputs(self.run, self.digests)
+        self.record.update(state=State.RUNNING, reason="", ended_at=None)
+        for task in self.tasks.values():  # what an earlier runner finished is found by its mark
+            task.update(state=State.PENDING, reason="", note="")
+        self._save(force=True)
+        while True:
+            self._start_ready()
+            if not self.attempts and not self._startable():
+                break
+            self._wait()
+        return self._finish()
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def _startable(self) -> list[Task]:
+        if self.stop_signal:
+            return []
+        return [
+            task
+            for task in self.pipeline.tasks.values()
+            if task.name not in self.attempts
+            and not State(self.tasks[task.name]["state"]).final
+            and all(State(self.tasks[name]["state"]).done for name in task.depends_on)
+        ]
+
+    def _start_ready(self) -> None:
+        progress = True
+        while progress:  # a reused task may make others ready at once
+            progress = False
+            for task in self._startable():
+                if self.not_before.get(task.name, 0) > time.monotonic():
+                    continue
+                progress = self._reuse_or_start(task) or progress
+
+    def _reuse_or_start(self, task: Task) -> bool:
+        """Return whether the task is done without a process."""
+        if task.name not in self.decisions:
+            components = self.cache.components(task, self.digests)
+            found = reuse.decide(
+                self.cache,
+                self.pipeline,
+                task,
+                components,
+                self.run,
+                use_cache=self.submission.use_cache,
+            )
+            self.decisions[task.name] = components, found
+        components, found = self.decisions[task.name]
+        if isinstance(found, Hit):
+            self._adopt(task, found)
+            return True
+        share = self.machine.take(task.resources)
+        if share is not None:
+            self._start(task, share, components, found.reason)
+        return False
+
+    def _adopt(self, task: Task, hit: Hit) -> None:
+        folder = self.run.task(task.name)
+        own = hit.folder == folder
+        key = hit.mark["key"]
+        mark = hit.mark if own else self.cache.adopt(hit, folder, self._context(task, key, 0, 0))
+        reuse.add_outputs(self.digests, task, mark)
+        reason = "finished before" if own else hit.reason
+        state = State(mark["state"]) if own else State.REUSED
+        self._change(task.name, state, reason=reason, note=_last_line(self.run.log(task.name)))
+        self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark.get("duration_s"))
+        self.display.update(task.name, {**self.tasks[task.name], "state": State.REUSED})
+
+    def _start(self, task: Task, share: Share, components: dict[str, Any], reason: str) -> None:
+        folder = self.run.task(task.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / runs.MARK).unlink(missing_ok=True)
+        key = self.cache.key(components)
+        number = self.tasks[task.name]["attempt"] + 1
+        now = time.monotonic()
+        attempt = Attempt(number, share, key, components, now, now + task.resources.hours * 3600)
+        self.attempts[task.name] = attempt
+        spec = Spec(
+            id=task.name,
+            argv=process_argv(folders.command_of(task, self._absolute()), share),
+            env={**os.environ, **self._environment(task, attempt)},
+            cwd=str(_cwd()),
+            log=str(self.run.log(task.name).absolute()),
+            cpus=share.cpus,
+        )
+        self._processes().start(spec)
+        self.tasks[task.name].update(attempt=number, started_at=runs.now())
+        self._change(task.name, State.RUNNING, reason=reason)
+        self.display.update(task.name, self.tasks[task.name])
+
+    def _processes(self) -> Launcher:
+        if self._launcher is None:
+            modules = {task.module for task in self.pipeline.tasks.values()}
+            used = {lib for m in modules for lib in self.cache.sources.program(m).libraries}
+            self._launcher = launcher(sorted(used))
+        return self._launcher
+
+    def _absolute(self) -> Run:
+        return runs.Run(self.run.root.absolute(), self.run.pipeline, self.run.id)
+
+    def _context(self, task: Task, key: str, attempt: int, cpus: int) -> runs.Context:
+        folder = self.run.task(task.name).absolute()
+        return runs.Context(
+            task=task.name,
+            task_folder=str(folder),
+            run=self.run.id,
+            pipeline=self.pipeline.name,
+            commit=self.record["commit"],
+            key=key,
+            attempt=str(attempt),
+            root=str(self.run.root.absolute()),
+            cpus=str(cpus),
+            failure=str(folder / "failure.txt"),
+        )
+
+    def _environment(self, task: Task, attempt: Attempt) -> dict[str, str]:
+        context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
+        threads = str(attempt.share.cpus)
+        environment = {
+            **context.environment(),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+        }
+        if self.machine.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, attempt.share.gpus))
+        return environment
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Take note of one process that ended, or of the time."""
+        if self._launcher is None:
+            time.sleep(TICK_S / 10)
+            return
+        with suppress(queue.Empty):
+            name, status = self._launcher.ended.get(timeout=TICK_S)
+            self._ended(self.pipeline.tasks[name], status)
+        self._enforce_limits()
+        self._save()
+
+    def _enforce_limits(self) -> None:
+        now = time.monotonic()
+        limit = self.submission.timeout_s
+        if limit is not None and now - self.started > limit and not self.stop_signal:
+            self._stop(signal.SIGTERM, f"the run exceeded --timeout {limit:g} s")
+        for name, attempt in self.attempts.items():
+            if attempt.asked_to_stop is None:
+                if self.stop_signal or now > attempt.deadline:
+                    attempt.asked_to_stop = now
+                    self._processes().signal(name, signal.SIGTERM)
+            elif now - attempt.asked_to_stop > GRACE_S:
+                self._processes().signal(name, signal.SIGKILL)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.stop_signal:  # asked twice: no more grace
+            for name in self.attempts:
+                self._processes().signal(name, signal.SIGKILL)
+            return
+        self._stop(number, f"stopped by {signal.Signals(number).name}")
+
+    def _stop(self, number: int, reason: str) -> None:
+        self.stop_signal = number
+        self.stop_reason = reason
+
+    def _ended(self, task: Task, status: int) -> None:
+        attempt = self.attempts.pop(task.name)
+        self.machine.give_back(attempt.share)
+        folder = self.run.task(task.name)
+        mark = runs.read_mark(folder)
+        if mark is not None and mark["key"] == attempt.key and mark["state"] == State.SUCCEEDED:
+            self.cache.record(self.pipeline.name, task.name, attempt.components, folder)
+            reuse.add_outputs(self.digests, task, mark)
+            self._done(task, mark)
+            return
+        timed_out = attempt.asked_to_stop is not None and not self.stop_signal
+        if timed_out:
+            reason = f"exceeded its time limit of {task.resources.hours:g} h"
+        elif mark is not None:
+            reason = mark["reason"]
+        else:
+            reason = _exit_reason(status)
+        if mark is None or timed_out:
+            context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
+            took = runs.seconds_since(attempt.started)
+            values = {"state": State.FAILED, "reason": reason, "exit_code": status}
+            runs.write_mark(folder, context, ended_at=runs.now(), duration_s=took, **values)
+        self.tasks[task.name]["duration_s"] = runs.seconds_since(attempt.started)
+        self._failed(task, attempt, status, reason)
+
+    def _done(self, task: Task, mark: dict[str, Any]) -> None:
+        note = _last_line(self.run.log(task.name))
+        self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark["duration_s"])
+        self._change(task.name, State.SUCCEEDED, reason="", note=note)
+        self.display.update(task.name, self.tasks[task.name])
+
+    def _failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
+        if self.stop_signal:
+            self._change(task.name, State.CANCELLED, reason=self.stop_reason)
+            self.display.update(task.name, self.tasks[task.name])
+            return
+        if attempt.number <= task.retries and status != USER_ERROR:
+            delay_s = min(30.0, 2.0 ** (attempt.number - 1))
+            self.not_before[task.name] = time.monotonic() + delay_s
+            self._change(task.name, State.PENDING, reason=f"{reason}; trying again")
+            self.display.update(task.name, self.tasks[task.name])
+            return
+        self._change(task.name, State.FAILED, reason=reason)
+        self.display.update(task.name, self.tasks[task.name])
+        for name in dependents(self.pipeline, task.name):
+            self._change(name, State.SKIPPED, reason=f"{task.name} failed")
+            self.display.update(name, self.tasks[name])
+        self._show_log(task)
+
+    def _show_log(self, task: Task) -> None:
+        path = self.run.log(task.name)
+        lines = tail(path, LOG_TAIL_LINES)
+        if lines:
+            self.display.say(f"--- last lines of {task.name}'s log")
+            self.display.say("\n".join(lines))
+        self.display.say(f"--- whole log: {path}")
+
+    # -- the record -------------------------------------------------------------------------------
+
+    def _change(self, name: str, state: State, **values: Any) -> None:
+        self.tasks[name].update(state=state, **values)
+        self._save()
+
+    def _save(self, *, force: bool = False) -> None:
+        """Write ``run.json``, not more often than a person could read it: marks are the truth."""
+        now = time.monotonic()
+        if force or now - self.saved > SAVE_INTERVAL_S:
+            self.run.write(self.record)
+            self.saved = now
+
+    def _finish(self) -> dict[str, Any]:
+        states = {task["state"] for task in self.tasks.values()}
+        if self.stop_signal:
+            for task in self.tasks.values():
+                if not State(task["state"]).final:
+                    task.update(state=State.CANCELLED, reason=self.stop_reason)
+            self.record.update(state=State.CANCELLED, reason=self.stop_reason)
+        elif states <= {State.SUCCEEDED, State.REUSED}:
+            self.record.update(state=State.SUCCEEDED, reason="")
+        else:
+            failed = [name for name, task in self.tasks.items() if task["state"] == State.FAILED]
+            reasons = [f"{name}: {self.tasks[name]['reason']}" for name in failed]
+            self.record.update(state=State.FAILED, reason="; ".join(reasons))
+        took = runs.seconds_since(self.started)
+        self.record.update(ended_at=runs.now(), duration_s=took, exit_signal=self.stop_signal)
+        self._save(force=True)
+        return self.record
+
+
+def _cwd() -> str:
+    return os.getcwd()  # noqa: PTH109 - a string is what processes take
+
+
+def process_argv(command: list[str], share: Share) -> list[str]:
+    """Return what is really executed: this interpreter; torchrun for several GPUs."""
+    argv = [sys.executable, *command[1:]]
+    if len(share.gpus) > 1:
+        torchrun = ["-m", "torch.distributed.run", "--standalone"]
+        argv[1:1] = [*torchrun, f"--nproc-per-node={len(share.gpus)}"]
+    return argv
+
+
+def _exit_reason(status: int) -> str:
+    if status == 0:
+        return "ended without a finished mark"
+    if status < 0:
+        name = signal.Signals(-status).name
+        memory = " (out of memory?)" if -status == signal.SIGKILL else ""
+        return f"killed by {name}{memory}"
+    return f"exit code {status}"
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """Return the last lines of a file, read from its end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 400 * lines))
+            text = file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    return list(deque(text.splitlines(), maxlen=lines))
+
+
+def _last_line(path: Path) -> str:
+    lines = [line for line in tail(path, 5) if line.strip()]
+    return lines[-1].strip() if lines else ""

@@ -1,0 +1,151 @@
+"""From what a user typed to a pipeline value, its parameters and a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundgate import parameters, runs
+from soundgate.digests import digest_text
+from soundgate.errors import ParameterError, nearest
+from soundgate.executors.base import initial_tasks
+from soundgate.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """What decides which pipeline is run and how; kept in ``run.json`` for ``--resume``."""
+
+    module: str
+    executor: str = "local"
+    config: str | None = None
+    assignments: tuple[str, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    description: str = ""
+    tags: list[dict[str, str]] = field(default_factory=list)
+    role_arn: str | None = None
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a pipeline's module; the current folder comes first.
+
+    Raises:
+        ParameterError: there is no such module, or it declares no pipeline.
+    """
+    if sys.path[0] not in ("", str(Path.cwd())):
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise  # it exists, and something that it imports does not
+        known = sorted(f"pipelines.{p.stem}" for p in Path("pipelines").glob("[!_]*.py"))
+        raise ParameterError(f"no pipeline module {name!r}{nearest(name, known)}") from None
+    if not callable(getattr(module, "get_pipeline", None)):
+        raise ParameterError(f"{name} declares no get_pipeline(parameters)")
+    return module
+
+
+def declare(invocation: Invocation, root: Path) -> tuple[Pipeline, Any]:
+    """Return the pipeline and its parameters."""
+    module = load_module(invocation.module)
+    kind = parameters.parameter_type(module.get_pipeline)
+    own = split_keywords(invocation.kwargs, kind)[0]
+    if kind is None:
+        if own or invocation.assignments or invocation.config:
+            raise ParameterError(f"{invocation.module} takes no parameters")
+        values, pipeline = None, module.get_pipeline()
+    else:
+        values = parameters.load(
+            kind,
+            config=Path(invocation.config) if invocation.config else None,
+            kwargs=own,
+            assignments=invocation.assignments,
+        )
+        check_config(values, root)
+        pipeline = module.get_pipeline(values)
+    if not isinstance(pipeline, Pipeline):
+        raise ParameterError(f"{invocation.module}.get_pipeline returned {pipeline!r}")
+    return pipeline, values
+
+
+def split_keywords(
+    kwargs: dict[str, Any], kind: type | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tell a pipeline's own keywords from those that project templates pass to the executor."""
+    if not isinstance(kwargs, dict):
+        raise ParameterError(f"--kwargs: expected a mapping of names to values, not {kwargs!r}")
+    fields = {f.name for f in dataclasses.fields(kind)} if kind is not None else set()
+    own = {k: v for k, v in kwargs.items() if k in fields}
+    site = {k: v for k, v in kwargs.items() if k not in fields}
+    for name in site:
+        if name not in parameters.TEMPLATE_KEYWORDS:
+            known = [*fields, *parameters.TEMPLATE_KEYWORDS]
+            raise ParameterError(f"--kwargs: no such parameter {name!r}{nearest(name, known)}")
+    return own, site
+
+
+def check_config(values: Any, root: Path) -> None:
+    """Have each user config checked by the function its parameter names, once per content.
+
+    The check belongs to the sound half and costs an import; a content that passed is remembered
+    below ``<runs>/.cache``, so that an unchanged run starts at once.
+    """
+    for each in dataclasses.fields(values):
+        file, check = getattr(values, each.name), each.metadata.get("check")
+        if not isinstance(file, parameters.ConfigFile) or not check:
+            continue
+        text = parameters.dump_yaml(file.values)
+        module, _, function = check.partition(":")
+        source = importlib.util.find_spec(module)
+        stamp = str(Path(source.origin).stat().st_mtime_ns) if source and source.origin else ""
+        passed = root / ".cache" / "configs" / digest_text(text, stamp)
+        if passed.exists():
+            continue
+        origin = (
+            file.path.read_text("utf-8") if not file.overrides and file.path.is_file() else text
+        )
+        notice = getattr(importlib.import_module(module), function)(origin, str(file.path))
+        if notice:
+            print(notice, file=sys.stderr)
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.touch()
+
+
+def new_record(
+    invocation: Invocation, pipeline: Pipeline, values: Any, run: runs.Run
+) -> dict[str, Any]:
+    """Return ``run.json`` of a run that has not started."""
+    config = str(Path(invocation.config).resolve()) if invocation.config else None
+    return {
+        "format": runs.RUN_FORMAT,
+        "run": run.id,
+        "pipeline": pipeline.name,
+        "state": runs.State.RUNNING,
+        "reason": "",
+        "created_at": runs.now(),
+        "ended_at": None,
+        "duration_s": None,
+        "executor": invocation.executor,
+        "engine_id": "",
+        "host": socket.gethostname(),
+        "commit": runs.commit(Path.cwd()),
+        "parameters": parameters.to_json(values),
+        "invocation": {**dataclasses.asdict(invocation), "config": config},
+        "tasks": initial_tasks(pipeline),
+    }
+
+
+def recorded(record: dict[str, Any]) -> Invocation:
+    """Return the invocation of an earlier run."""
+    kept = record["invocation"]
+    return Invocation(**{**kept, "assignments": tuple(kept["assignments"])})

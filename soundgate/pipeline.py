@@ -1,0 +1,415 @@
+"""A pipeline is a value: tasks in order, edges made by passing one task's output to another.
+
+    aed = Pipeline("aed")
+    fetched = aed.add(fetch, dataset="ESC-10")
+    trained = aed.add(train, features=fetched["clips"], epochs=20, resources=Resources(gpus=1))
+
+Nothing is run, read or sent here; an executor renders the value. Everything a definition can get
+wrong is answered when it is built, with the nearest right word.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundgate.errors import DefinitionError, nearest
+from soundgate.step import Argument, StepFunction, interface, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+GATE_STEP = "steps.gate"
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a task needs from whichever machine runs it; a profile maps it to what a site has."""
+
+    cpus: int = 1
+    gpus: int = 0
+    memory_gb: float = 2.0
+    hours: float = 1.0
+    """Time limit of one attempt."""
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine can give."""
+        for name, least in (("cpus", 1), ("gpus", 0), ("nodes", 1)):
+            if getattr(self, name) < least:
+                raise DefinitionError(f"Resources({name}={getattr(self, name)}) is below {least}")
+        if self.memory_gb <= 0 or self.hours <= 0:
+            raise DefinitionError(f"{self}: memory_gb and hours must be above zero")
+
+
+SMALL = Resources()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number in a report: where it stands, and what is said when it misses its bound.
+
+    Data, never code: a gate compares, it evaluates nothing.
+    """
+
+    name: str
+    """As experiment trackers show it, ``clip:accuracy``."""
+    json_path: str
+    """Dotted path into ``file``, ``multiclass_classification_metrics.clip_acc.value``."""
+    message: str
+    """What a miss says; the bound is appended."""
+    regex: str = ""
+    """Finds the same number in the log (a SageMaker metric definition)."""
+    file: str = "evaluation.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A bound on a metric of a report. Missing, NaN or not a number fails closed."""
+
+    metric: Metric
+    report: Output
+    bound: str  # "at_least" | "at_most"
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A reference to what a task will have written."""
+
+    task: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MappedOutput:
+    """The same output of every task of a ``map``."""
+
+    axis: tuple[tuple[str, tuple[Any, ...]], ...]
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file or folder known when the pipeline is declared; an artifact like any other."""
+
+    name: str
+    path: Path | None = None
+    text: str | None = None
+    """Content, where it is not what lies at ``path``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One use of a step in a pipeline."""
+
+    name: str
+    module: str
+    interface: Mapping[str, Argument]
+    arguments: Mapping[str, Any]  # scalars, lists, Output, tuple[Output, ...], File
+    after: tuple[str, ...] = ()
+    resources: Resources = SMALL
+    needs_network: bool = False
+    retries: int = 0
+    reuse: bool = True
+    display_name: str = ""
+    gate: Gate | None = None
+    group: str = ""
+    item: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, output: str) -> Output:
+        """Refer to one of its outputs."""
+        return Output(self.name, _known_output(self.name, self.interface, output))
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of its outputs."""
+        return [a.name for a in self.interface.values() if a.kind == "output"]
+
+    @property
+    def inputs(self) -> dict[str, tuple[Output | File, ...]]:
+        """Its artifacts by argument."""
+        found = {}
+        for name, value in self.arguments.items():
+            values = value if isinstance(value, tuple) else (value,)
+            if values and isinstance(values[0], (Output, File)):
+                found[name] = values
+        return found
+
+    @property
+    def depends_on(self) -> list[str]:
+        """The tasks that must have finished, in order, each once."""
+        used = [v.task for vs in self.inputs.values() for v in vs if isinstance(v, Output)]
+        return list(dict.fromkeys([*used, *self.after]))
+
+
+@dataclass(frozen=True, slots=True)
+class MappedTask:
+    """The tasks of one ``map``, in the order of its items."""
+
+    axis: tuple[tuple[str, tuple[Any, ...]], ...]
+    tasks: tuple[Task, ...]
+
+    def __getitem__(self, output: str) -> MappedOutput:
+        """Refer to an output of all of them."""
+        return MappedOutput(self.axis, tuple(task[output] for task in self.tasks))
+
+
+def _known_output(task: str, arguments: Mapping[str, Argument], output: str) -> str:
+    outputs = [a.name for a in arguments.values() if a.kind == "output"]
+    if output not in outputs:
+        raise DefinitionError(f"task {task!r} has no output {output!r}{nearest(output, outputs)}")
+    return output
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """An ordered collection of tasks."""
+
+    name: str
+    description: str = ""
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the name, which becomes a folder and an engine's identifier."""
+        _check_name("pipeline", self.name)
+
+    def file(self, path: Path | str | File, name: str | None = None) -> File:
+        """Make an artifact of a file or folder of the submitting machine."""
+        if isinstance(path, File):
+            return path
+        return File(name or Path(path).name, Path(path))
+
+    def add(  # noqa: PLR0913 - what a task may say of itself
+        self,
+        function: StepFunction,
+        *,
+        name: str | None = None,
+        after: Sequence[Task | MappedTask] = (),
+        resources: Resources = SMALL,
+        needs_network: bool = False,
+        retries: int = 0,
+        reuse: bool = True,
+        display_name: str = "",
+        **arguments: Any,
+    ) -> Task:
+        """Append a task that calls ``function``; return it so that its outputs can be passed on.
+
+        Args:
+            function: the step.
+            name: the task's name; the step's own where omitted.
+            after: tasks that must have finished although nothing of theirs is read.
+            resources: what one attempt needs, its time limit among it.
+            needs_network: run it where the network is (a Slurm login node, say).
+            retries: further attempts after a failure.
+            reuse: False runs it every time.
+            display_name: how a platform's console shows it.
+            **arguments: the step's arguments; outputs are not passed.
+
+        Raises:
+            DefinitionError: a misspelt, missing or wrongly typed argument; a name used twice.
+        """
+        task = Task(
+            name=name or function.__name__,
+            module=function.__module__,
+            interface=interface(function),
+            arguments=arguments,
+            after=tuple(n for t in after for n in _names(t)),
+            resources=resources,
+            needs_network=needs_network,
+            retries=retries,
+            reuse=reuse,
+            display_name=display_name,
+        )
+        return self._append(task)
+
+    def map(
+        self,
+        function: StepFunction,
+        *,
+        over: Mapping[str, Sequence[Any]] | MappedTask,
+        name: str | None = None,
+        **arguments: Any,
+    ) -> MappedTask:
+        """Declare one task for each combination of the values in ``over``.
+
+        A mapped output passed to another ``map`` over the same axis is element-wise; passed to an
+        ``InputPaths`` argument of ``add`` it is the join.
+
+        Args:
+            function: the step.
+            over: argument name to values; or an earlier ``map``, to follow its items.
+            name: prefix of the tasks' names.
+            **arguments: as for ``add``, the same for every item.
+        """
+        axis = over.axis if isinstance(over, MappedTask) else _axis(over)
+        base = name or function.__name__
+        known = interface(function)
+        follow = isinstance(over, MappedTask)
+        tasks = []
+        for index, item in enumerate(_items(axis)):
+            passed = {k: v for k, v in item.items() if k in known or not follow}
+            own = {k: _element(base, k, v, axis, index) for k, v in arguments.items()}
+            label = f"{base}-{'-'.join(_slug(spell(v)) for v in item.values())}"
+            if label in self.tasks:
+                label = f"{label}-{index}"
+            task = self.add(function, name=label, **own, **passed)
+            task = self.tasks[label] = _replace(task, group=base, item=item)
+            tasks.append(task)
+        return MappedTask(axis, tuple(tasks))
+
+    def gate(
+        self,
+        report: Output,
+        *,
+        metric: Metric,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        name: str | None = None,
+    ) -> Task:
+        """Declare a quality gate: the run goes on only where the metric clears its bound."""
+        label = name or f"gate-{_slug(metric.name)}"
+        if (at_least is None) == (at_most is None):
+            raise DefinitionError(f"{label}: pass exactly one of at_least and at_most")
+        bound, threshold = ("at_least", at_least) if at_most is None else ("at_most", at_most)
+        step: StepFunction = importlib.import_module(GATE_STEP).gate
+        task = self.add(
+            step,
+            name=label,
+            report=report,
+            metric=metric.name,
+            file=metric.file,
+            json_path=metric.json_path,
+            message=metric.message,
+            bound=bound,
+            threshold=threshold,
+        )
+        gated = Gate(metric, report, bound, threshold or 0.0)
+        self.tasks[label] = _replace(task, gate=gated)
+        return self.tasks[label]
+
+    def _append(self, task: Task) -> Task:
+        _check_name("task", task.name)
+        if task.name in self.tasks:
+            raise DefinitionError(f"two tasks are called {task.name!r}; pass name=")
+        known = {n: a for n, a in task.interface.items() if a.kind not in ("output", "checkpoint")}
+        for given in task.arguments:
+            if given not in known:
+                raise DefinitionError(
+                    f"task {task.name!r} takes no argument {given!r}{nearest(given, known)}"
+                )
+        missing = [n for n, a in known.items() if a.required and n not in task.arguments]
+        if missing:
+            raise DefinitionError(f"task {task.name!r} lacks {', '.join(missing)}")
+        checked = {
+            n: _checked(task.name, known[n], value)
+            for n, value in task.arguments.items()
+            if value is not None
+        }
+        task = _replace(task, arguments=checked)
+        for upstream in task.depends_on:
+            if upstream not in self.tasks:
+                raise DefinitionError(
+                    f"task {task.name!r} depends on {upstream!r}, which is not in this pipeline"
+                    f"{nearest(upstream, self.tasks)}"
+                )
+        self.tasks[task.name] = task
+        return task
+
+
+def _replace(task: Task, **changes: Any) -> Task:
+    values = {name: getattr(task, name) for name in Task.__dataclass_fields__}
+    return Task(**{**values, **changes})
+
+
+def _names(task: Task | MappedTask) -> list[str]:
+    return [t.name for t in task.tasks] if isinstance(task, MappedTask) else [task.name]
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise DefinitionError(
+            f"{kind} name {name!r}: a letter, then at most 62 letters, digits, '-' or '_'"
+        )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:30] or "x"
+
+
+def _axis(over: Mapping[str, Sequence[Any]]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    if not over or any(not list(values) for values in over.values()):
+        raise DefinitionError(f"map over {dict(over)!r}: there is nothing to map over")
+    return tuple((name, tuple(values)) for name, values in over.items())
+
+
+def _items(axis: tuple[tuple[str, tuple[Any, ...]], ...]) -> list[dict[str, Any]]:
+    names = [name for name, _ in axis]
+    products = itertools.product(*(values for _, values in axis))
+    return [dict(zip(names, item, strict=True)) for item in products]
+
+
+def _element(task: str, name: str, value: Any, axis: Any, index: int) -> Any:
+    if not isinstance(value, MappedOutput):
+        return value
+    if value.axis != axis:
+        raise DefinitionError(
+            f"map {task!r}: {name!r} comes from a map over another axis; join it with add() first"
+        )
+    return value.outputs[index]
+
+
+def _checked(task: str, argument: Argument, value: Any) -> Any:
+    """Check one value against the step's signature; return it in the form tasks keep."""
+    where = f"task {task!r}: argument {argument.name!r}"
+    if argument.kind == "inputs":
+        given = value.outputs if isinstance(value, MappedOutput) else value
+        values = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+        if not values or not all(isinstance(v, (Output, File)) for v in values):
+            raise DefinitionError(f"{where} takes outputs of tasks, not {value!r}")
+        return values
+    if argument.kind == "input":
+        if isinstance(value, MappedOutput):
+            raise DefinitionError(f"{where} takes one output; a join needs an InputPaths argument")
+        if not isinstance(value, (Output, File)):
+            raise DefinitionError(f"{where} takes another task's output or file(), not {value!r}")
+        return value
+    if argument.is_list:
+        if not isinstance(value, (list, tuple)):
+            raise DefinitionError(f"{where} takes a list, not {value!r}")
+        return [_scalar(where, argument.type, item) for item in value]
+    return _scalar(where, argument.type, value)
+
+
+def _scalar(where: str, kind: type, value: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise DefinitionError(f"{where} takes {kind.__name__}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DefinitionError(f"{where} is {value!r}; it must be finite")
+    return value
+
+
+def mermaid(pipeline: Pipeline) -> str:
+    """Return the graph as a Mermaid flowchart; edges are labelled with the output passed."""
+    lines = ["flowchart LR"]
+    for task in pipeline.tasks.values():
+        shape = ("{{", "}}") if task.gate else ("[", "]")
+        lines.append(f"    {task.name}{shape[0]}{task.display_name or task.name}{shape[1]}")
+    for task in pipeline.tasks.values():
+        passed: dict[str, list[str]] = {name: [] for name in task.depends_on}
+        for values in task.inputs.values():
+            for value in values:
+                if isinstance(value, Output) and value.name not in passed[value.task]:
+                    passed[value.task].append(value.name)
+        for upstream, names in passed.items():
+            arrow = f"-- {', '.join(names)} -->" if names else "-.->"
+            lines.append(f"    {upstream} {arrow} {task.name}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,229 @@
+"""What a run leaves on disk, and the only truth about it.
+
+    runs/<pipeline>/<run id>/run.json           parameters, commit, executor, the state of every task
+    runs/<pipeline>/<run id>/request.txt        exactly what was submitted
+    runs/<pipeline>/<run id>/inputs/<name>      files known when the pipeline was declared
+    runs/<pipeline>/<run id>/tasks/<task>/      log.txt, one folder per output, checkpoints/
+    runs/<pipeline>/<run id>/tasks/<task>/task.json     the finished mark, written last
+    runs/.cache/                                what makes reuse fast; safe to delete
+
+Formats are versioned and described by JSON Schema in ``docs/``. Every file is replaced whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundgate.errors import ParameterError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+RUN_FORMAT = "soundgate.run/1"
+TASK_FORMAT = "soundgate.task/1"
+MARK = "task.json"
+LOG = "log.txt"
+CHECKPOINTS = "checkpoints"
+
+
+class State(StrEnum):
+    """The state of a task or of a run."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    REUSED = "reused"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # something it depends on failed
+    CANCELLED = "cancelled"
+
+    @property
+    def done(self) -> bool:
+        """Whether its outputs are there."""
+        return self in (State.SUCCEEDED, State.REUSED)
+
+    @property
+    def final(self) -> bool:
+        """Whether it can still change."""
+        return self not in (State.PENDING, State.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an executor tells a task's process about where it stands, through its environment.
+
+    Not part of the argument vector, because it must not change what a task computes or whether
+    its result can be reused.
+    """
+
+    task: str = ""
+    task_folder: str = ""
+    run: str = ""
+    pipeline: str = ""
+    commit: str = ""
+    key: str = ""
+    attempt: str = "1"
+    root: str = ""
+    """The folder of all runs; embedded tracking and the cache live below it."""
+    cpus: str = ""
+    failure: str = ""
+
+    @classmethod
+    def from_environment(cls) -> Context:
+        """Read ``SOUNDGATE_*``; empty where a step is run by hand."""
+        found = {f.name: os.environ.get(f"SOUNDGATE_{f.name.upper()}", "") for f in fields(cls)}
+        return cls(**{name: value for name, value in found.items() if value})
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that ``from_environment`` reads."""
+        return {f"SOUNDGATE_{f.name.upper()}": getattr(self, f.name) for f in fields(self)}
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time: ``20261120-101530-9f3a``."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` whole: a reader sees the old text or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """Return the parsed file, or None where it is absent or damaged."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
+def write_mark(task_folder: Path, context: Context, **values: Any) -> dict[str, Any]:
+    """Write a task's finished mark; return it. ``values`` are the fields of ``task.json``."""
+    mark = {
+        "format": TASK_FORMAT,
+        "task": context.task,
+        "run": context.run,
+        "pipeline": context.pipeline,
+        "commit": context.commit,
+        "key": context.key,
+        "attempt": int(context.attempt),
+        "reason": "",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "engine_id": "",
+        "outputs": {},
+        "reused_from": None,
+        **values,
+    }
+    write_json(task_folder / MARK, mark)
+    return mark
+
+
+def read_mark(task_folder: Path) -> dict[str, Any] | None:
+    """Return a task's finished mark, or None while there is none."""
+    mark = read_json(task_folder / MARK)
+    return mark if isinstance(mark, dict) and mark.get("format") == TASK_FORMAT else None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a pipeline: a folder."""
+
+    root: Path
+    pipeline: str
+    id: str
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.root / self.pipeline / self.id
+
+    @property
+    def inputs(self) -> Path:
+        """Files known when the pipeline was declared."""
+        return self.folder / "inputs"
+
+    def task(self, name: str) -> Path:
+        """Return the folder of one task."""
+        return self.folder / "tasks" / name
+
+    def log(self, name: str) -> Path:
+        """Return the log of one task."""
+        return self.task(name) / LOG
+
+    def read(self) -> dict[str, Any]:
+        """Return ``run.json``, brought up to date with the marks that tasks wrote since."""
+        record = read_json(self.folder / "run.json")
+        if not isinstance(record, dict) or record.get("format") != RUN_FORMAT:
+            raise ParameterError(f"{self.folder / 'run.json'}: not a run record of {RUN_FORMAT}")
+        return record
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Replace ``run.json``."""
+        write_json(self.folder / "run.json", record)
+
+
+def all_runs(root: Path, pipeline: str | None = None) -> Iterator[Run]:
+    """Yield the runs below ``root``, newest first."""
+    found = [
+        Run(root, folder.parent.name, folder.name)
+        for folder in root.glob(f"{pipeline or '[!.]*'}/*/")
+        if (folder / "run.json").is_file()
+    ]
+    yield from sorted(found, key=lambda run: run.id, reverse=True)
+
+
+def find_run(root: Path, text: str) -> Run:
+    """Return the run named ``last``, ``<run id>``, its unambiguous beginning, or a run's folder."""
+    runs = list(all_runs(root))
+    if text == "last" and runs:
+        return runs[0]
+    folder = Path(text)
+    if (folder / "run.json").is_file():
+        folder = folder.resolve()
+        return Run(folder.parent.parent, folder.parent.name, folder.name)
+    wanted = text.rsplit("/", 1)[-1]
+    matching = [run for run in runs if run.id.startswith(wanted)] if wanted else []
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise ParameterError(f"{text!r} is the beginning of {len(matching)} runs; write more of it")
+    raise ParameterError(f"no run {text!r} below {root}/{nearest(text, [r.id for r in runs[:5]])}")
+
+
+def commit(folder: Path) -> str:
+    """Return the commit of the checkout at ``folder``, ``-dirty`` where it has changes."""
+    known = os.environ.get("CODEBUILD_RESOLVED_SOURCE_VERSION", "")
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    command += ["--exclude", "*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return known or "unknown"
+    return found.stdout.strip() or known or "unknown"
+
+
+def seconds_since(started: float) -> float:
+    """Return the seconds since a ``time.monotonic()``, to the millisecond."""
+    return round(time.monotonic() - started, 3)

@@ -1,0 +1,105 @@
+"""Bring a data set into the object store, once, and lay its clips out for the next step.
+
+Reads   source/    a folder the user brings, and a table of its labels (both optional; likewise
+                   validation/ and test/ for splits of their own)
+        config     sections dataset and dataset_specific of the user config
+Writes  clips/     manifest.jsonl, dataset.json, audio/
+        card/      dataset.json and the digest of the clips
+
+A downloaded data set is in the store when its manifest is, which is written last; then nothing is
+downloaded again. What the user brings, or what is rendered, is kept under its digest.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from soundgate.step import InputPath, OutputPath, cpus, main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from soundgate.audio.config import UserConfig
+    from soundgate.audio.datasets.base import Source
+
+PREFIX = "train/datasets"
+
+
+def fetch(  # noqa: PLR0913 - three splits, each with an optional table
+    config: InputPath,
+    clips: OutputPath,
+    card: OutputPath,
+    source: InputPath | None = None,
+    source_labels: InputPath | None = None,
+    validation: InputPath | None = None,
+    validation_labels: InputPath | None = None,
+    test: InputPath | None = None,
+    test_labels: InputPath | None = None,
+    *,
+    dataset: str,
+    store: str,
+    download_command: str = "",
+) -> None:
+    """Fetch ``dataset`` through the store; say how many clips of how many classes there are."""
+    from soundgate.audio import datasets
+    from soundgate.audio.config import load
+    from soundgate.store import get_tree, has_tree, open_store, put_tree
+
+    splits = ((source, source_labels), (validation, validation_labels), (test, test_labels))
+    sources = _sources(splits)
+    settings = load(config)
+    name = datasets.resolve(dataset, sources, brought=bool(sources or download_command))
+    place = open_store(store)
+    key = f"{PREFIX}/{dataset}"
+    downloaded = not sources and datasets.load(name).render is None
+    if downloaded and has_tree(place, key):
+        digest = get_tree(place, key, clips, workers=4 * cpus())
+    else:
+        options = _options(name, settings)
+        if downloaded:
+            datasets.acquire(name, clips, command=download_command or None, options=options)
+        else:
+            datasets.prepare(name, sources, clips, options=options)
+            key = f"{key}/{_digest(clips)}"
+        digest = put_tree(place, key, clips, workers=4 * cpus())
+    about = json.loads((clips / "dataset.json").read_text("utf-8"))
+    _write_card(card, {**about, "name": dataset, "digest": digest, "stored": f"{place.url}/{key}"})
+    print(f"{about['clips']} clips of {len(about['classes'])} classes, kept as {key} in {store}")
+
+
+def _sources(splits: tuple[tuple[Path | None, Path | None], ...]) -> list[Source]:
+    from soundgate.audio.datasets.base import Source
+
+    names: tuple[str | None, ...] = ("training", "validation", "test")
+    if not any(audio for audio, _ in splits[1:]):
+        names = (None, None, None)  # one folder for everything: it is divided by folds
+    pairs = zip(names, splits, strict=True)
+    return [Source(audio, table, split) for split, (audio, table) in pairs if audio]
+
+
+def _options(name: str, settings: UserConfig) -> dict[str, object]:
+    if name == "synthetic":
+        return settings.dataset_specific.synthetic.model_dump()
+    options: dict[str, object] = {}
+    if name in ("csv", "folder") and not settings.dataset.use_garbage_class:
+        options["classes"] = settings.dataset.class_names
+    if name == "csv":
+        options["file_extension"] = settings.dataset.file_extension
+    return options
+
+
+def _digest(clips: Path) -> str:
+    from soundgate.digests import digest_tree
+
+    return digest_tree(clips).digest.removeprefix("sha256:")[:16]
+
+
+def _write_card(card: Path, about: dict[str, object]) -> None:
+    card.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    (card / "dataset.json").write_text(f"{text}\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main(fetch)

@@ -1,0 +1,58 @@
+"""Train an audio event classifier on log-mel patches.
+
+Reads   features/     log-mel frames and the list of clips
+        config        sections general, dataset, data_augmentation and training of the user config
+Writes  model/        weights.safetensors, model.json, split.jsonl
+        metrics/      history.jsonl, a row an epoch; tensorboard/
+
+A killed attempt continues from its checkpoint, with the result of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+from soundgate.step import CheckpointPath, InputPath, OutputPath, graceful_stop, main
+
+
+def train(
+    features: InputPath,
+    config: InputPath,
+    model: OutputPath,
+    metrics: OutputPath,
+    checkpoints: CheckpointPath | None = None,
+    *,
+    test_fold: int = 0,
+    epochs: int = 0,
+) -> None:
+    """Fit the classifier; keep the epoch with the best validation accuracy.
+
+    Args:
+        features: what ``preprocess`` wrote.
+        config: the user config.
+        model: the classifier.
+        metrics: how the training went.
+        checkpoints: where a killed attempt left its work.
+        test_fold: fold held out, counted from 1; 0: as the user config says.
+        epochs: passes over the training clips; 0: as the user config says.
+    """
+    from soundgate.registry import tracked_run
+
+    from soundgate.audio.config import load
+    from soundgate.audio.training import fit
+
+    settings = load(config)
+    with graceful_stop() as stop, tracked_run(parameters=settings.model_dump()) as tracker:
+        fit(
+            features,
+            model,
+            metrics,
+            settings,
+            test_fold=test_fold or None,
+            epochs=epochs or None,
+            checkpoints=checkpoints,
+            stop=stop,
+            log=tracker.log,
+        )
+
+
+if __name__ == "__main__":
+    main(train)
