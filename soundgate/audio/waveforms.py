@@ -3,9 +3,9 @@
 The order is that of the STM32 model zoo: decode no more than ``max_length``, one channel, resample,
 remove silence, cut the last fraction of a second where asked, repeat what is too short.
 
-Waveforms are rounded to 16 bits below the next power of two above their peak. That is part of the
-processing, so a waveform is the same bits whether it comes from the file or from the cache; the
-rounding lies 90 dB below the clip's peak and leaves 16-bit audio that needs no resampling as it is.
+The cache holds float32 samples as they were decoded and resampled, so a waveform is the same bits
+whether it comes from the file or from the cache. 16-bit samples would take half the disk, but their
+rounding noise is as strong as the quiet bands of a log-mel spectrogram and moves them by up to 1.6.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ Samples: TypeAlias = NDArray[np.float32]
 _POWER_FLOOR = 1e-10
 # 16-bit mono at 48 kHz; a smaller file that is longer is compressed and decodes fast.
 _BYTES_PER_S = 96_000
-_ENTRY = struct.Struct("<4siII")
+# What it is, number of samples, CRC-32 of the number and the samples.
+_HEAD = struct.Struct("<4sII")
 _MAGIC = b"SGW1"
 
 
@@ -144,17 +145,17 @@ def _decoded(
     end_s: float | None,
     cache: Path | None,
 ) -> Samples:
-    """Decoded, resampled, rounded samples: from the cache where it holds them."""
+    """Decoded and resampled samples: from the cache where it holds them."""
     rate_hz, longest_s = preprocessing.target_rate, preprocessing.max_length
     if cache is None:
-        return _restore(*_round(_read(path, rate_hz, longest_s, start_s, end_s)))
-    segment = f"{start_s or 0:g}-{'' if end_s is None else format(end_s, 'g')}-{longest_s:g}"
-    entry = cache / f"{_digest(path)}-{rate_hz}-{segment}.i16"
-    found = _fetch(entry)
-    if found is None:
-        found = _round(_read(path, rate_hz, longest_s, start_s, end_s))
-        _keep(entry, *found)
-    return _restore(*found)
+        return _read(path, rate_hz, longest_s, start_s, end_s)
+    segment = f"{start_s or 0!r}-{'' if end_s is None else repr(end_s)}-{longest_s!r}"
+    entry = cache / f"{_digest(path)}-{rate_hz}-{segment}.f32"
+    samples = _fetch(entry)
+    if samples is None:
+        samples = _read(path, rate_hz, longest_s, start_s, end_s)
+        _keep(entry, samples)
+    return samples
 
 
 def _read(
@@ -182,25 +183,6 @@ def _may_be_long(path: Path, longest_s: float) -> bool:
         return False  # decoding says it better
 
 
-def _round(samples: Samples) -> tuple[NDArray[np.int16], int]:
-    """Whole numbers int16 (sample,) and the power of two that is their full scale."""
-    peak = max(float(samples.max()), -float(samples.min()))
-    mantissa, exponent = math.frexp(peak)
-    if mantissa == 0.5:
-        exponent -= 1
-    # float32 holds no power of two outside this range; what is smaller is silence.
-    exponent = min(max(exponent, -100), 127)
-    scaled = samples * np.float32(2.0 ** (15 - exponent))
-    np.rint(scaled, out=scaled)
-    np.minimum(scaled, np.float32(32767), out=scaled)
-    return scaled.astype(np.int16), exponent
-
-
-def _restore(rounded: NDArray[np.int16], exponent: int) -> Samples:
-    restored: Samples = rounded * np.float32(2.0 ** (exponent - 15))
-    return restored
-
-
 def _digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
@@ -209,7 +191,7 @@ def _digest(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _fetch(entry: Path) -> tuple[NDArray[np.int16], int] | None:
+def _fetch(entry: Path) -> Samples | None:
     """A cached waveform; None where there is none or it is damaged."""
     try:
         held = entry.read_bytes()
@@ -217,25 +199,26 @@ def _fetch(entry: Path) -> tuple[NDArray[np.int16], int] | None:
         return None
     except OSError as error:
         raise DataError(f"{entry}: the waveform cache cannot be read: {error.strerror}") from error
-    if len(held) <= _ENTRY.size:
+    if len(held) <= _HEAD.size:
         return None
-    magic, exponent, count, checksum = _ENTRY.unpack_from(held)
-    body = memoryview(held)[_ENTRY.size :]
-    if magic != _MAGIC or len(body) != 2 * count or zlib.crc32(held[4:12] + body) != checksum:
+    magic, count, checksum = _HEAD.unpack_from(held)
+    body = memoryview(held)[_HEAD.size :]
+    if magic != _MAGIC or len(body) != 4 * count or _checksum(body) != checksum:
         return None
-    return np.frombuffer(body, dtype="<i2"), exponent
+    # torch warns of memory that may not be written to, so the samples get memory of their own.
+    return np.frombuffer(body, dtype="<f4").astype(np.float32)
 
 
-def _keep(entry: Path, rounded: NDArray[np.int16], exponent: int) -> None:
+def _keep(entry: Path, samples: Samples) -> None:
     """Write a cache entry whole or not at all; two writers of one entry write the same."""
-    body = rounded.astype("<i2", copy=False).tobytes()
-    head = struct.pack("<iI", exponent, rounded.size)
+    body = memoryview(samples.astype("<f4", copy=False).tobytes())
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=entry.parent, prefix=".")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + head + struct.pack("<I", zlib.crc32(head + body)) + body)
+                file.write(_HEAD.pack(_MAGIC, samples.size, _checksum(body)))
+                file.write(body)
             Path(temporary).replace(entry)
         finally:
             Path(temporary).unlink(missing_ok=True)
@@ -244,3 +227,8 @@ def _keep(entry: Path, rounded: NDArray[np.int16], exponent: int) -> None:
             f"{entry}: the waveform cache cannot be written: {error.strerror}; "
             "free space or set dataset.to_cache: false"
         ) from error
+
+
+def _checksum(body: memoryview) -> int:
+    """CRC-32 that covers the length too."""
+    return zlib.crc32(body, len(body))

@@ -375,8 +375,8 @@ def test_zoo_schedule_becomes_cosine_and_says_so():
         (
             "dataset: {use_garbage_class: true}",
             (
-                "user.yaml:1: dataset: use_garbage_class needs class_names: without them no class is "
-                "left"
+                "user.yaml:1: dataset: use_garbage_class needs class_names: without them no "
+                "class is left"
             ),
         ),
     ],

@@ -20,7 +20,7 @@ from soundgate.audio.config.learning import (
     Training,
     VolumeAugment,
 )
-from soundgate.audio.config.reading import load, parse
+from soundgate.audio.config.reading import check, load, parse
 from soundgate.audio.config.sound import FeatureExtraction, Preprocessing
 from soundgate.audio.config.user import (
     Deployment,
@@ -56,6 +56,7 @@ __all__ = [
     "Training",
     "UserConfig",
     "VolumeAugment",
+    "check",
     "load",
     "parse",
 ]

@@ -66,6 +66,21 @@ def parse(text: str, name: str) -> UserConfig:
     return config
 
 
+def check(text: str, name: str) -> tuple[dict[str, Any], str]:
+    """Check a user config where it is submitted.
+
+    Returns:
+        Its values in today's spelling, which ``parse`` reads too, and a notice for the user about
+        the keys that were passed over; empty where there are none.
+
+    Raises:
+        ConfigError: as ``parse``.
+    """
+    passed_over = parse(text, name).passed_over
+    notice = f"{name}: passed over, meaningless here: {', '.join(passed_over)}"
+    return Translation(Document(text, name).data).data, notice if passed_over else ""
+
+
 def _explain(error: ValidationError, document: Document, translation: Translation) -> ConfigError:
     details = error.errors(include_url=False, include_context=True)
     # An unknown key often is the cause of what else is wrong, so it is told first.
