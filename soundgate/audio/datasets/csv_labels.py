@@ -1,0 +1,268 @@
+"""A table of one's own: a CSV (or TSV) file with a header, a row a clip.
+
+Columns, in any order; others are passed over:
+
+    filename | file | path              the audio file, relative to the audio folder
+    category | label | labels | class   the class; several, separated by commas or semicolons, make
+                                        the set multi-label
+    fold                                optional: whole number from 1
+    split                               optional: training, validation or test (train, val, dev)
+    start_s, end_s                      optional: the segment of the file, in seconds
+    source | src_file                   optional: the original recording; clips of one stay together
+
+The tables of ESC-50 and of the STM32 model zoo work as they are.
+
+Options:
+    classes         list of the class names allowed; another one in the table is an error
+    file_extension  appended to names that have no audio extension, such as ".wav"
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from soundgate.audio import io
+from soundgate.audio.datasets import esc_names
+from soundgate.audio.datasets.base import (
+    Dataset,
+    Options,
+    Source,
+    check_class,
+    check_folder,
+    class_names,
+)
+from soundgate.audio.manifest import SPLITS, Clip
+from soundgate.errors import DataError, ParameterError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+_FILE: Final = ("filename", "file", "path")
+_LABELS: Final = ("category", "label", "labels", "class")
+_SOURCE: Final = ("source", "src_file")
+_SPLITS: Final = {
+    **{split: split for split in SPLITS},
+    "train": "training",
+    "dev": "training",
+    "val": "validation",
+    "valid": "validation",
+    "eval": "test",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table, not yet compared with the disk."""
+
+    where: str
+    """File and line, for errors."""
+    name: str
+    labels: tuple[str, ...]
+    fold: int | None
+    split: str | None
+    start_s: float | None
+    end_s: float | None
+    source: str | None
+
+
+def list_clips(source: Source, options: Options) -> Iterator[Clip]:
+    """Yield the clips of a table in its order; paths are relative to ``source.audio``.
+
+    Raises:
+        DataError: the table is wrong, or names a file that is not there.
+        ParameterError: an option is wrong.
+    """
+    check_folder(source)
+    table = source.labels or find_table(source.audio)
+    return to_clips(read_rows(table), source.audio, options)
+
+
+def find_table(folder: Path) -> Path:
+    """The only CSV or TSV file under ``folder``.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    tables = sorted(path for path in folder.rglob("*.[ct]sv") if path.is_file())
+    if len(tables) != 1:
+        found = ", ".join(str(path.relative_to(folder)) for path in tables[:5]) or "none"
+        raise DataError(
+            f"{folder}: no table of labels given and not exactly one .csv there ({found}): "
+            "say which one, or use dataset 'folder' if each class has a folder"
+        )
+    return tables[0]
+
+
+def read_rows(table: Path) -> Iterator[Row]:
+    """Yield the rows of a table.
+
+    Raises:
+        DataError: naming the line and the column that is wrong.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            header_line = file.readline()
+            columns = next(csv.reader([header_line], delimiter=_delimiter(header_line)), [])
+            reader = csv.reader(file, delimiter=_delimiter(header_line), strict=True)
+            parser = _RowParser(table, [column.strip().lower() for column in columns])
+            for cells in reader:
+                if cells:
+                    yield parser.parse(reader.line_num + 1, cells)
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise DataError(f"{table}: is not UTF-8 text: save the table as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{table}: is not CSV ({error}): quote the cells again") from None
+
+
+def to_clips(rows: Iterable[Row], folder: Path, options: Options) -> Iterator[Clip]:
+    """Find the file of every row under ``folder``, or under its ``audio`` folder.
+
+    Raises:
+        DataError: a file is missing or outside of the folder, a class is unknown, a clip is twice.
+    """
+    classes = class_names(options)
+    extension = _extension(options)
+    first: dict[tuple[str, float | None, float | None], str] = {}
+    for row in rows:
+        for label in row.labels:
+            check_class(row.where, label, classes)
+        path = _locate(row, folder, extension)
+        twin = first.setdefault((path, row.start_s, row.end_s), row.where)
+        if twin != row.where:
+            raise DataError(
+                f"{row.where}: {row.name} is there already, at {twin}: write all its labels "
+                'into one cell ("dog,rain") or drop the row'
+            )
+        named = esc_names.parse((folder / path).stem)
+        source = row.source or (named.source if named else None)
+        yield Clip(path, row.labels, row.fold, row.split, row.start_s, row.end_s, source)
+
+
+def _delimiter(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
+def _extension(options: Options) -> str:
+    extension = options.get("file_extension") or ""
+    if not isinstance(extension, str):
+        raise ParameterError(f"file_extension: {extension!r} is not a text such as '.wav'")
+    return extension if extension.startswith(".") or not extension else f".{extension}"
+
+
+def _locate(row: Row, folder: Path, extension: str) -> str:
+    name = row.name
+    if extension and not name.lower().endswith(tuple(io.EXTENSIONS)):
+        name += extension
+    if name.startswith("/") or ".." in name.split("/") or "\\" in name:
+        raise DataError(f"{row.where}: {name!r} is not inside of {folder}: write it relative to it")
+    for path in (name, f"audio/{name}"):
+        if (folder / path).is_file():
+            return path
+    hint = "" if extension or "." in name else ", or set file_extension"
+    raise DataError(f"{row.where}: {name} is not in {folder}: correct the name{hint}")
+
+
+class _RowParser:
+    """Reads rows by the header's columns."""
+
+    def __init__(self, table: Path, columns: Sequence[str]) -> None:
+        self._table = table
+        self._columns = columns
+        self._file = self._find(_FILE, required=True)
+        self._labels = self._find(_LABELS, required=True)
+        self._source = self._find(_SOURCE)
+        self._fold = self._find(("fold",))
+        self._split = self._find(("split",))
+        self._start_s = self._find(("start_s",))
+        self._end_s = self._find(("end_s",))
+
+    def _find(self, names: Sequence[str], *, required: bool = False) -> int | None:
+        found = [self._columns.index(name) for name in names if name in self._columns]
+        if len(found) > 1 and required:
+            pair = " and ".join(self._columns[index] for index in found[:2])
+            raise DataError(f"{self._table}:1: columns {pair} mean the same: rename one")
+        if not found and required:
+            raise DataError(
+                f"{self._table}:1: no column {' or '.join(names)} in the header "
+                f"({', '.join(self._columns)}): name one so"
+            )
+        return found[0] if found else None
+
+    def parse(self, line: int, cells: Sequence[str]) -> Row:
+        where = f"{self._table}:{line}"
+        if len(cells) != len(self._columns):
+            raise DataError(
+                f"{where}: {len(cells)} cells for {len(self._columns)} columns: "
+                "add the missing ones, quote cells that hold commas"
+            )
+
+        def cell(index: int | None) -> str:
+            return "" if index is None else cells[index].strip()
+
+        name = cell(self._file)
+        if not name:
+            raise DataError(f"{where}: no file name: fill in the cell or drop the row")
+        start_s, end_s = _times(where, cell(self._start_s), cell(self._end_s))
+        return Row(
+            where,
+            name,
+            _split_labels(where, cell(self._labels)),
+            _fold(where, cell(self._fold)),
+            _split(where, cell(self._split)),
+            start_s,
+            end_s,
+            cell(self._source) or None,
+        )
+
+
+def _split_labels(where: str, text: str) -> tuple[str, ...]:
+    labels = tuple(dict.fromkeys(label.strip() for label in re.split("[,;]", text)))
+    if not all(labels):
+        raise DataError(f"{where}: empty label in {text!r}: label the clip or drop the row")
+    return labels
+
+
+def _fold(where: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise DataError(f"{where}: fold {text!r} is not a whole number from 1: correct it")
+    return int(text)
+
+
+def _split(where: str, text: str) -> str | None:
+    if not text:
+        return None
+    split = _SPLITS.get(text.lower())
+    if split is None:
+        raise DataError(f"{where}: split {text!r} is unknown{nearest(text, SPLITS)}")
+    return split
+
+
+def _times(where: str, start: str, end: str) -> tuple[float | None, float | None]:
+    try:
+        start_s, end_s = (float(text) if text else None for text in (start, end))
+    except ValueError:
+        raise DataError(f"{where}: start_s {start!r}, end_s {end!r}: write seconds") from None
+    if not 0 <= (start_s or 0.0) < (float("inf") if end_s is None else end_s):
+        raise DataError(f"{where}: end_s {end} is not after start_s {start}: correct them")
+    return start_s, end_s
+
+
+DATASET: Final = Dataset(
+    name="csv",
+    title="A table of labels",
+    licence="not stated",
+    citation="",
+    homepage="",
+    labels="The classes that the table gives the clip.",
+    list_clips=list_clips,
+    options=("classes", "file_extension"),
+    brought_by_user=True,
+)

@@ -1,0 +1,230 @@
+"""Bring the clips of a data set into one form: ``audio/``, ``manifest.jsonl``, ``dataset.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from soundgate.audio import io
+from soundgate.audio.datasets.base import check_folder, check_options
+from soundgate.audio.manifest import MANIFEST, SPLITS, Clip, sort_key, write_manifest
+from soundgate.errors import DataError, ParameterError, nearest
+from soundgate.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from soundgate.audio.datasets.base import Dataset, Options, Source
+
+DESCRIPTION: Final = "dataset.json"
+AUDIO: Final = "audio"
+
+# The file system cannot link here, though it may well copy.
+_NO_LINK: Final = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A clip as the manifest will have it, and the file that it lies in now."""
+
+    clip: Clip
+    file: Path
+
+
+def prepare(
+    dataset: Dataset,
+    sources: Sequence[Source],
+    out: Path,
+    options: Options,
+    *,
+    complete: bool = False,
+) -> None:
+    """Write the ``clips/`` folder; see :func:`soundgate.audio.datasets.prepare`.
+
+    Args:
+        dataset: The data set.
+        sources: Where it lies.
+        out: A folder that is empty or does not exist.
+        options: Checked against ``dataset.options``.
+        complete: Insist on every clip that the data set is known to have.
+
+    Raises:
+        DataError: a file, a label or the set as a whole is wrong, or ``out`` cannot be written.
+        ParameterError: unknown option, or sources for a data set that has none.
+    """
+    check_options(dataset, options)
+    with _output(out):
+        if dataset.render is not None:
+            if sources:
+                raise ParameterError(f"dataset {dataset.name} is rendered: it takes no folders")
+            clips = sorted(dataset.render(out, options), key=sort_key)
+        else:
+            entries = _entries(dataset, sources, options)
+            clips = [entry.clip for entry in entries]
+            _check_counts(dataset, clips, complete=complete)
+            _check_audio(entries)
+            _place(entries, out)
+        write_manifest(out / MANIFEST, clips)
+        _describe(dataset, clips, out)
+
+
+@contextlib.contextmanager
+def _output(out: Path) -> Iterator[None]:
+    """Make ``out``; empty it again if the block fails."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise DataError(f"{out}: is not empty: delete it or choose another folder")
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    try:
+        yield
+    except BaseException:
+        for name in (MANIFEST, DESCRIPTION):
+            (out / name).unlink(missing_ok=True)
+        shutil.rmtree(out / AUDIO, ignore_errors=True)
+        raise
+
+
+def _cannot_write(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: cannot be written: {error.strerror}: free space or choose another folder"
+    )
+
+
+def _entries(dataset: Dataset, sources: Sequence[Source], options: Options) -> list[_Entry]:
+    if not sources:
+        raise ParameterError(f"dataset {dataset.name}: no folder given: say where it lies")
+    entries: list[_Entry] = []
+    for position, source in enumerate(sources, 1):
+        prefix = "" if len(sources) == 1 else f"{position}-{source.split or 'clips'}/"
+        entries += _source_entries(dataset, source, prefix, options)
+    entries.sort(key=lambda entry: sort_key(entry.clip))
+    if not entries:
+        raise DataError(f"{sources[0].audio}: holds no clips of {dataset.name}: check the path")
+    _check_apart(entries)
+    return entries
+
+
+def _source_entries(
+    dataset: Dataset, source: Source, prefix: str, options: Options
+) -> Iterator[_Entry]:
+    check_folder(source)
+    if source.split is not None and source.split not in SPLITS:
+        raise ParameterError(f"split {source.split!r} is unknown{nearest(source.split, SPLITS)}")
+    assert dataset.list_clips is not None
+    for clip in dataset.list_clips(source, options):
+        if source.split and clip.split not in (None, source.split):
+            raise DataError(
+                f"{source.audio / clip.path}: split {clip.split!r} in the table, but the folder "
+                f"was given for {source.split!r}: drop one of them"
+            )
+        placed = replace(
+            clip,
+            path=f"{AUDIO}/{prefix}{clip.path.removeprefix(AUDIO + '/')}",
+            split=source.split or clip.split,
+        )
+        yield _Entry(placed, source.audio / clip.path)
+
+
+def _check_apart(entries: Sequence[_Entry]) -> None:
+    """One recording in two sources would be trained and tested on."""
+    seen: dict[tuple[str, float, float], str] = {}
+    for entry in entries:
+        real = os.path.realpath(entry.file)
+        first = seen.setdefault((real, *sort_key(entry.clip)[1:]), entry.clip.path)
+        if first != entry.clip.path:
+            raise DataError(
+                f"{entry.file}: given twice, as {first} and {entry.clip.path}: drop one"
+            )
+
+
+def _check_counts(dataset: Dataset, clips: Sequence[Clip], *, complete: bool) -> None:
+    counts = Counter(label for clip in clips for label in clip.labels)
+    if complete:
+        for label, expected in dataset.clips_per_class.items():
+            if counts[label] != expected:
+                raise DataError(
+                    f"dataset {dataset.name}: the download holds {counts[label]} clips of "
+                    f"{label!r}, not {expected}: it is incomplete, fetch it again"
+                )
+    if not dataset.brought_by_user or all(clip.split == "test" for clip in clips):
+        return
+    for label, count in sorted(counts.items()):
+        if count == 1:
+            only = next(clip for clip in clips if label in clip.labels)
+            raise DataError(
+                f"{only.path}: is the only clip of class {label!r}, which can thus not be both "
+                "trained and tested: add clips or leave the class out"
+            )
+
+
+def _check_audio(entries: Sequence[_Entry]) -> None:
+    """Find damaged files now, not in the middle of feature extraction."""
+    durations_s: dict[Path, float] = {}
+    for entry in track(entries, total=len(entries), label="check audio"):
+        duration_s = durations_s.get(entry.file)
+        if duration_s is None:
+            duration_s = durations_s[entry.file] = io.info(entry.file).duration_s
+        end_s = max(entry.clip.start_s or 0.0, entry.clip.end_s or 0.0)
+        if end_s > duration_s + io.SEGMENT_SLACK_S:
+            raise DataError(
+                f"{entry.file}: start_s or end_s {end_s:g} lies after its end at {duration_s:g} s: "
+                "correct the table"
+            )
+
+
+def _place(entries: Sequence[_Entry], out: Path) -> None:
+    files: Mapping[str, Path] = {entry.clip.path: entry.file for entry in entries}
+    folders = {(out / path).parent for path in files}
+    try:
+        for folder in sorted(folders):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    for path, file in files.items():
+        _link_or_copy(file, out / path)
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    # A link to a symbolic link would dangle once the output is moved.
+    real = os.path.realpath(file)
+    try:
+        try:
+            os.link(real, target)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            shutil.copyfile(real, target)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+
+
+def _describe(dataset: Dataset, clips: Sequence[Clip], out: Path) -> None:
+    """Write ``dataset.json``: whoever finds it finds the whole data set."""
+    description = {
+        "name": dataset.name,
+        "title": dataset.title,
+        "licence": dataset.licence,
+        "citation": dataset.citation,
+        "homepage": dataset.homepage,
+        "classes": sorted({label for clip in clips for label in clip.labels}),
+        "clips": len(clips),
+        "labels": dataset.labels,
+    }
+    temporary = out / f".{DESCRIPTION}"
+    try:
+        temporary.write_text(
+            json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        temporary.replace(out / DESCRIPTION)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot_write(out / DESCRIPTION, error) from error

@@ -1,0 +1,78 @@
+"""The table of data sets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from soundgate.audio import datasets
+from soundgate.audio.datasets.base import Source
+from soundgate.errors import ParameterError
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ESC-10", "ESC-10"),
+        ("esc10", "ESC-10"),
+        ("ESC_50", "ESC-50"),
+        ("ESC50", "ESC-50"),
+        ("Synthetic", "synthetic"),
+        ("csv", "csv"),
+        ("custom", "folder"),
+    ],
+)
+def test_names_as_the_model_zoo_spells_them(name, expected):
+    assert datasets.resolve(name) == expected
+
+
+def test_custom_is_csv_where_there_is_a_table():
+    assert datasets.resolve("custom", [Source(Path("a"), Path("a.csv"))]) == "csv"
+
+
+def test_unknown_name():
+    with pytest.raises(ParameterError, match="'ESC-100' is unknown; did you mean 'ESC-10'"):
+        datasets.load("ESC-100")
+    with pytest.raises(
+        ParameterError, match="known: ESC-10, ESC-50, csv, folder, synthetic, custom"
+    ):
+        datasets.load("zzz")
+
+
+@pytest.mark.parametrize("name", datasets.DATASETS)
+def test_every_entry_describes_itself(name):
+    dataset = datasets.load(name)
+    assert dataset.name == name
+    assert (dataset.list_clips is None) != (dataset.render is None)
+    assert dataset.labels.endswith(".")
+    assert dataset.title
+    assert dataset.licence
+    if dataset.download_command:
+        assert "./temp" in dataset.download_command
+        assert dataset.homepage.startswith("https://")
+        assert dataset.citation.startswith("@")
+        assert dataset.clips_per_class
+
+
+@pytest.mark.parametrize(("name", "classes", "clips"), [("ESC-10", 10, 400), ("ESC-50", 50, 2000)])
+def test_published_sizes(name, classes, clips):
+    counts = datasets.load(name).clips_per_class
+    assert (len(counts), sum(counts.values())) == (classes, clips)
+
+
+def test_esc10_is_part_of_esc50():
+    assert (
+        datasets.load("esc10").clips_per_class.keys()
+        < datasets.load("esc50").clips_per_class.keys()
+    )
+
+
+def test_importing_the_table_imports_no_audio_library():
+    code = (
+        "import sys, soundgate.audio.datasets as d; d.resolve('esc10');"
+        "assert not {'numpy', 'torch', 'soundfile'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
