@@ -1,7 +1,7 @@
 """Audio event detection, from a data set's name to a candidate in the model registry.
 
-    fetch ─clips─▶ preprocess ─features─┬─▶ train ─model──┬─▶ evaluate ─report─▶ two gates ─▶ register
-                                        └─────────────────┘
+    fetch ─▶ preprocess ─features─┬─▶ train ─model─┬─▶ evaluate ─report─▶ two gates ─▶ register
+                                  └────────────────┘
 
 With ``folds`` it cross-validates instead: ``train`` and ``evaluate`` once a fold, their test clips
 pooled into one report, the same gates, and nothing registered.
@@ -65,10 +65,10 @@ def get_pipeline(p: AedParameters) -> Pipeline:
     aed.add(
         register,
         model=trained["model"],
-        metrics=trained["metrics"],
         report=scored["report"],
+        card=fetched["card"],
         verdicts=[gate["verdict"] for gate in gates],
-        name=p.model_name,
+        model_name=p.model_name,
         modelzoo_version=p.modelzoo_version,
     )
     return aed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.util
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from soundgate.digests import digest_text
 from soundgate.errors import ParameterError, nearest
 from soundgate.executors.base import initial_tasks
 from soundgate.pipeline import Pipeline
+from soundgate.sources import find_source
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -97,28 +97,33 @@ def split_keywords(
 def check_config(values: Any, root: Path) -> None:
     """Have each user config checked by the function its parameter names, once per content.
 
-    The check belongs to the sound half and costs an import; a content that passed is remembered
-    below ``<runs>/.cache``, so that an unchanged run starts at once.
+    The check belongs to the sound half and costs an import; what it answered is kept below
+    ``<runs>/.cache``, so that an unchanged run starts at once.
     """
     for each in dataclasses.fields(values):
         file, check = getattr(values, each.name), each.metadata.get("check")
-        if not isinstance(file, parameters.ConfigFile) or not check:
+        if not isinstance(file, parameters.ConfigFile) or not check or not file.values:
             continue
         text = parameters.dump_yaml(file.values)
         module, _, function = check.partition(":")
-        source = importlib.util.find_spec(module)
-        stamp = str(Path(source.origin).stat().st_mtime_ns) if source and source.origin else ""
-        passed = root / ".cache" / "configs" / digest_text(text, stamp)
-        if passed.exists():
-            continue
-        origin = (
-            file.path.read_text("utf-8") if not file.overrides and file.path.is_file() else text
-        )
-        notice = getattr(importlib.import_module(module), function)(origin, str(file.path))
+        known = root / ".cache" / "configs" / f"{digest_text(text, _stamp(module))}.json"
+        answer = runs.read_json(known)
+        if answer is None:
+            if file.values == file.unchanged():  # the user's own text: errors name its lines
+                text = file.path.read_text("utf-8")
+            answer = getattr(importlib.import_module(module), function)(text, str(file.path))
+            runs.write_json(known, answer)
+        adopted, notice = answer
+        file.adopt(adopted)
         if notice:
             print(notice, file=sys.stderr)
-        passed.parent.mkdir(parents=True, exist_ok=True)
-        passed.touch()
+
+
+def _stamp(module: str) -> str:
+    """Tell versions of the checking code apart, without importing it."""
+    source = find_source(module)
+    files = sorted(source.parent.glob("*.py")) if source else []
+    return " ".join(str(path.stat().st_mtime_ns) for path in files)
 
 
 def new_record(

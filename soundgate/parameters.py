@@ -138,10 +138,20 @@ class ConfigFile:
             raise ConfigError(f"{self.path}: a user config is a mapping of sections")
         return values
 
+    def unchanged(self) -> dict[str, Any]:
+        """Return what the file itself says, without overrides."""
+        return self._read()
+
     @property
     def values(self) -> dict[str, Any]:
         """Every section a step may read: the document without ``pipeline:``."""
         return {name: value for name, value in self.document.items() if name != SECTION}
+
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        """Take the values in the spelling that steps read, once they have been checked."""
+        section = self.document.get(SECTION)
+        kept = {} if section is None else {SECTION: section}
+        self.document = {**values, **kept}
 
     def get(self, dotted: str, default: Any = None) -> Any:
         """Return one value by its dotted key, or ``default``."""
@@ -221,10 +231,16 @@ def load(
         values[name] = _typed(f"--kwargs {name}", name, value, hints, fields)
     for name, text in own.items():
         values[name] = _typed(f"--set {name}", name, text, hints, fields)
-    for name, field in fields.items():
-        value = values.get(name, field.default)
-        values[name] = named(value, name)
-    return kind(**values)
+    found = {name: values[name] if name in values else _default(f) for name, f in fields.items()}
+    return kind(**{name: named(value, name) for name, value in found.items()})
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    raise ParameterError(f"parameter {field.name} has no default; pass --set {field.name}=VALUE")
 
 
 def _split(

@@ -49,7 +49,8 @@ def fetch(  # noqa: PLR0913 - three splits, each with an optional table
     splits = ((source, source_labels), (validation, validation_labels), (test, test_labels))
     sources = _sources(splits)
     settings = load(config)
-    name = datasets.resolve(dataset, sources, brought=bool(sources or download_command))
+    own = datasets.CUSTOM if sources or download_command else dataset
+    name = datasets.resolve(dataset if datasets.is_known(dataset) else own, sources)
     place = open_store(store)
     key = f"{PREFIX}/{dataset}"
     downloaded = not sources and datasets.load(name).render is None

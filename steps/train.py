@@ -34,13 +34,13 @@ def train(
         test_fold: fold held out, counted from 1; 0: as the user config says.
         epochs: passes over the training clips; 0: as the user config says.
     """
-    from soundgate.registry import tracked_run
+    from soundgate.registry.epochs import epoch_log
 
     from soundgate.audio.config import load
     from soundgate.audio.training import fit
 
     settings = load(config)
-    with graceful_stop() as stop, tracked_run(parameters=settings.model_dump()) as tracker:
+    with graceful_stop() as stop, epoch_log(settings.training.model_dump()) as log:
         fit(
             features,
             model,
@@ -50,7 +50,7 @@ def train(
             epochs=epochs or None,
             checkpoints=checkpoints,
             stop=stop,
-            log=tracker.log,
+            log=log,
         )
 
 

@@ -1,0 +1,70 @@
+"""Register a model that cleared its gates as a candidate for review.
+
+Reads   model/     the classifier         report/    its evaluation
+        verdicts/  what the gates said    card/      which data it learnt from
+Writes  entry/     entry.json: name, version, where the registry is
+
+A candidate is a version of ``<name>-candidates`` with the evidence a reviewer needs: signature,
+figures, verdicts, commit, run and data digest. A run registers once, however often this is tried.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from soundgate.step import InputPath, InputPaths, OutputPath, main
+
+
+def register(  # noqa: PLR0913 - the evidence of a candidate
+    model: InputPath,
+    report: InputPath,
+    card: InputPath,
+    verdicts: InputPaths,
+    entry: OutputPath,
+    *,
+    model_name: str,
+    modelzoo_version: str = "",
+) -> None:
+    """Create the candidate version; print its name and version."""
+    from soundgate import registry
+    from soundgate.runs import Context
+
+    context = Context.from_environment()
+    root = Path(context.root or "runs")
+    description = json.loads((model / "model.json").read_text("utf-8"))
+    figures = json.loads((report / "evaluation.json").read_text("utf-8"))
+    data = json.loads((card / "dataset.json").read_text("utf-8"))
+    accuracies = figures["multiclass_classification_metrics"]
+    found = registry.register_candidate(
+        registry.Registry(registry.tracking_uri(root), str(root / "mlartifacts")),
+        model=model,
+        report=report,
+        name=model_name,
+        provenance={
+            "run": context.run or "by-hand",
+            "pipeline": context.pipeline,
+            "commit": context.commit,
+            "dataset": data["digest"],
+            "dataset.name": data["name"],
+            "dataset.licence": data["licence"],
+            "modelzoo.version": modelzoo_version,
+        },
+        verdicts=[json.loads((v / "verdict.json").read_text("utf-8")) for v in verdicts],
+        signature=registry.patch_signature(
+            description["input"]["n_mels"], len(description["classes"])
+        ),
+        metrics={
+            "clip_accuracy": accuracies["clip_acc"]["value"],
+            "patch_accuracy": accuracies["patch_acc"]["value"],
+            "macro_f1": figures["macro_f1"],
+            "calibration_error": figures["calibration"]["ece"],
+        },
+    )
+    entry.mkdir(parents=True, exist_ok=True)
+    (entry / "entry.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(f"registered {found['name']} version {found['version']} in {found['tracking_uri']}")
+
+
+if __name__ == "__main__":
+    main(register)
