@@ -121,7 +121,16 @@ class Cache:
         log = hit.folder / runs.LOG
         if log.is_file():
             shutil.copyfile(log, target / runs.LOG)
-        kept = ("argv", "ended_at", "duration_s", "cpu_s", "max_rss_bytes", "outputs", "exit_code")
+        kept = (
+            "argv",
+            "started_at",
+            "ended_at",
+            "duration_s",
+            "cpu_s",
+            "max_rss_bytes",
+            "outputs",
+            "exit_code",
+        )
         return runs.write_mark(
             target,
             context,

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,6 +222,12 @@ def commit(folder: Path) -> str:
     except (OSError, subprocess.SubprocessError):
         return known or "unknown"
     return found.stdout.strip() or known or "unknown"
+
+
+def time_of(started: float) -> str:
+    """Return the time of a ``time.monotonic()`` of this boot, as ``now`` writes it."""
+    moment = datetime.now(UTC) - timedelta(seconds=time.monotonic() - started)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def seconds_since(started: float) -> float:

@@ -247,6 +247,7 @@ def _mark(
         folder,
         context,
         argv=list(argv),
+        started_at=runs.time_of(started),
         ended_at=runs.now(),
         duration_s=runs.seconds_since(started),
         cpu_s=round(cpu_s, 3),
@@ -334,6 +335,9 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
         if first_rank:
             for name, path in outputs.items():
                 _publish(partial[name], path)
+            for argument in arguments:
+                if argument.kind == "checkpoint" and values[argument.name] is not None:
+                    shutil.rmtree(values[argument.name], ignore_errors=True)  # served its purpose
             _finish(outputs, started, [*_program(function), *argv])
     except SoundgateError as error:
         return _fail(error, error.exit_code, started, [*_program(function), *argv])

@@ -289,8 +289,17 @@ class Runner:
         if mark is None or timed_out:
             context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
             took = runs.seconds_since(attempt.started)
-            values = {"state": State.FAILED, "reason": reason, "exit_code": status}
-            runs.write_mark(folder, context, ended_at=runs.now(), duration_s=took, **values)
+            runs.write_mark(
+                folder,
+                context,
+                state=State.FAILED,
+                reason=reason,
+                exit_code=status,
+                argv=folders.command_of(task, self.run),
+                started_at=runs.time_of(attempt.started),
+                ended_at=runs.now(),
+                duration_s=took,
+            )
         self.tasks[task.name]["duration_s"] = runs.seconds_since(attempt.started)
         self._failed(task, attempt, status, reason)
 
