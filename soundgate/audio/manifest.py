@@ -117,7 +117,9 @@ def write_manifest(path: Path, clips: Iterable[Clip], *, allow_unlabelled: bool 
     except _RowError as wrong:
         raise DataError(f"{path}: clip {count + 1}: {wrong}") from None
     except UnicodeEncodeError:
-        raise DataError(f"{path}: clip {count + 1}: a name is not valid UTF-8: rename it") from None
+        raise DataError(
+            f"{path}: clip {count + 1}: {clip.path!a} or its labels are not valid UTF-8: rename it"
+        ) from None
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error.strerror}: free space or choose another folder"

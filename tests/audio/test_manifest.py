@@ -150,7 +150,10 @@ def test_missing_manifest(tmp_path):
         (CLIPS[::-1], "clip 2: path: audio/c.wav comes after"),
         ([CLIPS[0], CLIPS[0]], "clip 2: path: audio/a b.wav is there twice"),
         ([Clip("../a.wav", ("dog",))], "clip 1: path"),
-        ([Clip("bad\udcff.wav", ("dog",))], "clip 1: a name is not valid UTF-8"),
+        (
+            [Clip("bad\udcff.wav", ("dog",))],
+            r"clip 1: 'bad.+udcff\.wav' or its labels are not valid UTF-8",
+        ),
     ],
 )
 def test_a_failed_write_leaves_the_old_manifest(tmp_path, clips, expected):

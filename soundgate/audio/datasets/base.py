@@ -22,7 +22,7 @@ class Source:
 
     audio: Path
     labels: Path | None = None
-    """A table of labels; None where folders or file names carry the labels."""
+    """A table of labels, or the folder of one; None where folders or names carry the labels."""
     split: str | None = None
     """Gives every clip this split: "training", "validation" or "test"."""
 

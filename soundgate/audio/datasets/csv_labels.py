@@ -22,6 +22,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio import io
@@ -77,7 +78,9 @@ def list_clips(source: Source, options: Options) -> Iterator[Clip]:
         ParameterError: an option is wrong.
     """
     check_folder(source)
-    table = source.labels or find_table(source.audio)
+    table = source.labels or source.audio
+    if table.is_dir():
+        table = find_table(table)
     return to_clips(read_rows(table), source.audio, options)
 
 
@@ -91,8 +94,8 @@ def find_table(folder: Path) -> Path:
     if len(tables) != 1:
         found = ", ".join(str(path.relative_to(folder)) for path in tables[:5]) or "none"
         raise DataError(
-            f"{folder}: no table of labels given and not exactly one .csv there ({found}): "
-            "say which one, or use dataset 'folder' if each class has a folder"
+            f"{folder}: not exactly one .csv there ({found}): name the table of labels, "
+            "or use dataset 'folder' if each class has a folder"
         )
     return tables[0]
 
@@ -161,6 +164,7 @@ def _locate(row: Row, folder: Path, extension: str) -> str:
         name += extension
     if name.startswith("/") or ".." in name.split("/") or "\\" in name:
         raise DataError(f"{row.where}: {name!r} is not inside of {folder}: write it relative to it")
+    name = PurePosixPath(name).as_posix()
     for path in (name, f"audio/{name}"):
         if (folder / path).is_file():
             return path

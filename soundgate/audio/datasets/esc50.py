@@ -62,6 +62,8 @@ def find_table(source: Source) -> Path:
     audio = source.audio
     tables = (audio / "meta" / "esc50.csv", audio.parent / "meta" / "esc50.csv")
     table = source.labels or next((path for path in tables if path.is_file()), None)
+    if table is not None and table.is_dir():
+        return csv_labels.find_table(table)
     if table is None:
         raise DataError(f"{audio}: no meta/esc50.csv there: give a whole checkout of ESC-50")
     return table

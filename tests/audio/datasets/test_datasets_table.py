@@ -33,6 +33,12 @@ def test_custom_is_csv_where_there_is_a_table():
     assert datasets.resolve("custom", [Source(Path("a"), Path("a.csv"))]) == "csv"
 
 
+def test_known_names():
+    assert datasets.is_known("esc10")
+    assert datasets.is_known("custom")
+    assert not datasets.is_known("AED_Dataset")
+
+
 def test_unknown_name():
     with pytest.raises(ParameterError, match="'ESC-100' is unknown; did you mean 'ESC-10'"):
         datasets.load("ESC-100")

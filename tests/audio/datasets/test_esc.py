@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -150,3 +151,21 @@ def test_an_esc10_file_of_another_name(tmp_path):
     (tmp_path / "x" / "001 - Dog bark").mkdir(parents=True)
     io.write(tmp_path / "x" / "001 - Dog bark" / "rex.wav", np.zeros(8, np.int16), 8000)
     assert "rex.wav: is not named FOLD-ID-TAKE" in refused(tmp_path, "esc10", tmp_path / "x")
+
+
+def test_a_complete_esc50_is_acquired_as_either(tmp_path):
+    classes = datasets.load("ESC-50").clips_per_class
+    rows = [
+        (number % 5 + 1, 1000 * place + number, "A", label)
+        for place, label in enumerate(classes)
+        for number in range(40)
+    ]
+    checkout = make_esc50(tmp_path / "ESC-50", rows)
+    command = f"cp -rl {shlex.quote(str(checkout))}/. ./temp"
+    datasets.acquire("ESC-50", tmp_path / "all", command=command)
+    assert len(list(read_manifest(tmp_path / "all"))) == 2000
+    datasets.acquire("ESC-10", tmp_path / "ten", command=command)
+    assert Counter(clip.labels[0] for clip in read_manifest(tmp_path / "ten")) == dict.fromkeys(
+        ESC10_CLASSES, 40
+    )
+    assert len(list((tmp_path / "ten" / "audio").iterdir())) == 400

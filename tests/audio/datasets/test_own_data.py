@@ -128,6 +128,7 @@ def test_the_only_table_is_found(tmp_path, audio):
     text = "filename,category\na.wav,dog\nb.wav,dog\n"
     table(audio, text)
     assert len(listed(tmp_path, "csv", Source(audio))) == 2
+    assert len(listed(tmp_path / "both", "csv", Source(audio, audio))) == 2
     table(audio, text, "second.csv")
     with pytest.raises(DataError, match=r"not exactly one .csv there \(labels.csv, second.csv\)"):
         listed(tmp_path / "again", "csv", Source(audio))
@@ -150,6 +151,7 @@ def test_the_only_table_is_found(tmp_path, audio):
         ('filename,label\na.wav,"dog,"\n', ":2: empty label in 'dog,'"),
         ("filename,label\n,dog\n", ":2: no file name"),
         ("filename,label\na.wav,dog\nb.wav,dog\na.wav,rain\n", ":4: a.wav is there already, at"),
+        ("filename,label\na.wav,dog\n./a.wav,dog\n", ":3: ./a.wav is there already, at"),
         ("filename,label\n/etc/a.wav,dog\n", ":2: '/etc/a.wav' is not inside"),
         ("filename,label\n../a.wav,dog\n", ":2: '../a.wav' is not inside"),
         ("filename,label,fold\na.wav,dog,zero\n", ":2: fold 'zero' is not a whole number"),
