@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test check lock bench clean
+.PHONY: setup run test lint check lock bench clean
 
 setup: $(STAMP)  ## make .venv with everything a laptop needs
 
@@ -20,12 +20,13 @@ run: setup  ## run the AED pipeline on the embedded default and print the result
 test: setup  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: setup  ## what CI checks: format, lint, types, import contracts, tests
+lint: setup  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: lint test  ## what CI checks
 
 lock: setup  ## write constraints.txt anew: name==version, no addresses
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --upgrade --all-extras pyproject.toml --output-file constraints.txt
