@@ -1,0 +1,68 @@
+"""What MLflow and the libraries below it say, as one line with what to do."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from soundgate.errors import RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST = 300
+ADVICE = {
+    401: "it wants a sign-in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+    "or MLFLOW_TRACKING_TOKEN",
+    403: "it refuses this user or this host name; check the permissions and the server's "
+    "--allowed-hosts",
+    404: "nothing of MLflow there; check the path of MLFLOW_TRACKING_URI",
+}
+UNREACHABLE = ("Max retries exceeded", "Connection refused", "Connection aborted", "timed out")
+NO_BACKEND = ("unsupported URI", "maintenance mode", "Could not parse", "Can't load plugin")
+
+
+@contextmanager
+def one_line(uri: str) -> Iterator[None]:
+    """Turn errors of MLflow, its database and its network into RegistryErrors of one line."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        raise RegistryError(_line(uri, error)) from error
+
+
+def no_address(uri: str) -> str:
+    """The text of the error for a URI that MLflow cannot keep a registry at."""
+    return (
+        f"{uri!r} is no address of an MLflow registry; expected sqlite:////folder/mlflow.db "
+        "or http(s)://host:port"
+    )
+
+
+def _line(uri: str, error: Exception) -> str:
+    told = " ".join(str(error).split())
+    status = _status(error, told)
+    if status in ADVICE:
+        return f"MLflow at {uri}: {ADVICE[status]} ({status})"
+    if any(sign in told for sign in UNREACHABLE):
+        return (
+            f"no MLflow server answers at {uri}; start it, or correct MLFLOW_TRACKING_URI "
+            "(unset, runs are kept in a local file)"
+        )
+    if any(sign in told for sign in NO_BACKEND):
+        return no_address(uri)
+    return f"MLflow at {uri}: {told[:LONGEST]}"
+
+
+def _status(error: Exception, told: str) -> int:
+    """The HTTP status of a server's answer, 0 where there was none."""
+    found = re.search(r"failed with error code (\d{3})", told)
+    if found:
+        return int(found[1])
+    code = getattr(error, "error_code", "")
+    return {"PERMISSION_DENIED": 403, "UNAUTHENTICATED": 401}.get(code, 0)
