@@ -246,6 +246,12 @@ def test_a_truncated_real_ogg(esc10, tmp_path, fraction):
     assert "cut short" in refusal(path)
 
 
+def test_an_ogg_cut_between_two_pages(esc10, tmp_path):
+    content = (esc10 / "001 - Dog bark" / "1-100032-A.ogg").read_bytes()
+    (tmp_path / "a.ogg").write_bytes(content[: content.rindex(b"OggS")])
+    assert "end-of-stream page is missing" in refusal(tmp_path / "a.ogg")
+
+
 def test_every_real_clip_is_whole(esc10):
     clips = sorted(esc10.rglob("*.ogg"))
     assert len(clips) == 320
