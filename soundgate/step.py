@@ -32,7 +32,7 @@ from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_ty
 
 from soundgate import runs
 from soundgate.digests import digest_tree
-from soundgate.errors import DefinitionError, SoundgateError, UserError
+from soundgate.errors import DefinitionError, SoundgateError, UserError, nearest
 
 InputPath = Annotated[Path, "input"]
 """A folder (or file) another task wrote, or one known when the pipeline was declared."""
@@ -130,23 +130,31 @@ def parse_scalar(kind: type, text: str) -> Scalar:
     if kind is int:
         if re.fullmatch(r"[+-]?\d+", text):
             return int(text)
-        number = float(text)
-        if number != int(number):
-            raise ValueError(f"{text!r} is not a whole number")
-        return int(number)
+        with suppress(ValueError):
+            if (number := float(text)).is_integer():
+                return int(number)
+        raise ValueError(f"{text!r} is not a whole number")
     return float(text) if kind is float else text
 
 
 def _parse_list(kind: type, texts: Sequence[str]) -> list[Any]:
     """Accept one JSON array, or the items as separate words."""
     if len(texts) == 1 and texts[0].lstrip().startswith("["):
-        items = json.loads(texts[0])
-        texts = [spell(item) for item in items]
+        try:
+            texts = [spell(item) for item in json.loads(texts[0])]
+        except json.JSONDecodeError:
+            raise ValueError(f"{texts[0]!r} is not a JSON list") from None
     return [Path(text) if kind is Path else parse_scalar(kind, text) for text in texts]
 
 
-def _parser(function: StepFunction, arguments: Sequence[Argument]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say it in one line, without the usage."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _parser(function: StepFunction, arguments: Sequence[Argument]) -> _Parser:
+    parser = _Parser(
         prog=f"python -m {_module(function)}",
         description=inspect.getdoc(inspect.getmodule(function)) or inspect.getdoc(function),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -159,7 +167,7 @@ def _parser(function: StepFunction, arguments: Sequence[Argument]) -> argparse.A
             argument.flag,
             required=not optional,
             nargs="*" if argument.is_list else None,
-            help=f"{argument.kind}, {argument.type.__name__}{default}",
+            help=f"{argument.kind}, {argument.type.__name__}{default}".replace("%", "%%"),
         )
     return parser
 
@@ -174,7 +182,11 @@ def parse(function: StepFunction, argv: Sequence[str]) -> dict[str, Any]:
     arguments = interface(function)
     parser = _parser(function, list(arguments.values()))
     values: dict[str, Any] = {}
-    for name, text in vars(parser.parse_args(list(argv))).items():
+    found, unknown = parser.parse_known_args(list(argv))
+    if unknown:
+        hint = nearest(unknown[0].partition("=")[0], [a.flag for a in arguments.values()])
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    for name, text in vars(found).items():
         argument = arguments[name]
         if text is None:
             values[name] = argument.default
@@ -256,12 +268,13 @@ def _mark(
     )
 
 
-def _fail(error: BaseException, exit_code: int, started: float, argv: Sequence[str]) -> int:
+def _fail(error: BaseException, started: float, argv: Sequence[str]) -> int:
     """Say why, where the reader looks: the log, the platform's failure file, the mark."""
-    reason = str(error) if isinstance(error, SoundgateError) else f"{type(error).__name__}: {error}"
     if isinstance(error, (SoundgateError, _Terminated)):
+        reason, exit_code = str(error), error.exit_code
         print(f"error: {reason}", file=sys.stderr, flush=True)
     else:
+        reason, exit_code = f"{type(error).__name__}: {error}", 1
         traceback.print_exception(error)
     context = runs.Context.from_environment()
     if context.failure:
@@ -283,7 +296,7 @@ def cpus() -> int:
 
 
 def cache_folder(name: str) -> Path | None:
-    """Return a folder that outlives runs, for what is only faster to keep; None where there is none.
+    """Return a folder that outlives runs, for what is only faster to keep; None if there is none.
 
     Results never depend on it. Executors without a shared file system have none.
     """
@@ -293,6 +306,8 @@ def cache_folder(name: str) -> Path | None:
 
 class _Terminated(BaseException):
     """SIGTERM reached a step that has nothing to save."""
+
+    exit_code = 128 + signal.SIGTERM
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
@@ -322,12 +337,13 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     values = parse(function, argv)
     arguments = interface(function).values()
     outputs = {a.name: values[a.name] for a in arguments if a.kind == "output"}
+    checkpoints = [values[a.name] for a in arguments if a.kind == "checkpoint" and values[a.name]]
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes a task
+    command = [*_program(function), *argv]
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        for argument in arguments:
-            if argument.kind == "checkpoint" and values[argument.name] is not None:
-                values[argument.name].mkdir(parents=True, exist_ok=True)
+        for folder in checkpoints:
+            folder.mkdir(parents=True, exist_ok=True)
         partial = {name: _partial(path) for name, path in outputs.items()}
         if first_rank:
             partial = _open_outputs(outputs)
@@ -335,16 +351,11 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
         if first_rank:
             for name, path in outputs.items():
                 _publish(partial[name], path)
-            for argument in arguments:
-                if argument.kind == "checkpoint" and values[argument.name] is not None:
-                    shutil.rmtree(values[argument.name], ignore_errors=True)  # served its purpose
-            _finish(outputs, started, [*_program(function), *argv])
-    except SoundgateError as error:
-        return _fail(error, error.exit_code, started, [*_program(function), *argv])
-    except _Terminated as error:
-        return _fail(error, 128 + signal.SIGTERM, started, [*_program(function), *argv])
-    except Exception as error:  # noqa: BLE001 - the boundary of a program: report, then exit 1
-        return _fail(error, 1, started, [*_program(function), *argv])
+            _finish(outputs, started, command)
+            for folder in checkpoints:  # not before the mark: until then it may be killed
+                shutil.rmtree(folder, ignore_errors=True)
+    except (_Terminated, Exception) as error:  # noqa: BLE001 - the boundary of a program
+        return _fail(error, started, command)
     return 0
 
 

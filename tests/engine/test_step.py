@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from soundgate import runs
+from soundgate.errors import DefinitionError, Stopped
+from soundgate.step import (
+    CheckpointPath,
+    InputPath,
+    InputPaths,
+    OutputPath,
+    graceful_stop,
+    interface,
+    parse,
+    run,
+    spell,
+)
+
+
+def every_kind(
+    source: InputPath,
+    out: OutputPath,
+    parts: InputPaths | None = None,
+    checkpoints: CheckpointPath | None = None,
+    *,
+    s: str = "",
+    i: int = 0,
+    f: float = 0.0,
+    b: bool = False,
+    ss: list[str] = (),
+    ints: list[int] = (),
+    floats: list[float] = (),
+    bools: list[bool] = (),
+) -> None:
+    """Do nothing."""
+
+
+def parsed(*words):
+    return parse(every_kind, ["--source", "s", "--out", "o", *words])
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """What an executor sets."""
+    folder = tmp_path / "task"
+    context = runs.Context(
+        task="t",
+        task_folder=str(folder),
+        run="r",
+        pipeline="p",
+        key="k",
+        commit="c",
+        failure=str(folder / "failure.txt"),
+    )
+    folder.mkdir()
+    for name, value in context.environment().items():
+        monkeypatch.setenv(name, value)
+    return folder
+
+
+def call(function, *words):
+    """Run a step as a program would, and give SIGTERM back to pytest."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        return run(function, [str(word) for word in words])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["--b", "true"], "b", True),
+        (["--b", "True"], "b", True),
+        (["--b", "false"], "b", False),
+        (["--i", "160"], "i", 160),
+        (["--i", "160.0"], "i", 160),
+        (["--i", "1e3"], "i", 1000),
+        (["--i=-7"], "i", -7),
+        (["--i", "9007199254740993"], "i", 9007199254740993),
+        (["--f", "1e-05"], "f", 1e-5),
+        (["--f", "0.00001"], "f", 1e-5),
+        (["--f", "3"], "f", 3.0),
+        (["--f=-1e-3"], "f", -1e-3),
+        (["--s", ""], "s", ""),
+        (["--s=-n"], "s", "-n"),
+        (["--s=--epochs"], "s", "--epochs"),
+        (["--s", "a 'b' \"c\" $HOME `d`\n\te\\"], "s", "a 'b' \"c\" $HOME `d`\n\te\\"),
+        (["--s", "Größe 音"], "s", "Größe 音"),
+        (["--s", "[1]"], "s", "[1]"),
+        (["--s", "true"], "s", "true"),
+        (["--ss", '["a b", "-c", "ü\\n", "[d"]'], "ss", ["a b", "-c", "ü\n", "[d"]),
+        (["--ss", "a", "b"], "ss", ["a", "b"]),
+        (["--ss", "[]"], "ss", []),
+        (["--ints", "[1, 2.0]"], "ints", [1, 2]),
+        (["--ints", "3", "4"], "ints", [3, 4]),
+        (["--floats", "[1, 1e-05]"], "floats", [1.0, 1e-5]),
+        (["--bools", "[true, false]"], "bools", [True, False]),
+        (["--parts", "x", "y z"], "parts", [Path("x"), Path("y z")]),
+        (["--parts", '["x", "y z"]'], "parts", [Path("x"), Path("y z")]),
+    ],
+)
+def test_a_value_is_read_however_an_engine_spells_it(words, name, value):
+    found = parsed(*words)[name]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "-", "--x", "ü\n'\"$`\\", 0, -3, 10**18, 1e-5, 0.1, -2.5e300, True, False]
+)
+def test_spelling_a_scalar_and_reading_it_is_the_identity(value):
+    name = {str: "s", int: "i", float: "f", bool: "b"}[type(value)]
+    assert parsed(f"--{name}={spell(value)}")[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ss", ["", "-a", "[", '"', "\n", "ü"]),
+        ("ints", [0, -1]),
+        ("floats", [1e-5]),
+        ("bools", [True]),
+    ],
+)
+def test_spelling_a_list_and_reading_it_is_the_identity(name, value):
+    assert parsed(f"--{name}", spell(value))[name] == value
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--i", "1.5"], "argument --i: '1.5' is not a whole number"),
+        (["--i", "inf"], "argument --i: 'inf' is not a whole number"),
+        (["--i", "nan"], "argument --i: 'nan' is not a whole number"),
+        (["--i", "ten"], "argument --i: 'ten' is not a whole number"),
+        (["--f", "a"], "argument --f: could not convert string to float: 'a'"),
+        (["--b", "1"], "argument --b: '1' is neither true nor false"),
+        (["--b", "yes"], "argument --b: 'yes' is neither true nor false"),
+        (["--ints", "[1, null]"], "argument --ints: 'None' is not a whole number"),
+        (["--ints", "[1"], "argument --ints: '[1' is not a JSON list"),
+        (["--sourse", "x"], "unrecognized arguments: --sourse x; did you mean '--source'?"),
+    ],
+)
+def test_a_wrong_value_is_one_line_and_exit_2(words, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        parsed(*words)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [f"python -m {__name__}: error: {said}"]
+
+
+def test_a_missing_argument_is_one_line_and_exit_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(every_kind, ["--out", "o"])
+    assert end.value.code == 2
+    said = "the following arguments are required: --source"
+    assert capsys.readouterr().err.splitlines() == [f"python -m {__name__}: error: {said}"]
+
+
+def test_an_omitted_argument_has_its_default():
+    found = parsed()
+    assert found["parts"] is None
+    assert found["checkpoints"] is None
+    assert (found["s"], found["i"], found["b"]) == ("", 0, False)
+
+
+def test_the_interface_tells_what_a_pipeline_must_supply():
+    found = interface(every_kind)
+    kinds = {name: argument.kind for name, argument in found.items()}
+    assert kinds["source"] == "input"
+    assert kinds["parts"] == "inputs"
+    assert kinds["out"] == "output"
+    assert kinds["checkpoints"] == "checkpoint"
+    assert {name for name, argument in found.items() if argument.required} == {"source"}
+
+
+def takes_any(out: OutputPath, x) -> None: ...
+def takes_dict(out: OutputPath, x: dict[str, int]) -> None: ...
+def takes_maybe(out: OutputPath, x: str | None = None) -> None: ...
+def takes_more(out: OutputPath, **rest) -> None: ...
+def takes_bare_list(out: OutputPath, x: list) -> None: ...  # type: ignore[type-arg]
+
+
+@pytest.mark.parametrize(
+    "function", [takes_any, takes_dict, takes_maybe, takes_more, takes_bare_list]
+)
+def test_a_type_that_cannot_travel_is_refused(function):
+    with pytest.raises(DefinitionError, match="a step takes InputPath, InputPaths, OutputPath"):
+        interface(function)
+
+
+def test_a_checkpoint_folder_must_be_optional():
+    def step(out: OutputPath, kept: CheckpointPath) -> None: ...
+
+    with pytest.raises(DefinitionError, match="its default must be None"):
+        interface(step)
+
+
+def test_help_shows_the_flags_and_a_default_with_a_percent_sign(toy):
+    shown = toy.module("steps.spell", "--help")
+    assert shown.returncode == 0, shown.stderr
+    assert "--floats" in shown.stdout
+    assert "parameter, str; default 100%" in shown.stdout
+
+
+def test_the_finished_mark_has_the_digest_that_sha256sum_gives(toy):
+    task = toy.folder / "task"
+    env = {"SOUNDGATE_TASK": "t", "SOUNDGATE_TASK_FOLDER": str(task), "SOUNDGATE_RUN": "r"}
+    env |= {"SOUNDGATE_PIPELINE": "p", "SOUNDGATE_KEY": "k", "SOUNDGATE_COMMIT": "c"}
+    ended = toy.module("steps.work", "--out", task / "out", "--text", "Größe", env=env)
+    assert ended.returncode == 0, ended.stderr
+    listed = subprocess.run(
+        "find . -type f | sed 's,^./,,' | LC_ALL=C sort | xargs sha256sum",
+        shell=True,
+        cwd=task / "out",
+        capture_output=True,
+        check=True,
+    ).stdout
+    mark = json.loads((task / "task.json").read_text("utf-8"))
+    digest = f"sha256:{hashlib.sha256(listed).hexdigest()}"
+    assert mark["outputs"] == {"out": {"digest": digest, "bytes": 7, "files": 1}}
+    assert (mark["state"], mark["exit_code"], mark["attempt"]) == ("succeeded", 0, 1)
+    assert (mark["task"], mark["run"], mark["pipeline"]) == ("t", "r", "p")
+    assert mark["argv"][:4] == ["python", "-m", "steps.work", "--out"]
+    assert mark["max_rss_bytes"] > 1e6
+
+
+def test_a_step_run_by_hand_leaves_its_output_and_nothing_else(toy):
+    ended = toy.module("steps.work", "--out", "a/out", "--text", "x")
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(p.name for p in (toy.folder / "a").rglob("*")) == ["out", "result.txt"]
+
+
+def test_outputs_are_absent_when_the_function_raises(environment, tmp_path):
+    def step(one: OutputPath, two: OutputPath) -> None:
+        (one / "x").write_text("1")
+        (two / "x").write_text("2")
+        raise ValueError("no\nluck")
+
+    assert call(step, "--one", tmp_path / "one", "--two", tmp_path / "two") == 1
+    assert not (tmp_path / "one").exists()
+    assert not (tmp_path / "two").exists()
+    mark = runs.read_mark(environment)
+    assert (mark["state"], mark["reason"], mark["exit_code"]) == (
+        "failed",
+        "ValueError: no\nluck",
+        1,
+    )
+    assert (environment / "failure.txt").read_text() == "ValueError: no\nluck"
+
+
+def test_a_bug_keeps_its_traceback_and_a_mistake_is_one_line(toy):
+    bug = toy.module("steps.work", "--out", "o", "--fail", "bug")
+    assert bug.returncode == 1
+    assert bug.stderr.startswith("Traceback")
+    mistake = toy.module("steps.work", "--out", "o", "--fail", "user")
+    assert mistake.returncode == 2
+    assert mistake.stderr == "error: clips/a.wav: not a sound\n"
+
+
+def test_the_failure_file_is_cut_to_what_platforms_keep(environment, tmp_path):
+    def step(out: OutputPath) -> None:
+        raise ValueError("x" * 5000)
+
+    call(step, "--out", tmp_path / "out")
+    assert len((environment / "failure.txt").read_text()) == 1024
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "reason"),
+    [
+        (signal.SIGTERM, 143, "stopped by SIGTERM"),
+        (signal.SIGKILL, -9, None),
+    ],
+)
+def test_outputs_are_absent_when_a_signal_ends_it(toy, until, number, code, reason):
+    env = {"SOUNDGATE_TASK": "t", "SOUNDGATE_TASK_FOLDER": str(toy.folder / "task")}
+    process = toy.start("steps.work", "--out", "task/out", "--seconds", "60", env=env)
+    until((toy.folder / "task" / ".out.partial" / "result.txt").exists)
+    process.send_signal(number)
+    assert process.wait(timeout=20) == code
+    assert not (toy.folder / "task" / "out").exists()
+    mark = runs.read_mark(toy.folder / "task")
+    assert (mark and mark["reason"]) == reason
+    assert toy.module("steps.work", "--out", "task/out", "--text", "x", env=env).returncode == 0
+    assert (toy.folder / "task" / "out" / "result.txt").read_text() == "x"
+    assert not list((toy.folder / "task").glob(".*"))
+
+
+def test_a_rerun_replaces_what_an_earlier_one_left(environment, tmp_path):
+    def step(out: OutputPath, *, name: str) -> None:
+        assert list(out.iterdir()) == []
+        (out / name).touch()
+
+    for name in ("a", "b"):
+        assert call(step, "--out", tmp_path / "out", "--name", name) == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["b"]
+
+
+def test_a_rerun_that_fails_leaves_the_earlier_output_whole(environment, tmp_path):
+    def step(out: OutputPath, *, good: bool) -> None:
+        (out / "x").write_text("1")
+        if not good:
+            raise ValueError
+
+    assert call(step, "--out", tmp_path / "out", "--good", "true") == 0
+    assert call(step, "--out", tmp_path / "out", "--good", "false") == 1
+    assert (tmp_path / "out" / "x").read_text() == "1"
+    assert runs.read_mark(environment)["state"] == "failed"
+
+
+def test_an_output_folder_that_the_platform_made_is_filled_in_place(environment, tmp_path):
+    def step(out: OutputPath) -> None:
+        (out / "x").write_text("1")
+
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real", target_is_directory=True)
+    assert call(step, "--out", tmp_path / "out") == 0
+    assert (tmp_path / "real" / "x").read_text() == "1"
+
+
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_2(toy):
+    (toy.folder / "file").touch()
+    ended = toy.module("steps.work", "--out", "file/out")
+    assert ended.returncode == 2
+    assert ended.stderr == "error: file: cannot be written (Not a directory)\n"
+
+
+def test_checkpoints_survive_a_failed_attempt(toy):
+    words = ["steps.work", "--out", "o", "--checkpoints", "kept", "--fail", "bug", "--fails", "2"]
+    assert [toy.module(*words).returncode for _ in range(2)] == [1, 1]
+    assert sorted(p.name for p in (toy.folder / "kept").iterdir()) == ["1", "2"]
+    assert toy.module(*words).returncode == 0
+    assert not (toy.folder / "kept").exists()  # nobody will continue a finished task
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_graceful_stop_lets_the_step_save_its_work(environment, tmp_path, number):
+    def step(out: OutputPath, checkpoints: CheckpointPath | None = None) -> None:
+        with graceful_stop() as stop:
+            assert not stop()
+            signal.raise_signal(number)
+            assert stop()
+            (checkpoints / "epoch").write_text("7")
+        raise Stopped("stopped in epoch 7; a checkpoint was kept")
+
+    before = signal.getsignal(signal.SIGUSR1)
+    words = ["--out", tmp_path / "out", "--checkpoints", tmp_path / "kept"]
+    assert call(step, *words) == 75
+    assert signal.getsignal(signal.SIGUSR1) == before
+    assert (tmp_path / "kept" / "epoch").read_text() == "7"
+    assert runs.read_mark(environment)["exit_code"] == 75
+
+
+def test_the_other_processes_of_a_distributed_task_write_nothing(
+    environment, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RANK", "1")
+
+    def step(out: OutputPath, *, good: bool) -> None:
+        if not good:
+            raise ValueError("rank 1")
+
+    assert call(step, "--out", tmp_path / "out", "--good", "true") == 0
+    assert list(environment.iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_sigterm_is_not_swallowed_by_a_step_that_catches_every_exception(toy, until):
+    toy.write(
+        "steps/eager.py",
+        """
+        import time
+        from pathlib import Path
+        from soundgate.step import OutputPath, main
+
+        def eager(out: OutputPath) -> None:
+            while True:
+                try:
+                    Path("ready").touch()
+                    time.sleep(60)
+                except Exception:
+                    pass
+
+        if __name__ == "__main__":
+            main(eager)
+        """,
+    )
+    process = toy.start("steps.eager", "--out", "o")
+    until((toy.folder / "ready").exists)
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    assert process.communicate()[1] == "error: stopped by SIGTERM\n"
