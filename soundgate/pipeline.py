@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 GATE_STEP = "steps.gate"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+RESERVED = (
+    "function",
+    "name",
+    "over",
+    "after",
+    "resources",
+    "needs_network",
+    "retries",
+    "reuse",
+    "display_name",
+)
+"""What ``add`` and ``map`` take for themselves; a step cannot have arguments of these names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +56,8 @@ class Resources:
         for name, least in (("cpus", 1), ("gpus", 0), ("nodes", 1)):
             if getattr(self, name) < least:
                 raise DefinitionError(f"Resources({name}={getattr(self, name)}) is below {least}")
-        if self.memory_gb <= 0 or self.hours <= 0:
-            raise DefinitionError(f"{self}: memory_gb and hours must be above zero")
+        if not (0 < self.memory_gb < math.inf and 0 < self.hours < math.inf):
+            raise DefinitionError(f"{self}: memory_gb and hours must be above zero, and finite")
 
 
 SMALL = Resources()
@@ -86,6 +98,10 @@ class Output:
     task: str
     name: str
 
+    def __str__(self) -> str:
+        """Return it as a run's record and a task's name show it."""
+        return f"{self.task}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class MappedOutput:
@@ -103,6 +119,10 @@ class File:
     path: Path | None = None
     text: str | None = None
     """Content, where it is not what lies at ``path``."""
+
+    def __str__(self) -> str:
+        """Return it as a run's record and a task's name show it."""
+        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,12 +235,19 @@ class Pipeline:
         Raises:
             DefinitionError: a misspelt, missing or wrongly typed argument; a name used twice.
         """
+        label = name or function.__name__
+        known = interface(function)
+        if taken := [word for word in known if word in RESERVED]:
+            raise DefinitionError(
+                f"task {label!r}: add() has a meaning of its own for {', '.join(taken)}; "
+                "rename these arguments of the step"
+            )
         task = Task(
-            name=name or function.__name__,
+            name=label,
             module=function.__module__,
-            interface=interface(function),
+            interface=known,
             arguments=arguments,
-            after=tuple(n for t in after for n in _names(t)),
+            after=_after(label, after),
             resources=resources,
             needs_network=needs_network,
             retries=retries,
@@ -328,8 +355,12 @@ def _replace(task: Task, **changes: Any) -> Task:
     return Task(**{**values, **changes})
 
 
-def _names(task: Task | MappedTask) -> list[str]:
-    return [t.name for t in task.tasks] if isinstance(task, MappedTask) else [task.name]
+def _after(task: str, after: Any) -> tuple[str, ...]:
+    listed = isinstance(after, (list, tuple))
+    if not listed or not all(isinstance(each, (Task, MappedTask)) for each in after):
+        raise DefinitionError(f"task {task!r}: after takes a list of tasks, not {after!r}")
+    tasks = [t for each in after for t in getattr(each, "tasks", (each,))]
+    return tuple(t.name for t in tasks)
 
 
 def _check_name(kind: str, name: str) -> None:
@@ -377,6 +408,12 @@ def _checked(task: str, argument: Argument, value: Any) -> Any:
     if argument.kind == "input":
         if isinstance(value, MappedOutput):
             raise DefinitionError(f"{where} takes one output; a join needs an InputPaths argument")
+        if isinstance(value, Task):
+            outputs = value.outputs
+            raise DefinitionError(
+                f"{where} takes one output of {value.name!r}, {value.name}[{outputs[0]!r}] say"
+                f"; known: {', '.join(outputs)}"
+            )
         if not isinstance(value, (Output, File)):
             raise DefinitionError(f"{where} takes another task's output or file(), not {value!r}")
         return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from soundgate.step import spell
+from soundgate.step import SCALARS, spell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -125,7 +125,7 @@ def initial_tasks(pipeline: Pipeline) -> dict[str, Any]:
             "module": task.module,
             "depends_on": task.depends_on,
             "group": task.group,
-            "item": dict(task.item),
+            "item": {n: v if isinstance(v, SCALARS) else str(v) for n, v in task.item.items()},
             "reason": "",
             "duration_s": None,
             "attempt": 0,
