@@ -56,7 +56,7 @@ def _read(path: Path, json_path: str, metric: str) -> float:
     """Return a finite number from a JSON file, or say why there is none."""
     cannot = f"the gate on {metric} cannot be judged: {path.name}"
     try:
-        place: Any = json.loads(path.read_text("utf-8"))
+        place: Any = json.loads(path.read_text("utf-8"), parse_int=float)
     except FileNotFoundError:
         raise GateMissed(f"{cannot} is missing from the report") from None
     except ValueError as error:
@@ -65,9 +65,9 @@ def _read(path: Path, json_path: str, metric: str) -> float:
         if not isinstance(place, dict) or part not in place:
             raise GateMissed(f"{cannot} has no {json_path}")
         place = place[part]
-    if isinstance(place, bool) or not isinstance(place, (int, float)) or not math.isfinite(place):
+    if not isinstance(place, float) or not math.isfinite(place):
         raise GateMissed(f"{cannot} has {json_path} = {place!r}, which is not a finite number")
-    return float(place)
+    return place
 
 
 if __name__ == "__main__":
