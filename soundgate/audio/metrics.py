@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 CALIBRATION_BINS = 15
 BOOTSTRAP_DRAWS = 1000
-INTERVAL = (0.025, 0.975)
 THRESHOLD = 0.5
 """A label counts as given where its score reaches this; multi-label only."""
 
@@ -151,15 +150,16 @@ def calibration(
     return error, table
 
 
-def bootstrap_interval(
+def bootstrap_interval(  # noqa: PLR0913
     correct: Array,
     counts: Array,
     groups: Sequence[object],
     *,
     seed: int,
+    confidence: float = 0.95,
     draws: int = BOOTSTRAP_DRAWS,
 ) -> tuple[float, float]:
-    """95 % percentile interval of an accuracy (Efron 1979), resampling whole groups.
+    """Percentile interval of an accuracy (Efron 1979), resampling whole groups.
 
     Patches of a clip, and clips cut from one recording, stand or fall together; drawing them one
     by one would make the interval too narrow.
@@ -169,10 +169,11 @@ def bootstrap_interval(
         counts: ``(clip,)`` how many items the clip has.
         groups: a clip's group each; equal values are drawn together.
         seed: of the draws.
+        confidence: level of the interval, 0..1.
         draws: how many resamples.
 
     Returns:
-        The 2.5th and the 97.5th percentile.
+        The lower and the upper end; at 0.95, the 2.5th and the 97.5th percentile of the draws.
     """
     if len(groups) == 0:
         return 0.0, 0.0
@@ -187,7 +188,8 @@ def bootstrap_interval(
     for start in range(0, draws, block):
         drawn = rng.integers(0, n_groups, (min(block, draws - start), n_groups))
         ratios.append(_ratio(hits[drawn].sum(1), sizes[drawn].sum(1)))
-    low, high = np.quantile(np.concatenate(ratios), INTERVAL)
+    tail = (1.0 - confidence) / 2
+    low, high = np.quantile(np.concatenate(ratios), (tail, 1.0 - tail))
     return float(low), float(high)
 
 

@@ -47,27 +47,35 @@ _YAMNET_DEPTH = {256: 5, 512: 11, 1024: 13}
 _YAMNET_BATCH_NORM_EPSILON = 1e-4
 
 
-def plain(n_classes: int, *, width: float = 1.0, dropout: float = 0.2) -> nn.Module:
+def plain(
+    n_classes: int, *, width: float = 1.0, pooling: str = "mean_max", dropout: float = 0.2
+) -> nn.Module:
     """A small network in the manner of VGG (Simonyan and Zisserman 2015): 99 thousand weights.
 
     A 5x5 stem of stride 2 and three times 3x3 convolution, batch normalisation, ReLU and 2x2
-    maximum pooling; the mean over bands, then mean plus maximum over time (PANNs, Kong et al.
-    2020).
+    maximum pooling; the embedding is the mean over bands, then mean plus maximum over time (PANNs,
+    Kong et al. 2020).
 
     Args:
         n_classes: how many logits.
         width: multiplies the channels 16, 32, 64, 128.
+        pooling: from maps to the embedding: "mean_max", "avg" or "max".
         dropout: share of the embedding's values set to zero in training.
     """
     channels = [_scaled(count, width) for count in (16, 32, 64, 128)]
     layers: list[nn.Module] = [_convolution(1, channels[0], kernel=5, stride=2)]
     for before, after in itertools.pairwise(channels):
         layers += [_convolution(before, after), nn.MaxPool2d(2)]
-    return _Classifier(nn.Sequential(*layers), _MeanMaxPool(), channels[-1], n_classes, dropout)
+    return _Classifier(nn.Sequential(*layers), _pool(pooling), channels[-1], n_classes, dropout)
 
 
 def yamnet(
-    n_classes: int, *, embedding_size: int = 256, width: float = 1.0, dropout: float = 0.2
+    n_classes: int,
+    *,
+    embedding_size: int = 256,
+    width: float = 1.0,
+    pooling: str = "avg",
+    dropout: float = 0.2,
 ) -> nn.Module:
     """YAMNet's depthwise-separable stack (MobileNet v1, Howard et al. 2017), from scratch.
 
@@ -78,6 +86,7 @@ def yamnet(
         n_classes: how many logits.
         embedding_size: 256 ends after YAMNet's layer 6, 512 after layer 12, 1024 after layer 14.
         width: multiplies every layer's channels.
+        pooling: from maps to the embedding: "avg", "max" or "mean_max".
         dropout: share of the embedding's values set to zero in training.
 
     Raises:
@@ -95,15 +104,16 @@ def yamnet(
         layers.append(_same_convolution(channels, channels, stride=stride, groups=channels))
         layers.append(_same_convolution(channels, after, kernel=1))
         channels = after
-    return _Classifier(nn.Sequential(*layers), _MeanPool(), channels, n_classes, dropout)
+    return _Classifier(nn.Sequential(*layers), _pool(pooling), channels, n_classes, dropout)
 
 
-def miniresnet(
+def miniresnet(  # noqa: PLR0913
     n_classes: int,
     *,
     n_stacks: int = 1,
     version: str = "v1",
     width: float = 1.0,
+    pooling: str = "avg",
     dropout: float = 0.2,
 ) -> nn.Module:
     """The small residual networks of ST's model zoo, after He et al. 2016.
@@ -117,6 +127,7 @@ def miniresnet(
         version: "v1" halves each axis in a stack's first block and normalises after a convolution;
             "v2" normalises before it and halves in a stack's last block.
         width: multiplies every layer's channels.
+        pooling: from maps to the embedding: "avg", "max" or "mean_max".
         dropout: share of the embedding's values set to zero in training.
 
     Raises:
@@ -140,7 +151,7 @@ def miniresnet(
         channels = after
     if version == "v2":
         layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-    return _Classifier(nn.Sequential(*layers), _MeanPool(), channels, n_classes, dropout)
+    return _Classifier(nn.Sequential(*layers), _pool(pooling), channels, n_classes, dropout)
 
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -177,6 +188,12 @@ def build(name: str, n_classes: int, size: Mapping[str, Any]) -> nn.Module:
     return MODELS[name](n_classes, **known)
 
 
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """``model`` on ``device``, its weights laid out channels last, the faster way on CPUs too."""
+    # Torch's type stubs leave the argument out.
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 def parameter_count(model: nn.Module) -> int:
     """How many numbers training adjusts."""
     return sum(parameter.numel() for parameter in model.parameters())
@@ -199,15 +216,37 @@ class _Classifier(nn.Module):
         return logits
 
 
-class _MeanPool(nn.Module):
+class _Pool(nn.Module):
+    """Maps ``(batch, channel, mel, frame)`` to embeddings ``(batch, channel)``."""
+
+    def __init__(self, pool: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._pool = pool
+
     def forward(self, maps: Tensor) -> Tensor:
-        return maps.mean((2, 3))
+        return self._pool(maps)
 
 
-class _MeanMaxPool(nn.Module):
-    def forward(self, maps: Tensor) -> Tensor:
-        over_time = maps.mean(2)
-        return over_time.mean(2) + over_time.amax(2)
+def _mean(maps: Tensor) -> Tensor:
+    return maps.mean((2, 3))
+
+
+def _max(maps: Tensor) -> Tensor:
+    return maps.amax((2, 3))
+
+
+def _mean_max(maps: Tensor) -> Tensor:
+    over_time = maps.mean(2)
+    return over_time.mean(2) + over_time.amax(2)
+
+
+_POOLS = {"avg": _mean, "max": _max, "mean_max": _mean_max}
+
+
+def _pool(name: str) -> nn.Module:
+    if name not in _POOLS:
+        raise ConfigError(f"training.model.pooling: no pooling {name!r}{nearest(name, _POOLS)}")
+    return _Pool(_POOLS[name])
 
 
 class _SamePad(nn.Module):

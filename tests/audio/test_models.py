@@ -8,11 +8,11 @@ from soundgate.errors import ConfigError
 
 SIZES = [
     ("plain", {}),
-    ("plain", {"width": 0.5}),
+    ("plain", {"width": 0.5, "pooling": "avg"}),
     ("yamnet", {"embedding_size": 256}),
     ("yamnet", {"embedding_size": 512, "width": 0.25}),
     ("yamnet", {"embedding_size": 1024, "width": 0.25}),
-    ("miniresnet", {"n_stacks": 1}),
+    ("miniresnet", {"n_stacks": 1, "pooling": "max"}),
     ("miniresnet", {"n_stacks": 3, "width": 0.25}),
     ("miniresnet", {"n_stacks": 2, "version": "v2", "width": 0.5}),
 ]
@@ -85,6 +85,7 @@ def test_yamnet_pads_as_tensorflow_does():
         ("yamnet", {"embedding_size": 300}, "256, 512, 1024, not 300"),
         ("miniresnet", {"n_stacks": 4}, "n_stacks"),
         ("miniresnet", {"version": "v3"}, "v1 and v2"),
+        ("plain", {"pooling": "meen"}, "pooling"),
     ],
 )
 def test_what_no_model_has_is_named(name, size, text):
@@ -96,3 +97,15 @@ def test_size_keeps_what_the_model_knows():
     options = {"embedding_size": 512, "n_stacks": 2, "dropout": 0.1, "version": None, "name": "x"}
     assert models.size_of("yamnet", options) == {"embedding_size": 512, "dropout": 0.1}
     assert models.size_of("miniresnet", options) == {"n_stacks": 2, "dropout": 0.1}
+
+
+def test_poolings_are_what_they_are_called():
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 4, 5)
+    expected = {
+        "avg": maps.mean((2, 3)),
+        "max": maps.flatten(2).max(2).values,
+        "mean_max": maps.mean(2).mean(2) + maps.mean(2).max(2).values,
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(models.build("plain", 2, {"pooling": name}).pool(maps), value)

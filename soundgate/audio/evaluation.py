@@ -1,0 +1,323 @@
+"""Judge a model on the clips that its training left for that, and write ``report/``.
+
+    evaluation.json        every figure; fractions of one, never percents
+    predictions.jsonl      a row a clip: truth, decision, scores
+    confusion_matrix.csv   a row a true class, a column a predicted one
+
+Two figures are gated, clip-level and patch-level accuracy. They are rounded once, and the rounded
+number is the one that is printed, written, and compared with the gate.
+
+Multi-label, a clip (a patch) counts as right where every label is given and none besides, at a
+threshold of 0.5: ``clip_acc`` and ``patch_acc`` are subset accuracies. Mean average precision and
+F1 stand beside them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from soundgate.audio import metrics, model_folder
+from soundgate.audio.feature_set import read_features
+from soundgate.audio.inference import BATCH_SIZE, clip_scores, decide, load, score_clips
+from soundgate.audio.splits import TEST
+from soundgate.errors import DataError
+from soundgate.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from soundgate.audio.feature_set import FeatureSet
+    from soundgate.audio.frames import Row
+
+    Array = npt.NDArray[Any]
+
+REPORT = "evaluation.json"
+PREDICTIONS = "predictions.jsonl"
+CONFUSION = "confusion_matrix.csv"
+DECIMALS = 6
+WORST_CLIPS = 20
+
+_BOOTSTRAP_SEED = 0
+_SCORE_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The clips of a split, and what a model made of them; arrays have a row a clip."""
+
+    rows: Sequence[Row]
+    truth: Array
+    """Bool ``(clip, class)``."""
+    scores: Array
+    """Float64 ``(clip, class)``: means over patches."""
+    decided: Array
+    """Bool ``(clip, class)``."""
+    patches: Array
+    """Int64 ``(clip,)``: how many patches."""
+    patches_right: Array
+    """Int64 ``(clip,)``: how many of them are right."""
+
+    @property
+    def right(self) -> Array:
+        """Bool ``(clip,)``: every label is given and none besides."""
+        return np.asarray((self.decided == self.truth).all(1))
+
+
+def evaluate(
+    features: Path,
+    model: Path,
+    report: Path,
+    *,
+    batch_size: int = BATCH_SIZE,
+    confidence: float = 0.95,
+) -> dict[str, Any]:
+    """Score the test clips of ``model`` and write ``report``.
+
+    Args:
+        features: folder with the clips that the model's ``split.jsonl`` names.
+        model: folder that training wrote.
+        report: folder to write.
+        batch_size: patches scored at once.
+        confidence: level of the intervals, 0..1.
+
+    Returns:
+        What ``evaluation.json`` holds.
+
+    Raises:
+        DataError: the features are not such as the model was trained with, or no clip is left for
+            the test.
+    """
+    clips = read_features(features)
+    description = model_folder.read_description(model)
+    check_same_features(clips, description, model)
+    rows = model_folder.rows_of(model, clips.rows, TEST)
+    if not rows:
+        raise DataError(
+            f"{model / model_folder.SPLIT}: no clip is left for the test; train with "
+            "dataset.test_fold set to a fold that has clips"
+        )
+    judged = judge(clips, model, rows, batch_size)
+    result = {
+        "model": {"architecture": description.architecture, **description.training},
+        "split": TEST,
+        **figures(
+            judged,
+            description.classes,
+            multi_label=description.multi_label,
+            confidence=confidence,
+        ),
+    }
+    report.mkdir(parents=True, exist_ok=True)
+    _write_predictions(report / PREDICTIONS, judged, description.classes)
+    _write_confusion(report / CONFUSION, result["confusion_matrix"])
+    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    (report / REPORT).write_text(text, encoding="utf-8", newline="\n")
+    accuracies = result["multiclass_classification_metrics"]
+    print(f"Clip-level accuracy on test set : {decimal(accuracies['clip_acc']['value'])}")
+    print(f"Patch-level accuracy on test set : {decimal(accuracies['patch_acc']['value'])}")
+    return result
+
+
+def judge(clips: FeatureSet, model: Path, rows: Sequence[Row], batch_size: int) -> Judgement:
+    """Let the model in ``model`` decide on ``rows``."""
+    classifier = load(model)
+    truth = clips.targets(rows)
+    scores = np.empty(truth.shape, np.float64)
+    patches, patches_right = np.zeros((2, len(rows)), np.int64)
+    scored = score_clips(classifier, clips, rows, batch_size)
+    for k, patch_scores in enumerate(track(scored, total=len(rows), label="scoring clips")):
+        scores[k] = clip_scores(patch_scores)
+        given = decide(patch_scores, multi_label=classifier.multi_label)
+        patches[k] = len(given)
+        patches_right[k] = (given == truth[k]).all(1).sum()
+    decided = decide(scores, multi_label=classifier.multi_label)
+    return Judgement(rows, truth, scores, decided, patches, patches_right)
+
+
+def figures(
+    judged: Judgement, classes: Sequence[str], *, multi_label: bool, confidence: float
+) -> dict[str, Any]:
+    """Every figure of a report, ready for JSON.
+
+    ``calibration`` looks at the score of the class decided for; multi-label, at every class of
+    every clip, the score against whether the class is there. The rows of ``confusion_matrix`` are
+    the truth; multi-label, each missed class counts against each wrongly given one of its clip.
+    """
+    groups = [
+        f"file:{row.path}" if row.source is None else f"source:{row.source}" for row in judged.rows
+    ]
+    ones = np.ones(len(judged.rows), np.int64)
+    per_class = metrics.scores_per_class(judged.truth, judged.decided)
+    if multi_label:
+        error, bins = metrics.calibration(judged.scores.ravel(), judged.truth.ravel())
+    else:
+        error, bins = metrics.calibration(judged.scores.max(1), judged.right)
+    result: dict[str, Any] = {
+        "multiclass_classification_metrics": {
+            "clip_acc": _accuracy(judged.right, ones, groups, confidence),
+            "patch_acc": _accuracy(judged.patches_right, judged.patches, groups, confidence),
+        },
+        "confidence_level": confidence,
+        "clips": len(judged.rows),
+        "patches": int(judged.patches.sum()),
+        "sources": len(set(groups)),
+        "multi_label": multi_label,
+        "per_class": [
+            {
+                "label": label,
+                "precision": _rounded(per_class.precision[k]),
+                "recall": _rounded(per_class.recall[k]),
+                "f1": _rounded(per_class.f1[k]),
+                "support": int(per_class.support[k]),
+            }
+            for k, label in enumerate(classes)
+        ],
+        "macro_f1": _rounded(per_class.f1.mean()),
+        "confusion_matrix": {"labels": list(classes), "rows": _confusion(judged).tolist()},
+        "calibration": {"ece": _rounded(error), "bins": [_bin(*values) for values in bins]},
+        "worst_clips": worst_clips(judged, classes),
+    }
+    if multi_label:
+        result["multi_label_metrics"] = {
+            "mean_average_precision": _rounded(
+                metrics.mean_average_precision(judged.truth, judged.scores)
+            ),
+            "micro_f1": _rounded(metrics.micro_f1(judged.truth, judged.decided)),
+            "threshold": metrics.THRESHOLD,
+        }
+    return result
+
+
+def worst_clips(judged: Judgement, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """At most 20 wrong clips, those first whose wrong class (given, or missed) is surest."""
+    # How sure the model is of its mistake: the score of a class wrongly given, or what is lacking
+    # of the score of a class wrongly left out.
+    wrong = np.where(judged.decided & ~judged.truth, judged.scores, 0.0)
+    missed = np.where(judged.truth & ~judged.decided, 1.0 - judged.scores, 0.0)
+    sureness = np.where(wrong.any(1), wrong.max(1), missed.max(1))
+    sureness[judged.right] = -1.0
+    order = sorted(range(len(judged.rows)), key=lambda k: (-sureness[k], judged.rows[k].path))
+    return [
+        {
+            "path": judged.rows[k].path,
+            "truth": _names(judged.truth[k], classes),
+            "predicted": _names(judged.decided[k], classes),
+            "score": _rounded(sureness[k]),
+        }
+        for k in order[:WORST_CLIPS]
+        if not judged.right[k]
+    ]
+
+
+def check_same_features(
+    clips: FeatureSet, description: model_folder.Description, model: Path
+) -> None:
+    """Refuse features of other classes or other settings than the model's, naming both.
+
+    Raises:
+        DataError: they differ.
+    """
+    pairs: list[tuple[str, Any, Any]] = [
+        ("classes", clips.info.classes, description.classes),
+        ("multi_label", clips.info.multi_label, description.multi_label),
+    ]
+    for section in ("preprocessing", "feature_extraction"):
+        theirs = getattr(clips.info, section).model_dump()
+        ours = getattr(description, section).model_dump()
+        pairs += [(f"{section}.{key}", theirs[key], ours[key]) for key in ours]
+    for name, theirs, ours in pairs:
+        if theirs != ours:
+            raise DataError(
+                f"{clips.folder}: {name} is {_shown(theirs)}, but {model} was trained with "
+                f"{_shown(ours)}; preprocess with the model's config"
+            )
+
+
+def decimal(value: float) -> str:
+    """A rounded fraction in plain decimals: never an exponent, always a point, "1.0", "0.9125".
+
+    >>> decimal(1e-06), decimal(1.0), decimal(0.9125)
+    ('0.000001', '1.0', '0.9125')
+    """
+    whole, _, rest = f"{value:.{DECIMALS}f}".partition(".")
+    return f"{whole}.{rest.rstrip('0') or '0'}"
+
+
+def _accuracy(
+    right: Array, counts: Array, groups: Sequence[str], confidence: float
+) -> dict[str, Any]:
+    low, high = metrics.bootstrap_interval(
+        right, counts, groups, seed=_BOOTSTRAP_SEED, confidence=confidence
+    )
+    return {
+        "value": _rounded(right.sum() / counts.sum()),
+        # SageMaker's model quality format wants the key; one evaluation has no deviation.
+        "standard_deviation": "NaN",
+        "low": _rounded(low),
+        "high": _rounded(high),
+    }
+
+
+def _confusion(judged: Judgement) -> Array:
+    """Int64 ``(truth, predicted)``; one count a clip where classes exclude one another."""
+    truth, decided = judged.truth, judged.decided
+    matrix = np.diag((truth & decided).sum(0))
+    missed, wrong = (truth & ~decided).astype(np.int64), (decided & ~truth).astype(np.int64)
+    return np.asarray(matrix + missed.T @ wrong)
+
+
+def _write_predictions(path: Path, judged: Judgement, classes: Sequence[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for k, row in enumerate(judged.rows):
+            entry: dict[str, Any] = {
+                "path": row.path,
+                "truth": _names(judged.truth[k], classes),
+                "predicted": _names(judged.decided[k], classes),
+                "scores": {
+                    label: round(float(judged.scores[k, n]), _SCORE_DECIMALS)
+                    for n, label in enumerate(classes)
+                },
+                "patches": int(judged.patches[k]),
+                "correct": bool(judged.right[k]),
+            }
+            if row.start_s is not None or row.end_s is not None:
+                entry |= {"start_s": row.start_s, "end_s": row.end_s}
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def _write_confusion(path: Path, matrix: dict[str, Any]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["truth", *matrix["labels"]])
+        for label, row in zip(matrix["labels"], matrix["rows"], strict=True):
+            table.writerow([label, *row])
+
+
+def _bin(low: float, high: float, clips: int, confidence: float, accuracy: float) -> dict[str, Any]:
+    return {
+        "low": _rounded(low),
+        "high": _rounded(high),
+        "clips": clips,
+        "confidence": _rounded(confidence),
+        "accuracy": _rounded(accuracy),
+    }
+
+
+def _names(given: Array, classes: Sequence[str]) -> list[str]:
+    return [name for name, is_given in zip(classes, given, strict=True) if is_given]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DECIMALS)
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

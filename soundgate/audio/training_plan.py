@@ -1,0 +1,95 @@
+"""What a training does, settled before its first step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from soundgate.audio import frames, model_folder, models, splits
+from soundgate.audio.batches import Clips
+from soundgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from soundgate.audio.batches import Standardisation
+    from soundgate.audio.config import UserConfig
+    from soundgate.audio.feature_set import FeatureSet
+
+
+class Plan:
+    """Clips and the side each is on, targets, architecture, number of epochs."""
+
+    def __init__(
+        self, features: FeatureSet, config: UserConfig, test_fold: int | None, epochs: int | None
+    ) -> None:
+        """Divide the clips.
+
+        Args:
+            features: an open ``features/`` folder.
+            config: sections ``training``, ``dataset`` and ``general`` are used.
+            test_fold: None takes ``config.dataset.test_fold``.
+            epochs: None takes ``config.training.epochs``.
+
+        Raises:
+            DataError: the clips cannot be divided, or a label is no class.
+            ConfigError: there is no such model, or patches are too small for any.
+        """
+        self.features, self.config = features, config
+        self.seed = config.general.global_seed
+        self.epochs = config.training.epochs if epochs is None else epochs
+        fold = config.dataset.test_fold if test_fold is None else test_fold
+        sides = splits.assign(
+            features.rows,
+            test_fold=fold,
+            validation_split=config.dataset.validation_split,
+            seed=config.dataset.seed,
+        )
+        self.split = list(zip(features.rows, sides, strict=True))
+        self.rows = [row for row, side in self.split if side == splits.TRAINING]
+        self.validation = [row for row, side in self.split if side == splits.VALIDATION]
+        self.clips = Clips.of(self.rows)
+        self.targets = features.targets(self.rows)
+        self.origin: dict[str, Any] = {"seed": self.seed, "test_fold": fold}
+        options = config.training.model.model_dump() | {"dropout": config.training.dropout}
+        self.architecture = config.training.model.name
+        self.size = models.size_of(self.architecture, options)
+        spec = features.info.feature_extraction
+        if spec.patch_length < models.MIN_FRAMES or spec.n_mels < models.MIN_MELS:
+            raise ConfigError(
+                f"feature_extraction: patches of {spec.n_mels} bands and {spec.patch_length} "
+                f"frames; n_mels needs {models.MIN_MELS}, patch_length {models.MIN_FRAMES}"
+            )
+
+    def fingerprint(self, norm: Standardisation, world: int) -> str:
+        """Changes with anything that a resumed training must share with its beginning."""
+        facts = {
+            "config": self.config.model_dump(mode="json"),
+            "epochs": self.epochs,
+            "split": [side for _, side in self.split],
+            "features": [
+                hashlib.sha256((self.features.folder / name).read_bytes()).hexdigest()
+                for name in (frames.INFO, frames.CLIPS)
+            ],
+            "normalization": [part.tolist() for part in norm],
+            "world": world,
+            "torch": torch.__version__,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def description(
+        self, norm: Standardisation, training: dict[str, Any]
+    ) -> model_folder.Description:
+        """``model.json`` of the trained model; ``training`` says how it came about."""
+        info = self.features.info
+        return model_folder.Description(
+            architecture=self.architecture,
+            size=self.size,
+            classes=info.classes,
+            multi_label=info.multi_label,
+            preprocessing=info.preprocessing,
+            feature_extraction=info.feature_extraction,
+            standardisation=norm,
+            training=training,
+        )

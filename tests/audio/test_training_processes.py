@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import toy_features
+from toy_features import accuracy_on_test_clips, config, history, write_features
+
+from soundgate.audio import checkpoints, training
+from soundgate.audio.distributed import Group
+from soundgate.audio.feature_set import read_features
+from soundgate.audio.training_plan import Plan
+from soundgate.errors import ConfigError
+
+HERE = Path(toy_features.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    return write_features(tmp_path_factory.mktemp("toy") / "features")
+
+
+# A training as a program of its own; ``calls`` counts the batches, a look for ``stop`` before each.
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import torch
+torch.set_num_threads(1)
+from soundgate.audio import training
+from toy_features import config
+calls = 0
+def stop():
+    global calls
+    calls += 1
+    if calls == {kill_at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+training.fit(
+    Path({features!r}), Path({out!r}) / "model", Path({out!r}) / "metrics", config(**{sections!r}),
+    checkpoints=Path({out!r}) / "kept", stop=stop, log=lambda epoch, _: print(epoch, flush=True),
+)
+"""
+
+
+def _program(path, features, out, *, kill_at=0, **sections):
+    values = {"features": str(features), "out": str(out), "here": str(HERE)}
+    path.write_text(PROGRAM.format(**values, kill_at=kill_at, sections=sections))
+    return str(path)
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(features, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    training.fit(features, whole / "model", whole / "metrics", config())
+    batches = 24 * 4 // 8  # training clips, crops of each, patches of a batch
+    kill_at = 2 * batches + 3  # in the middle of epoch 3
+    program = _program(tmp_path / "run.py", features, cut, kill_at=kill_at)
+    ended = subprocess.run(
+        [sys.executable, program], check=False, capture_output=True, text=True, timeout=200
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert [line for line in ended.stdout.splitlines() if len(line) == 1] == ["1", "2"]
+    assert not (cut / "model").exists()
+    logged = []
+    training.fit(
+        *(features, cut / "model", cut / "metrics", config()),
+        checkpoints=cut / "kept",
+        log=lambda epoch, _: logged.append(epoch),
+    )
+    assert logged == [3, 4]
+    for name in ("weights.safetensors", "model.json", "split.jsonl"):
+        assert (whole / "model" / name).read_bytes() == (cut / "model" / name).read_bytes(), name
+    assert history(whole / "metrics") == history(cut / "metrics")
+
+
+def test_two_processes_train_like_one_and_write_once(features, tmp_path):
+    """Batches of 16 as 2 x 8: batch normalisation sees halves, all else is the same."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    sections = {
+        "training": {"batch_size": 16, "dropout": 0.0, "learning_rate": 0.002},
+        "data_augmentation": {},
+    }
+    program = _program(tmp_path / "run.py", features, tmp_path / "two", **sections)
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+    ended = subprocess.run(
+        [sys.executable, *torchrun, program],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("epoch 4 of 4") == 1
+    assert [line for line in ended.stdout.splitlines() if len(line) == 1] == ["1", "2", "3", "4"]
+    assert len(list((tmp_path / "two" / "metrics" / "tensorboard").iterdir())) == 1
+    assert (tmp_path / "two" / "kept" / checkpoints.NAME).is_file()
+    training.fit(features, tmp_path / "one" / "model", tmp_path / "m", config(**sections))
+    one, two = history(tmp_path / "m"), history(tmp_path / "two" / "metrics")
+    assert len(one) == len(two) == 4
+    for single, shared in zip(one, two, strict=True):
+        assert shared["learning_rate"] == single["learning_rate"]
+        assert shared["loss"] == pytest.approx(single["loss"], rel=0.1)
+    assert two[-1]["loss"] < 0.8 * two[0]["loss"]
+    # The written weights are those whose figures the history gives.
+    assert accuracy_on_test_clips(features, tmp_path / "two" / "model") >= 0.6
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(features, tmp_path, monkeypatch):
+    plan = Plan(read_features(features), config(training={"batch_size": 9}), None, None)
+    with pytest.raises(ConfigError, match="cannot be shared among 2 processes"):
+        training._Run(plan, Group(0, 2, torch.device("cpu")), None)
