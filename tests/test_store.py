@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import json
 import os
 import signal
@@ -240,15 +241,6 @@ def test_keys_are_listed_by_prefix_in_byte_order(store):
     assert list(store.list("b")) == ["b!", "b-c", "b/a b", "b/c", "b/é", "bb/c/d"]
     assert list(store.list("bb/c")) == ["bb/c/d"]
     assert list(store.list("nothing/")) == []
-
-
-def test_listing_goes_beyond_one_page(store):
-    if not isinstance(store, s3.S3Store):
-        pytest.skip("a folder has no pages")
-    keys = [f"many/{number:04d}" for number in range(1005)]
-    for _ in trees.in_parallel(lambda key: store.put(key, b"x"), keys, 8):
-        pass
-    assert list(store.list("many/")) == keys
 
 
 @pytest.mark.parametrize(
@@ -531,6 +523,16 @@ def test_uploads_of_the_dead_are_aborted_once_nobody_can_be_at_them(aws, tmp_pat
     store.close()
 
 
+def test_listing_goes_beyond_one_page(aws):
+    aws("moto")
+    store = open_store(f"s3://{BUCKET}/pages")
+    keys = [f"many/{number:04d}" for number in range(1001)]  # a page holds 1000
+    for _ in trees.in_parallel(lambda key: store.put(key, b"x"), keys, 8):
+        pass
+    assert list(store.list("many/")) == keys
+    store.close()
+
+
 def test_an_object_of_another_program_is_compared_by_its_bytes(aws):
     client = aws("moto")
     client.put_object(Bucket=BUCKET, Key="foreign/a", Body=b"content")
@@ -561,6 +563,50 @@ def test_a_missing_bucket_is_named(aws):
         assert message.startswith("s3://no-such-bucket/x: ")
         assert "the bucket does not exist; create it" in message
     store.close()
+
+
+class CutOnce(http.server.BaseHTTPRequestHandler):
+    """Says that an object is long, and cuts the connection within it the first time."""
+
+    content = bytes(100_000)
+    cuts = 1
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        if type(self).cuts > 0:
+            type(self).cuts -= 1
+            self.wfile.write(self.content[:50_000])
+            self.close_connection = True
+            return
+        self.wfile.write(self.content)
+
+    def log_message(self, *_args):
+        pass
+
+
+@pytest.mark.parametrize("cuts", [1, 100])
+def test_a_connection_that_breaks_is_tried_again(aws, monkeypatch, tmp_path, cuts):
+    aws("moto")
+    monkeypatch.setattr(CutOnce, "cuts", cuts)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), CutOnce) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{listening.server_port}")
+        store = open_store(f"s3://{BUCKET}")
+        try:
+            if cuts == 1:
+                store.get(key_of(CutOnce.content), tmp_path / "target")
+                assert (tmp_path / "target").read_bytes() == CutOnce.content
+            else:
+                one_line_error(lambda: store.get("a", tmp_path / "target"))
+                one_line_error(lambda: store.read("a"))
+                assert list(tmp_path.iterdir()) == []
+        finally:
+            store.close()
+            listening.shutdown()
+            thread.join()
 
 
 def test_a_wrong_signature_is_named(aws, monkeypatch):

@@ -17,7 +17,7 @@ import threading
 import weakref
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from soundgate.errors import MissingExtra, StoreError
 from soundgate.store.contract import (
@@ -25,6 +25,7 @@ from soundgate.store.contract import (
     check_digest,
     check_key,
     check_source,
+    copy_hashed,
     digest_in,
     file_sha256,
     refuse_other_content,
@@ -35,8 +36,10 @@ from soundgate.store.s3_errors import is_missing, is_there_already, one_line
 from soundgate.store.scratch import part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+T = TypeVar("T")
 
 PART_BYTES = 8 << 20
 MOST_PARTS = 10_000  # of one upload, S3's limit
@@ -82,19 +85,21 @@ class S3Store:
     def get(self, key: str, target: Path, sha256: str | None = None) -> None:
         """Write the object to ``target``; see ``contract.Store.get``."""
         part = part_of(target)
+
+        def save(answer: dict[str, Any]) -> tuple[str | None, str]:
+            size = int(answer["ContentLength"])
+            with part.open("wb") as stream:
+                if size <= 2 * PART_BYTES:
+                    return _recorded(key, answer), copy_hashed(answer["Body"], stream)
+                answer["Body"].close()
+                with self._large:
+                    self._get_parts(key, stream.fileno(), size)
+            return _recorded(key, answer), file_sha256(part)
+
         try:
             with one_line(self, key):
-                answer = self._client.get_object(**self._at(key))
-                size = int(answer["ContentLength"])
-                with part.open("xb") as stream, closing(answer["Body"]) as body:
-                    if size <= 2 * PART_BYTES:
-                        found = _pump(body, stream)
-                    else:
-                        body.close()
-                        with self._large:
-                            self._get_parts(key, stream.fileno(), size)
-                        found = file_sha256(part)
-            check_digest(self.url, key, _recorded(key, answer), found)
+                recorded, found = self._download(key, save)
+            check_digest(self.url, key, recorded, found)
             check_digest(self.url, key, sha256, found)
             part.replace(target)
         finally:
@@ -102,11 +107,13 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """The object's bytes; see ``contract.Store.read``."""
+
+        def whole(answer: dict[str, Any]) -> tuple[str | None, bytes]:
+            return _recorded(key, answer), answer["Body"].read()
+
         with one_line(self, key):
-            answer = self._client.get_object(**self._at(key))
-            with closing(answer["Body"]) as body:
-                content: bytes = body.read()
-        check_digest(self.url, key, _recorded(key, answer), source_sha256(content))
+            recorded, content = self._download(key, whole)
+        check_digest(self.url, key, recorded, source_sha256(content))
         return content
 
     def exists(self, key: str) -> bool:
@@ -221,17 +228,41 @@ class S3Store:
             if upload["Key"] == name and datetime.now(UTC) - upload["Initiated"] >= ABANDONED:
                 self._client.abort_multipart_upload(**self._at(key), UploadId=upload["UploadId"])
 
+    def _download(self, key: str, use: Callable[[dict[str, Any]], T], **options: str) -> T:
+        """``use`` the answer of a GET; again, from its start, where the connection breaks in it.
+
+        botocore tries again what fails before the body begins, but not within it.
+        """
+        from botocore.exceptions import (
+            IncompleteReadError,
+            ReadTimeoutError,
+            ResponseStreamingError,
+        )
+
+        left = ATTEMPTS
+        while True:
+            answer = self._client.get_object(**self._at(key), **options)
+            left -= 1
+            try:
+                with closing(answer["Body"]):
+                    return use(answer)
+            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                if not left:
+                    raise
+
     def _get_parts(self, key: str, handle: int, size: int) -> None:
         """Fetch byte ranges in parallel, each to its own place in the file."""
 
         def fetch(first: int) -> None:
             last = min(first + PART_BYTES, size) - 1
-            answer = self._client.get_object(**self._at(key), Range=f"bytes={first}-{last}")
-            with closing(answer["Body"]) as body:
-                place = first
-                while chunk := body.read(CHUNK_BYTES):
-                    place += os.pwrite(handle, chunk, place)
-            if place != last + 1:
+
+            def place(answer: dict[str, Any]) -> int:
+                at = first
+                while chunk := answer["Body"].read(CHUNK_BYTES):
+                    at += os.pwrite(handle, chunk, at)
+                return at
+
+            if self._download(key, place, Range=f"bytes={first}-{last}") != last + 1:
                 raise StoreError(f"{self.url}: {key!r}: the server ignored a byte range")
 
         for _ in in_parallel(fetch, range(0, size, PART_BYTES), CONNECTIONS):
@@ -242,14 +273,6 @@ def _recorded(key: str, answer: dict[str, Any]) -> str | None:
     """The digest the store knows: from the key or from the object's metadata."""
     recorded: str | None = digest_in(key) or answer.get("Metadata", {}).get("sha256")
     return recorded
-
-
-def _pump(body: Any, target: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while chunk := body.read(CHUNK_BYTES):
-        digest.update(chunk)
-        target.write(chunk)
-    return digest.hexdigest()
 
 
 def _size(url: str, key: str, source: Path) -> int:
