@@ -94,13 +94,17 @@ class Cache:
 
     def lookup(self, pipeline: str, task: Task, components: Mapping[str, Any]) -> Hit | Miss:
         """Find the result of an identical task, or say what differs from its last run."""
-        entry = runs.read_json(self._entry(self.key(components)))
+        key = self.key(components)
+        entry = runs.read_json(self._entry(key))
         if entry is None:
             return Miss(self._difference(pipeline, task.name, components))
-        folder = self.root / entry["folder"]
+        return self.result(self.root / entry["folder"], key) or Miss("its result was deleted")
+
+    def result(self, folder: Path, key: str) -> Hit | Miss | None:
+        """Return the result of ``key`` in a task's folder; None where there is none."""
         mark = runs.read_mark(folder)
-        if mark is None or not runs.State(mark["state"]).done:
-            return Miss("its result was deleted")
+        if mark is None or mark["key"] != key or not runs.State(mark["state"]).done:
+            return None
         for name, output in mark["outputs"].items():
             if not _intact(folder, name, output["digest"]):
                 return Miss(f"its output {name} was altered or deleted")
@@ -180,6 +184,8 @@ class Cache:
                 names = [f"{n} {old.get(n, 'unset')} -> {new.get(n, 'unset')}" for n in names]
             if names:
                 return text.format(", ".join(names))
+        if before.get("python") != now["python"]:
+            return f"Python changed: {before.get('python')} -> {now['python']}"
         return "its last result is not recorded"
 
 

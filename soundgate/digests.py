@@ -1,13 +1,15 @@
 """Digests of artifacts: the same bytes give the same name, wherever and whenever they were written.
 
 An artifact is a folder (or one file). Its digest is the SHA-256 of the lines ``sha256sum`` prints
-for its files in path order, ``<sha256>  <path>\\n``, so that it can be checked by hand.
+for its files in path order, ``<sha256>  <path>\\n``, so that it can be checked by hand. A name with
+a newline or a backslash is escaped as ``sha256sum`` does.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,7 +42,9 @@ class Tree:
         """The artifact's digest, ``sha256:<hex>``."""
         lines = hashlib.sha256()
         for entry in self.entries:
-            lines.update(f"{entry.sha256}  {entry.path}\n".encode())
+            path = _escape(entry.path)
+            mark = "\\" if path != entry.path else ""
+            lines.update(f"{mark}{entry.sha256}  {path}\n".encode("utf-8", "surrogateescape"))
         return f"sha256:{lines.hexdigest()}"
 
     @property
@@ -54,7 +58,7 @@ class Tree:
         temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
             for e in self.entries:
-                file.write(f"{e.sha256} {e.size} {e.mtime_ns} {e.path}\n")
+                file.write(f"{e.sha256} {e.size} {e.mtime_ns} {_escape(e.path)}\n")
         temporary.replace(path)
 
 
@@ -63,9 +67,18 @@ def read_tree(path: Path) -> Tree | None:
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             rows = [line.rstrip("\n").split(" ", 3) for line in file]
-        return Tree(tuple(Entry(sha, int(size), int(time), name) for sha, size, time, name in rows))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return Tree(tuple(Entry(r[0], int(r[1]), int(r[2]), _unescape(r[3])) for r in rows))
+    except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
         return None
+
+
+def _escape(path: str) -> str:
+    return path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _unescape(text: str) -> str:
+    plain = {"\\n": "\n", "\\r": "\r", "\\\\": "\\"}
+    return re.sub(r"\\[nr\\]", lambda found: plain[found[0]], text)
 
 
 def _walk(folder: str, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:

@@ -110,7 +110,9 @@ class ConfigFile:
             place = values
             *parents, last = dotted.split(".")
             for parent in parents:
-                place = place.setdefault(parent, {})
+                if place.get(parent) is None:  # absent, or a heading with nothing below it
+                    place[parent] = {}
+                place = place[parent]
                 if not isinstance(place, dict):
                     raise ConfigError(f"--set {dotted}: {parent!r} in {self.path} has no fields")
             place[last] = value
@@ -222,6 +224,8 @@ def load(
         path = config or (default.path if isinstance(default, ConfigFile) else Path())
         file = ConfigFile(path, dotted, must_exist=config is not None)
         section = file.document.get(SECTION) or {}
+        if not isinstance(section, dict):
+            raise ConfigError(f"{path}: {SECTION}: expected parameters by name, not {section!r}")
         for name, value in section.items():
             values[name] = _typed(f"{path}: {SECTION}.{name}", name, value, hints, fields)
         values[config_name] = file
@@ -306,7 +310,7 @@ def parse_keywords(text: str | None, option: str) -> Any:
     except json.JSONDecodeError:
         try:
             return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             raise ParameterError(f"{option}: neither JSON nor a Python literal: {text}") from None
 
 

@@ -60,36 +60,37 @@ class Sources:
     def _collect(self, module: str) -> Program:
         if find_source(module) is None:
             raise DefinitionError(f"{module}: no such module; a step is a file below steps/")
-        first_party = (module.split(".", maxsplit=1)[0], "soundgate")
+        own = {module.split(".", maxsplit=1)[0], "soundgate"}
         modules: dict[str, str] = {}
         libraries: set[str] = set()
-        waiting = [module]
+        waiting = _with_parents(module)
         while waiting:
             name = waiting.pop()
-            path = find_source(name) if name.split(".", maxsplit=1)[0] in first_party else None
+            path = find_source(name)
             if name in modules or path is None:
                 continue
-            digest, imports, mentions = self._read(path)
+            digest, imports, mentions = self._read(name, path)
             modules[name] = digest
             for found in imports:
                 top = found.split(".", maxsplit=1)[0]
-                if top in first_party:
+                if top in own or is_local(top):
                     waiting += _with_parents(found)
                 elif top not in sys.stdlib_module_names:
                     libraries.add(top)
-            waiting += [m for m in mentions if m.split(".", maxsplit=1)[0] in first_party]
+            waiting += [m for m in mentions if m.split(".", maxsplit=1)[0] in own]
         self._save()
         versions = {name: v for name in sorted(libraries) if (v := _version(name))}
         return Program(dict(sorted(modules.items())), versions)
 
-    def _read(self, path: Path) -> tuple[str, list[str], list[str]]:
+    def _read(self, module: str, path: Path) -> tuple[str, list[str], list[str]]:
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns]
         known = self._known.get(str(path))
         if known is not None and known[0] == stamp:
             return known[1], known[2], known[3]
         tree = ast.parse(path.read_text("utf-8"), str(path))
-        imports = sorted(set(_imports(tree)))
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        imports = sorted(set(_imports(tree, package)))
         mentions = sorted(set(_mentions(tree)))
         digest = digest_text(ast.dump(_without_docstrings(tree)))
         self._known[str(path)] = [stamp, digest, imports, mentions]
@@ -127,6 +128,17 @@ def _top_level(name: str) -> ModuleSpec | None:
 
 
 @cache
+def is_local(top: str) -> bool:
+    """Whether a top-level module lies in the project at hand, not among installed libraries."""
+    spec = None if top in sys.stdlib_module_names else _top_level(top)
+    if spec is None:
+        return False
+    places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+    paths = [Path(place) for place in places]
+    return any(p.is_relative_to(Path.cwd()) and "site-packages" not in p.parts for p in paths)
+
+
+@cache
 def _version(library: str) -> str | None:
     try:
         return importlib.metadata.version(DISTRIBUTIONS.get(library, library))
@@ -150,20 +162,23 @@ def _is_type_checking(node: ast.AST) -> bool:
 
 def _walk(tree: ast.AST) -> Iterator[ast.AST]:
     """Walk what is executed: imports for type checkers alone are left out."""
+    skipped = tree.body if isinstance(tree, ast.If) and _is_type_checking(tree) else []
     for child in ast.iter_child_nodes(tree):
-        if not _is_type_checking(child):
+        if child not in skipped:
             yield child
             yield from _walk(child)
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
     for node in _walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: 1 - node.level or None] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield base
             # `from package import module` names a module; a function's name finds no source
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def _mentions(tree: ast.AST) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundgate import runs
 from soundgate.cache import Cache, Hit, Miss
 from soundgate.errors import ParameterError
 from soundgate.executors.base import PlannedTask
@@ -48,9 +47,9 @@ def decide(
     use_cache: bool,
 ) -> Hit | Miss:
     """Return a result that can be used, or the reason to run the task."""
-    mark = runs.read_mark(run.task(task.name))
-    if mark and runs.State(mark["state"]).done and mark["key"] == cache.key(components):
-        return Hit(run.task(task.name), mark)  # finished before this run was interrupted
+    finished = cache.result(run.task(task.name), cache.key(components))
+    if finished is not None:  # before this run was interrupted
+        return finished
     if not use_cache:
         return Miss("reuse is switched off (--no-cache)")
     if not task.reuse:
