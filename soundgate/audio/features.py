@@ -35,6 +35,8 @@ R = TypeVar("R")
 # librosa.power_to_db's floor and range.
 _DB_FLOOR = 1e-10
 _DB_RANGE = 80.0
+# Frames that go through the transform at once: their spectra stay in the processor's cache.
+_BLOCK_FRAMES = 256
 # Clips in flight for each worker: enough that a long clip does not starve the others.
 _AHEAD = 4
 
@@ -59,19 +61,29 @@ def log_mel(waveform: Tensor, options: FeatureExtraction, sample_rate_hz: int) -
         raise ParameterError(
             f"{samples} samples are less than one frame of {options.n_fft}; give a longer waveform"
         )
-    window, bank, first, last = _constants(options, sample_rate_hz)
-    window, bank = window.to(waveform.device), bank.to(waveform.device)
+    constants = _constants(options, sample_rate_hz)
     framed = _padded(waveform, options).unfold(-1, options.n_fft, options.hop_length)
-    spectrum = torch.fft.rfft(framed * window)
-    # Only the bins that some band weighs: the others cost as much and count for nothing.
-    real, imag = spectrum.real[..., first:last], spectrum.imag[..., first:last]
-    power = torch.addcmul(real * real, imag, imag)
-    mel = _raised(power, options.power) @ bank
+    # An exported graph takes any number of frames, so it has no blocks.
+    block = framed.shape[-2] if torch.compiler.is_compiling() else _BLOCK_FRAMES
+    parts = [_mel_spectrogram(part, options, constants) for part in torch.split(framed, block, -2)]
+    mel = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
     if options.to_db:
         level_db = 10.0 * torch.log10(mel.clamp(min=_DB_FLOOR))
         level_db = level_db - level_db.amax(dim=(-2, -1), keepdim=True)
         return level_db.clamp(min=-_DB_RANGE)
     return torch.log(mel + options.log_offset)
+
+
+def _mel_spectrogram(
+    framed: Tensor, options: FeatureExtraction, constants: tuple[Tensor, Tensor, int, int]
+) -> Tensor:
+    """Mel spectrogram (..., frame, mel) of frames of samples (..., frame, n_fft)."""
+    window, bank, first, last = constants
+    spectrum = torch.fft.rfft(framed * window.to(framed.device))
+    # Only the bins that some band weighs: the others cost as much and count for nothing.
+    real, imag = spectrum.real[..., first:last], spectrum.imag[..., first:last]
+    power = torch.addcmul(real * real, imag, imag)
+    return _raised(power, options.power) @ bank.to(framed.device)
 
 
 def frame_count(samples: int, options: FeatureExtraction) -> int:

@@ -118,19 +118,25 @@ def remove_silence(
 
 def _frame_power(samples: Samples, frame_length: int, hop_length: int) -> NDArray[np.float32]:
     """Mean square of centred frames, float32 (frame,); zeros stand outside the clip."""
-    count = 1 + (samples.size + 2 * (frame_length // 2) - frame_length) // hop_length
-    padded = np.zeros(
-        max(count * hop_length, (count - 1) * hop_length + frame_length), dtype=np.float32
-    )
     before = frame_length // 2
-    inside = min(samples.size, padded.size - before)
-    padded[before : before + inside] = samples[:inside]
-    if frame_length == hop_length:
-        frames = padded.reshape(count, hop_length)
+    count = 1 + (samples.size + 2 * before - frame_length) // hop_length
+    if frame_length == hop_length and frame_length % 2 == 0:
+        # Frames that touch one another need no copy: half a frame, whole ones, what is left.
+        whole = max(samples.size - before, 0) // hop_length
+        end = before + whole * hop_length
+        body = samples[before:end].reshape(whole, hop_length)
+        energy = np.zeros(1 + whole + 1, dtype=np.float32)
+        energy[0] = np.dot(samples[:before], samples[:before])
+        energy[1:-1] = np.einsum("ij,ij->i", body, body)
+        energy[-1] = np.dot(samples[end:], samples[end:])
+        energy = energy[:count]
     else:
+        padded = np.zeros((count - 1) * hop_length + frame_length, dtype=np.float32)
+        inside = min(samples.size, padded.size - before)
+        padded[before : before + inside] = samples[:inside]
         frames = np.lib.stride_tricks.sliding_window_view(padded, frame_length)[::hop_length]
-        frames = frames[:count]
-    power: NDArray[np.float32] = np.einsum("ij,ij->i", frames, frames) / np.float32(frame_length)
+        energy = np.einsum("ij,ij->i", frames, frames)
+    power: NDArray[np.float32] = energy / np.float32(frame_length)
     return power
 
 
