@@ -27,8 +27,22 @@ from soundgate.registry import (
 from soundgate.registry.connection import FIRST_REQUEST, LATER_REQUESTS, QUIET
 
 VERDICTS = [
-    {"metric": "clip_accuracy", "value": 0.83, "at_least": 0.8, "passed": True, "message": ""},
-    {"metric": "patch_accuracy", "value": 0.6, "at_least": 0.7, "passed": False, "message": "low"},
+    {
+        "metric": "clip_accuracy",
+        "value": 0.83,
+        "bound": "at_least",
+        "threshold": 0.8,
+        "passed": True,
+        "message": "",
+    },
+    {
+        "metric": "patch_accuracy",
+        "value": 0.6,
+        "bound": "at_least",
+        "threshold": 0.7,
+        "passed": False,
+        "message": "low",
+    },
 ]
 
 
@@ -372,7 +386,7 @@ def test_a_candidate_needs_its_run(folders):
 
 
 def test_two_gates_on_one_metric_pass_together(registry, folders):
-    high = {**VERDICTS[0], "at_least": 0.9, "passed": False}
+    high = {**VERDICTS[0], "bound": "at_least", "threshold": 0.9, "passed": False}
     done = register(registry, folders, "aed-1", verdicts=[high, VERDICTS[0]])
     version = registry.client.get_model_version(done["name"], done["version"])
     assert version.tags["gate.clip_accuracy"] == "fail"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from soundgate.registry.connection import Registry
 
 ALIAS = "candidate"
+BOUNDS = {"at_least": "≥", "at_most": "≤"}
 DIGEST_TAG = "model.digest"
 TAGS = {
     "run": "pipeline.run",
@@ -100,7 +101,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
         name: of the model; the version goes to ``<name>-candidates``.
         provenance: ``run`` (the Soundgate run's id, required), ``commit``, ``dataset`` (digest),
             ``pipeline``; any other key becomes a tag of that name.
-        verdicts: of the gates, ``{"metric", "value", "at_least", "passed", "message"}`` each.
+        verdicts: of the gates, ``verdict.json`` each: metric, value, bound, threshold, passed.
         signature: what the model takes and gives.
         metrics: of the evaluation, by name.
 
@@ -285,11 +286,11 @@ def _gate_tags(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _description(logged: LoggedModel, candidate: _Candidate) -> str:
     """Markdown for the version's page: the gates as a table, and a link to the report."""
-    lines = ["| gate | value | at least | verdict |", "| --- | --- | --- | --- |"]
+    lines = ["| gate | value | bound | verdict |", "| --- | --- | --- | --- |"]
     for verdict in candidate.verdicts:
         word = "passed" if verdict["passed"] is True else "missed"
         lines.append(
-            f"| {verdict['metric']} | {verdict['value']} | {verdict['at_least']} | {word} |"
+            f"| {verdict['metric']} | {verdict['value']} | {BOUNDS[verdict['bound']]} {verdict['threshold']} | {word} |"
         )
     pages = sorted(path.name for path in candidate.report.glob("*.html"))
     page = pages[0] if pages else "evaluation.json"
