@@ -10,7 +10,7 @@ import contextlib
 import functools
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from soundgate.audio.config import FeatureExtraction, UserConfig
 
+Array: TypeAlias = "NDArray[np.float32]"
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -64,8 +65,8 @@ def log_mel(waveform: Tensor, options: FeatureExtraction, sample_rate_hz: int) -
     constants = _constants(options, sample_rate_hz)
     framed = _padded(waveform, options).unfold(-1, options.n_fft, options.hop_length)
     # An exported graph takes any number of frames, so it has no blocks.
-    block = framed.shape[-2] if torch.compiler.is_compiling() else _BLOCK_FRAMES
-    parts = [_mel_spectrogram(part, options, constants) for part in torch.split(framed, block, -2)]
+    blocks = (framed,) if torch.compiler.is_compiling() else torch.split(framed, _BLOCK_FRAMES, -2)
+    parts = [_mel_spectrogram(block, options, constants) for block in blocks]
     mel = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
     if options.to_db:
         level_db = 10.0 * torch.log10(mel.clamp(min=_DB_FLOOR))
@@ -75,15 +76,16 @@ def log_mel(waveform: Tensor, options: FeatureExtraction, sample_rate_hz: int) -
 
 
 def _mel_spectrogram(
-    framed: Tensor, options: FeatureExtraction, constants: tuple[Tensor, Tensor, int, int]
+    framed: Tensor, options: FeatureExtraction, constants: tuple[Array, Array, int, int]
 ) -> Tensor:
     """Mel spectrogram (..., frame, mel) of frames of samples (..., frame, n_fft)."""
-    window, bank, first, last = constants
-    spectrum = torch.fft.rfft(framed * window.to(framed.device))
+    window, bank = (torch.from_numpy(array).to(framed.device) for array in constants[:2])
+    first, last = constants[2:]
+    spectrum = torch.fft.rfft(framed * window)
     # Only the bins that some band weighs: the others cost as much and count for nothing.
     real, imag = spectrum.real[..., first:last], spectrum.imag[..., first:last]
     power = torch.addcmul(real * real, imag, imag)
-    return _raised(power, options.power) @ bank.to(framed.device)
+    return _raised(power, options.power) @ bank
 
 
 def frame_count(samples: int, options: FeatureExtraction) -> int:
@@ -234,26 +236,31 @@ def _one_torch_thread() -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=16)
-def _constants(options: FeatureExtraction, sample_rate_hz: int) -> tuple[Tensor, Tensor, int, int]:
-    """Window (n_fft,), mel bank (bin, mel) cut to the bins that count, first and last such bin."""
+def _constants(options: FeatureExtraction, sample_rate_hz: int) -> tuple[Array, Array, int, int]:
+    """Window (n_fft,), mel bank (bin, mel) cut to the bins that count, first and last such bin.
+
+    Arrays, not tensors: a tensor made while a graph is traced or in inference mode would be of no
+    use to the calls after it.
+    """
     bank = mel_matrix(options, sample_rate_hz)
     used = np.flatnonzero(bank.any(axis=1))
     first, last = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
-    # These outlive the call, so they must not be inference tensors.
-    with torch.inference_mode(mode=False):
-        before = (options.n_fft - options.window_length) // 2
-        window = torch.zeros(options.n_fft)
-        window[before : before + options.window_length] = _window(options)
-        return window, torch.from_numpy(bank[first:last].copy()), first, last
+    before = (options.n_fft - options.window_length) // 2
+    window = np.zeros(options.n_fft, dtype=np.float32)
+    window[before : before + options.window_length] = _window(options)
+    return window, bank[first:last].copy(), first, last
 
 
-def _window(options: FeatureExtraction) -> Tensor:
-    if options.window == "boxcar":
-        return torch.ones(options.window_length)
-    made: Tensor = getattr(torch, f"{options.window}_window")(
-        options.window_length, periodic=True, dtype=torch.float64
-    )
-    return made.float()
+def _window(options: FeatureExtraction) -> NDArray[np.float64]:
+    """The window in its periodic form: a symmetric one of one more sample, less the last."""
+    shapes: dict[str, Callable[[int], NDArray[np.float64]]] = {
+        "hann": np.hanning,
+        "hamming": np.hamming,
+        "blackman": np.blackman,
+        "bartlett": np.bartlett,
+        "boxcar": np.ones,
+    }
+    return shapes[options.window](options.window_length + 1)[:-1]
 
 
 def _padded(waveform: Tensor, options: FeatureExtraction) -> Tensor:

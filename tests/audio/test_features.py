@@ -158,6 +158,28 @@ def test_gradients_pass_through_although_features_were_computed_in_inference_mod
     assert samples.grad is not None
 
 
+@pytest.mark.parametrize("base", [YAMNET, MINIRESNET], ids=["yamnet", "miniresnet"])
+def test_exported_for_any_length(base):
+    # A rate of its own, so that the constants are first computed while the graph is traced.
+    class Module(torch.nn.Module):
+        def forward(self, waveform):
+            return features.log_mel(waveform, base, 16003)
+
+    length = torch.export.Dim("length", min=20_000, max=400_000)
+    exported = torch.export.export(
+        Module(), (torch.zeros(48_000),), dynamic_shapes={"waveform": {0: length}}
+    )
+    for samples in (20_000, 123_457):
+        waveform = torch.from_numpy(noise(samples))
+        found = exported.module()(waveform)
+        torch.testing.assert_close(
+            found, features.log_mel(waveform, base, 16003), atol=1e-4, rtol=0
+        )
+        np.testing.assert_allclose(
+            found, by_librosa(waveform.numpy(), base, 16003), atol=2e-3, rtol=0
+        )
+
+
 @pytest.mark.parametrize(
     ("frame_total", "options", "expected"),
     [
