@@ -83,6 +83,11 @@ class FrameBank:
         if frames.nbytes < RESIDENT_BYTES:
             self._resident = torch.from_numpy(np.array(frames)).to(device)
 
+    @property
+    def resident(self) -> bool:
+        """Whether the frames are in memory."""
+        return self._resident is not None
+
     def gather(self, index: Array) -> torch.Tensor:
         """Float32 ``(batch, mel, frame)`` at ``index``, int64 ``(batch, frame)``."""
         if self._resident is not None:
@@ -133,7 +138,15 @@ class Sampler:
 def gathered(
     bank: FrameBank, batches: Iterator[tuple[Array, Array]]
 ) -> Iterator[tuple[Array, torch.Tensor]]:
-    """Yield clip numbers and patches; one batch is read while the one before is used."""
+    """Yield clip numbers and patches of every batch.
+
+    Frames on disk are read one batch ahead, while the one before is used; those in memory take a
+    hundredth of a training step, which a thread would only lengthen.
+    """
+    if bank.resident:
+        for chosen, index in batches:
+            yield chosen, bank.gather(index)
+        return
     with ThreadPoolExecutor(1) as reader:
         waiting = None
         for chosen, index in batches:

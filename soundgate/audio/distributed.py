@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -104,6 +105,9 @@ def joined() -> Iterator[Group]:
     try:
         yield Group(distributed.get_rank(), world, device)
     finally:
+        # What still refers to the group (a wrapped network does, in a cycle) keeps its threads
+        # alive; the interpreter's end would then abort the process now and again.
+        gc.collect()
         distributed.destroy_process_group()
 
 

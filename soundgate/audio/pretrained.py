@@ -37,7 +37,9 @@ def start(network: nn.Module, training: Training, info: Info) -> Standardisation
         return None
     field = "training.model.pretrained_weights"
     if wanted is True:
-        raise ConfigError(f"{field}: no weights come with Soundgate; give the path of a model/")
+        raise ConfigError(
+            f"{field}: no weights come with Soundgate; give the path of a model/ folder, or false"
+        )
     folder = Path(str(wanted))
     if not folder.is_dir():
         raise ConfigError(f"{field}: {folder} is no folder; give the path of a model/")

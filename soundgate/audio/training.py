@@ -100,20 +100,31 @@ def fit(  # noqa: PLR0913
             reproducibility.deterministic_kernels(wanted=config.general.deterministic_ops)
         )
         plan = Plan(read_features(features), config, test_fold, epochs)
-        run = _Run(plan, group, checkpoints)
-        diary = stack.enter_context(
-            training_log.Diary(metrics if group.writes else None, run.history, log)
-        )
+        diary = training_log.Diary(metrics if group.writes else None, log)
+        outcome = _run(plan, group, diary, checkpoints, stop)
+        if group.writes:
+            model_folder.write(model, *outcome, plan.split)
+        group.share(None)  # nobody leaves before the model is written
+
+
+def _run(
+    plan: Plan,
+    group: Group,
+    diary: training_log.Diary,
+    folder: Path | None,
+    stop: Callable[[], bool],
+) -> tuple[model_folder.Description, dict[str, Tensor]]:
+    """Every epoch that is left; what there is to write afterwards."""
+    run = _Run(plan, group, folder)
+    with diary:
+        diary.repeat(run.history)
         while not run.finished:
             diary.add(run.epoch(stop))
             run.keep()
-        if group.writes:
-            weights, best = run.kept()
-            training = plan.origin | {"epochs": len(run.history), "best_epoch": best}
-            training["parameters"] = models.parameter_count(run.network)
-            description = plan.description(run.classifier.standardisation, training)
-            model_folder.write(model, description, weights, plan.split)
-        group.share(None)  # nobody leaves before the model is written
+    weights, best = run.kept()
+    training = plan.origin | {"epochs": len(run.history), "best_epoch": best}
+    training["parameters"] = models.parameter_count(run.network)
+    return plan.description(run.classifier.standardisation, training), weights
 
 
 class _Run:

@@ -36,13 +36,10 @@ class Diary:
     """The files of ``metrics/``, complete after every epoch, also after a resumed training."""
 
     def __init__(
-        self,
-        folder: Path | None,
-        history: Sequence[Mapping[str, float]],
-        log: Callable[[int, Mapping[str, float]], None] | None,
+        self, folder: Path | None, log: Callable[[int, Mapping[str, float]], None] | None
     ) -> None:
-        """Write the epochs of ``history`` first; without a folder nothing is written or logged."""
-        self._folder, self._past, self._log = folder, list(history), log
+        """Write to ``folder`` and call ``log``; without a folder do neither."""
+        self._folder, self._log = folder, log
         self._events: Any = None
 
     def __enter__(self) -> Self:
@@ -57,9 +54,13 @@ class Diary:
         shutil.rmtree(self._folder / TENSORBOARD, ignore_errors=True)
         self._events = SummaryWriter(str(self._folder / TENSORBOARD))
         (self._folder / HISTORY).write_text("", encoding="utf-8")
-        for row in self._past:
-            self._write(self._folder, row)
         return self
+
+    def repeat(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Write the epochs of a resumed training's past; its tracker has them already."""
+        if self._folder is not None:
+            for row in history:
+                self._write(self._folder, row)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Write one epoch and hand it to the tracker."""

@@ -10,12 +10,17 @@ import torch
 
 from soundgate.audio import frames, model_folder, models, splits
 from soundgate.audio.batches import Clips
-from soundgate.errors import ConfigError
+from soundgate.errors import ConfigError, ParameterError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from soundgate.audio.batches import Standardisation
     from soundgate.audio.config import UserConfig
     from soundgate.audio.feature_set import FeatureSet
+
+
+_TEXTS = (frames.INFO, frames.CLIPS)
 
 
 class Plan:
@@ -34,11 +39,14 @@ class Plan:
 
         Raises:
             DataError: the clips cannot be divided, or a label is no class.
+            ParameterError: ``epochs`` is below 1.
             ConfigError: there is no such model, or patches are too small for any.
         """
         self.features, self.config = features, config
         self.seed = config.general.global_seed
         self.epochs = config.training.epochs if epochs is None else epochs
+        if self.epochs < 1:
+            raise ParameterError(f"epochs: {self.epochs} is no number of epochs; give 1 or more")
         fold = config.dataset.test_fold if test_fold is None else test_fold
         sides = splits.assign(
             features.rows,
@@ -68,10 +76,7 @@ class Plan:
             "config": self.config.model_dump(mode="json"),
             "epochs": self.epochs,
             "split": [side for _, side in self.split],
-            "features": [
-                hashlib.sha256((self.features.folder / name).read_bytes()).hexdigest()
-                for name in (frames.INFO, frames.CLIPS)
-            ],
+            "features": [_digest(self.features.folder / name) for name in _TEXTS],
             "normalization": [part.tolist() for part in norm],
             "world": world,
             "torch": torch.__version__,
@@ -93,3 +98,8 @@ class Plan:
             standardisation=norm,
             training=training,
         )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -93,7 +93,7 @@ def test_gathering_from_disk_and_from_memory_is_the_same(tmp_path, monkeypatch, 
     frames = np.arange(100 * 3, dtype=np.float16).reshape(100, 3)
     np.save(tmp_path / "frames.npy", frames)
     bank = FrameBank(np.load(tmp_path / "frames.npy", mmap_mode="r"), torch.device("cpu"))
-    assert (bank._resident is None) == (resident_bytes == 0)
+    assert bank.resident == (resident_bytes > 0)
     index = np.array([[5, 6, 7, 8], [98, 99, 0, 1]])
     patches = bank.gather(index)
     assert patches.shape == (2, 3, 4)
@@ -101,9 +101,12 @@ def test_gathering_from_disk_and_from_memory_is_the_same(tmp_path, monkeypatch, 
     assert patches[1, 2].tolist() == [frames[k, 2] for k in (98, 99, 0, 1)]
 
 
-def test_reading_ahead_keeps_the_order_and_may_be_left_early():
+@pytest.mark.parametrize("resident_bytes", [0, 10**9])
+def test_reading_ahead_keeps_the_order_and_may_be_left_early(monkeypatch, resident_bytes):
+    monkeypatch.setattr(batches, "RESIDENT_BYTES", resident_bytes)
     frames = np.arange(100, dtype=np.float16)[:, None]
     bank = FrameBank(frames, torch.device("cpu"))
+    assert bank.resident == (resident_bytes > 0)
     pairs = list(gathered(bank, _sampler(crops=5).epoch(0)))
     assert len(pairs) == 3
     for (chosen, patches), (wanted, index) in zip(pairs, _sampler(crops=5).epoch(0), strict=True):
@@ -113,7 +116,8 @@ def test_reading_ahead_keeps_the_order_and_may_be_left_early():
     np.testing.assert_array_equal(first[0][0], pairs[0][0])
 
 
-def test_an_error_while_reading_ahead_arrives():
+def test_an_error_while_reading_ahead_arrives(monkeypatch):
+    monkeypatch.setattr(batches, "RESIDENT_BYTES", 0)
     bank = FrameBank(np.zeros((10, 1), np.float16), torch.device("cpu"))
     with pytest.raises(IndexError):
         list(gathered(bank, _sampler().epoch(0)))

@@ -9,9 +9,9 @@ import torch
 import toy_features
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
-from soundgate.audio import inference, training
+from soundgate.audio import batches, inference, training
 from soundgate.audio.feature_set import read_features
-from soundgate.errors import ConfigError, DataError, Stopped
+from soundgate.errors import ConfigError, DataError, ParameterError, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -248,6 +248,33 @@ def test_pretrained_weights_that_do_not_fit_are_refused(features, tmp_path, weig
         training.fit(
             features, tmp_path / "model", tmp_path / "m", config(training={"model": weights})
         )
+
+
+def test_frames_on_disk_train_to_the_same_bytes_as_frames_in_memory(
+    features, tmp_path, monkeypatch
+):
+    training.fit(features, tmp_path / "a", tmp_path / "m", config(), epochs=2)
+    monkeypatch.setattr(batches, "RESIDENT_BYTES", 0)
+    training.fit(features, tmp_path / "b", tmp_path / "m", config(), epochs=2)
+    name = "weights.safetensors"
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_deterministic_kernels_are_asked_for_during_the_training_only(features, tmp_path):
+    seen = []
+    training.fit(
+        *(features, tmp_path / "model", tmp_path / "metrics"),
+        config(general={"deterministic_ops": True}),
+        epochs=1,
+        log=lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()),
+    )
+    assert seen == [True]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_no_epochs_are_refused(features, tmp_path):
+    with pytest.raises(ParameterError, match="give 1 or more"):
+        training.fit(features, tmp_path / "model", tmp_path / "m", config(), epochs=0)
 
 
 def test_patches_too_small_for_any_network_are_refused(tmp_path):
