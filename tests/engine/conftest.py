@@ -159,6 +159,12 @@ def toy(tmp_path):
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def new_toy(tmp_path_factory):
+    """Makes projects that the tests of a module share; they start no process that lasts."""
+    return lambda: Toy(tmp_path_factory.mktemp("toy"))
+
+
 @pytest.fixture
 def until():
     return wait_for

@@ -32,7 +32,8 @@ def work(
     """Write ``text`` and everything read; take ``seconds``; fail in the way of ``fail``."""
     note("start")
     for part in [*([source] if source else []), *(parts or [])]:
-        text += "".join(p.read_text("utf-8") for p in sorted(part.rglob("*")) if p.is_file())
+        files = [part] if part.is_file() else sorted(p for p in part.rglob("*") if p.is_file())
+        text += "".join(p.read_text("utf-8") for p in files)
     (out / "result.txt").write_text(text, "utf-8")
     print(f"wrote {len(text)} characters", flush=True)
     if child:
