@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from soundgate.audio import config
@@ -430,6 +432,26 @@ def test_sections_survive_a_round_trip_through_json():
     for section in (read.preprocessing, read.feature_extraction, read.training):
         again = type(section).model_validate_json(section.model_dump_json(by_alias=True))
         assert again == section
+
+
+@pytest.mark.parametrize("text", [SERVICES, V1, "", "data_augmentation: {}\ntraining: {}"])
+def test_what_check_returns_reads_as_the_same_config(text):
+    sections, notice = config.check(text, "user.yaml")
+    read = config.parse(text, "user.yaml")
+    again = config.parse(yaml.safe_dump(json.loads(json.dumps(sections))), "again")
+    assert again.model_dump() == read.model_dump()
+    assert again.passed_over == ()
+    assert notice == (
+        f"user.yaml: passed over, meaningless here: {', '.join(read.passed_over)}"
+        if read.passed_over
+        else ""
+    )
+
+
+def test_check_adds_no_defaults_and_leaves_the_pipeline_section_alone():
+    text = "pipeline: {epochs: [1, 2], unknown: 3}\ntrain_parameters: {training_epochs: 4}"
+    assert config.check(text, "user.yaml") == ({"training": {"epochs": 4}}, "")
+    assert "training.epocs" in explained("pipeline: {a: 1}\ntraining: {epocs: 3}")
 
 
 @pytest.mark.parametrize("name", ["aed", "aed_esc10", "aed_esc50"])

@@ -14,6 +14,7 @@ from soundgate.audio.config.user import UserConfig
 from soundgate.audio.config.zoo import LIFTED, MOVES, PASSED_OVER, Translation
 from soundgate.errors import ConfigError, nearest
 
+_PIPELINE = "pipeline"
 _EXPECTED = {
     "int": "a whole number",
     "float": "a number",
@@ -44,13 +45,15 @@ def parse(text: str, name: str) -> UserConfig:
     """Read a user config from its ``text``; ``name`` stands in front of errors.
 
     A ``user_config.yaml`` of the STM32 model zoo, of any of its generations, is read too; keys that
-    mean nothing here are listed in ``passed_over``.
+    mean nothing here are listed in ``passed_over``. The section ``pipeline`` is left to whoever
+    reads pipeline parameters.
 
     Raises:
         ConfigError: a key or a value is wrong; one line with file, line, dotted key and the fix.
     """
     document = Document(text, name)
-    translation = Translation(document.data)
+    sections = {key: value for key, value in document.data.items() if key != _PIPELINE}
+    translation = Translation(sections)
     for first, second in translation.conflicts:
         line = document.line(tuple(second.split(".")))
         raise document.error(f"{second}: says the same as {first}; keep one of them", line=line)
@@ -70,15 +73,17 @@ def check(text: str, name: str) -> tuple[dict[str, Any], str]:
     """Check a user config where it is submitted.
 
     Returns:
-        Its values in today's spelling, which ``parse`` reads too, and a notice for the user about
-        the keys that were passed over; empty where there are none.
+        Its sections in today's spelling, as JSON values and without defaults, which ``parse`` reads
+        too, and a notice for the user about the keys that were passed over; empty where there are
+        none.
 
     Raises:
         ConfigError: as ``parse``.
     """
-    passed_over = parse(text, name).passed_over
-    notice = f"{name}: passed over, meaningless here: {', '.join(passed_over)}"
-    return Translation(Document(text, name).data).data, notice if passed_over else ""
+    config = parse(text, name)
+    sections = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    notice = f"{name}: passed over, meaningless here: {', '.join(config.passed_over)}"
+    return sections, notice if config.passed_over else ""
 
 
 def _explain(error: ValidationError, document: Document, translation: Translation) -> ConfigError:
