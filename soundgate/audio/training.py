@@ -282,10 +282,10 @@ class _Run:
         steps = self._sampler.batches
         for step, (chosen, patches) in enumerate(gathered(self._bank, self._sampler.epoch(number))):
             if self._asked_to_stop(step, stop):
-                raise Stopped(
-                    f"training stopped in epoch {number + 1}; "
-                    + (f"epochs up to {number} are kept" if self._folder else "nothing is kept")
+                kept = (
+                    f"epochs up to {number} are kept" if self._folder and number else "none is kept"
                 )
+                raise Stopped(f"training stopped in epoch {number + 1}; {kept}")
             self._set_rate(number * steps + step)
             loss, right = self._step(chosen, patches, rng)
             sums += torch.stack([loss * len(chosen), right, torch.ones_like(right) * len(chosen)])

@@ -73,7 +73,9 @@ class Plan:
     def fingerprint(self, norm: Standardisation, world: int) -> str:
         """Changes with anything that a resumed training must share with its beginning."""
         facts = {
-            "config": self.config.model_dump(mode="json"),
+            "training": self.config.training.model_dump(mode="json"),
+            "augmentation": self.config.data_augmentation.model_dump(mode="json"),
+            "seed": self.seed,
             "epochs": self.epochs,
             "split": [side for _, side in self.split],
             "features": [_digest(self.features.folder / name) for name in _TEXTS],

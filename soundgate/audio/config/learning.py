@@ -91,7 +91,7 @@ class Model(Section):
     name: Literal["plain", "yamnet", "miniresnet"] = "plain"
     """Architecture."""
     width: float = Field(default=1.0, gt=0)
-    """Factor on the number of channels of ``plain`` and ``miniresnet``."""
+    """Factor on the number of channels."""
     embedding_size: int = Field(default=256, ge=1)
     """Channels before the classifier of ``yamnet``: 256, 512 or 1024."""
     n_stacks: int = Field(default=1, ge=1)
@@ -101,7 +101,7 @@ class Model(Section):
     pooling: Literal["avg", "max"] | None = None
     """Pooling before the classifier; null: the architecture's own."""
     pretrained_weights: bool | str = False
-    """Path of weights to start from; true: those that belong to the architecture."""
+    """Folder ``model/`` of a training to start from; false: fresh weights. None are shipped."""
 
 
 class Optimizer(Section):
