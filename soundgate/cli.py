@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -140,7 +141,8 @@ def _run_pipeline(args: argparse.Namespace) -> int:
         return _show_plan(executor.plan(pipeline, run, use_cache=not args.no_cache), request, args)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "request.txt").write_text(str(request), "utf-8")
-    run.write(record)
+    if not args.resume:  # whoever holds a run writes its record
+        run.write(record)
     submission = Submission(
         no_wait=args.no_wait,
         timeout_s=args.timeout,
@@ -245,12 +247,13 @@ def _show_logs(args: argparse.Namespace) -> int:
             print(f"--- {name}")
         shown = 0
         while True:
-            final = runs.State(executor.poll(run)["tasks"][name]["state"]).final
+            now = executor.poll(run)
+            ended = any(runs.State(r["state"]).final for r in (now, now["tasks"][name]))
             for number, line in enumerate(executor.logs(run, name)):
                 if number >= shown:
                     print(line, end="", flush=True)
                     shown += 1
-            if final or not args.follow:
+            if ended or not args.follow:
                 break
             time.sleep(FOLLOW_INTERVAL_S)
     return 0
@@ -297,6 +300,8 @@ def _execute(command: str, args: argparse.Namespace) -> int:
     except SoundgateError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # `show-logs --follow` is ended this way
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # `show-logs last | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -6,12 +6,13 @@ Starting an interpreter costs tens of milliseconds and importing torch seconds; 
 milliseconds. Forking is safe only from a process of one thread, so before every fork this one
 counts its threads, and where a library has started any it starts a fresh interpreter instead. It
 touches no GPU. Libraries are imported while nothing is asked for, so no task waits for one that it
-does not use. Every child leads its own process group and dies with the runner.
+does not use. Every child leads its own process group; what it leaves behind there ends with it,
+and everything ends with the runner.
 
 The runner sends one JSON object a message over a SOCK_SEQPACKET socket:
 ``{"id", "argv", "env", "cwd", "log", "cpus"}``; the answers are ``{"id", "pid"}`` and
-``{"id", "status"}`` (an exit code, negative for a signal). ``argv`` is ``[python, -m, module, ...]``;
-anything else is executed as a program.
+``{"id", "status"}`` (an exit code, negative for a signal). ``argv`` is
+``[python, -m, module, ...]``; anything else is executed as a program.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any
 
 MESSAGE_BYTES = 1 << 20
 PR_SET_PDEATHSIG = 1
+STOPS = (signal.SIGINT, signal.SIGTERM)
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -44,15 +46,27 @@ def die_with_parent() -> None:
 
 def single_threaded() -> bool:
     """Whether forking is safe: no lock can be held by a thread that the child will not have."""
-    return len(os.listdir("/proc/self/task")) == 1
+    return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - before every fork
+
+
+def _lead_group(pid: int) -> None:
+    """Give a process its own group; parent and child both do, so that neither comes too late."""
+    with contextlib.suppress(PermissionError, ProcessLookupError):
+        os.setpgid(pid, pid)
+
+
+def _end_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _prepare(spec: dict[str, Any]) -> None:
     """Become the task's process: own group, own environment, output into its log."""
-    os.setsid()
+    _lead_group(0)
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # one that came since the fork counts now
     log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
@@ -108,6 +122,7 @@ class Server:
         """Serve ``connection``; import ``libraries`` whenever there is nothing else to do."""
         self.connection = connection
         self.libraries = libraries
+        self.running: set[int] = set()
         self.selector = selectors.DefaultSelector()
         self.selector.register(connection, selectors.EVENT_READ)
 
@@ -121,6 +136,7 @@ class Server:
                 if key.fileobj is self.connection:
                     data = self.connection.recv(MESSAGE_BYTES)
                     if not data:
+                        self._end()
                         return
                     self._start(json.loads(data))
                 else:
@@ -140,15 +156,23 @@ class Server:
         if pid == 0:
             self.connection.close()
             _child(spec, fresh=fresh)
+        _lead_group(pid)
+        self.running.add(pid)
         self.selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (spec["id"], pid))
         self._answer({"id": spec["id"], "pid": pid})
 
     def _reap(self, key: selectors.SelectorKey) -> None:
         name, pid = key.data
+        _end_group(pid)  # before it is reaped: until then its id is nobody else's
+        self.running.discard(pid)
         _, status = os.waitpid(pid, 0)
         self.selector.unregister(key.fileobj)
         os.close(key.fd)
         self._answer({"id": name, "status": os.waitstatus_to_exitcode(status)})
+
+    def _end(self) -> None:
+        for pid in self.running:
+            _end_group(pid)
 
     def _answer(self, message: dict[str, Any]) -> None:
         self.connection.send(json.dumps(message).encode())
@@ -156,9 +180,7 @@ class Server:
 
 def main() -> None:
     """Serve the connection whose file descriptor is the first argument."""
-    die_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the runner decides what these mean
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # the runner decides what these mean
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         Server(connection, sys.argv[2:]).serve()
 

@@ -185,5 +185,6 @@ class ProcessLauncher:
 
     def _wait(self, name: str, process: subprocess.Popen[bytes]) -> None:
         status = process.wait()
+        _signal_group(process.pid, signal.SIGKILL)  # what it left behind
         self._running.pop(name, None)
         self.ended.put((name, status))

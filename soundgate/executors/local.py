@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,8 @@ class LocalExecutor:
                 start_new_session=True,
             )
         record["engine_id"] = str(process.pid)
+        while process.poll() is None and folders.lock_holder(run) is None:
+            time.sleep(0.05)  # until then the run would be taken for an interrupted one
         process.returncode = 0  # it outlives this process on purpose; nobody will wait for it
         return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,10 +70,8 @@ def available_cpus() -> int:
 def available_memory_gb() -> float:
     """Return the memory of the machine, or of the container where that is less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
+    with suppress(OSError, ValueError):  # no container, or one without a limit ("max")
         total = min(total, int(CGROUP_LIMIT.read_text()))
-    except (OSError, ValueError):
-        pass  # no container, or one without a limit ("max")
     return total / 2**30
 
 

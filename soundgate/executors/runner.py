@@ -75,6 +75,7 @@ class Runner:
         self.saved = 0.0
         self.stop_signal = 0
         self.stop_reason = ""
+        self.impatient = False
         self.started = time.monotonic()
         self._launcher: Launcher | None = None
         self._handlers: dict[int, Any] = {}
@@ -102,12 +103,12 @@ class Runner:
 
     def execute(self) -> dict[str, Any]:
         """Run until every task is final; return the run's record."""
-        self.digests = reuse.file_digests(self.cache, self.pipeline)
-        folders.place_inputs(self.run, self.digests)
         self.record.update(state=State.RUNNING, reason="", ended_at=None)
         for task in self.tasks.values():  # what an earlier runner finished is found by its mark
-            task.update(state=State.PENDING, reason="", note="")
+            task.update(state=State.PENDING, reason="", note="", attempt=0)
         self._save(force=True)
+        self.digests = reuse.file_digests(self.cache, self.pipeline)
+        folders.place_inputs(self.run, self.digests)
         while True:
             self._start_ready()
             if not self.attempts and not self._startable():
@@ -255,13 +256,12 @@ class Runner:
                 if self.stop_signal or now > attempt.deadline:
                     attempt.asked_to_stop = now
                     self._processes().signal(name, signal.SIGTERM)
-            elif now - attempt.asked_to_stop > GRACE_S:
+            elif self.impatient or now - attempt.asked_to_stop > GRACE_S:
                 self._processes().signal(name, signal.SIGKILL)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stop_signal:  # asked twice: no more grace
-            for name in self.attempts:
-                self._processes().signal(name, signal.SIGKILL)
+            self.impatient = True
             return
         self._stop(number, f"stopped by {signal.Signals(number).name}")
 
@@ -350,13 +350,13 @@ class Runner:
 
     def _finish(self) -> dict[str, Any]:
         states = {task["state"] for task in self.tasks.values()}
-        if self.stop_signal:
+        if states <= {State.SUCCEEDED, State.REUSED}:
+            self.record.update(state=State.SUCCEEDED, reason="")
+        elif self.stop_signal:
             for task in self.tasks.values():
                 if not State(task["state"]).final:
                     task.update(state=State.CANCELLED, reason=self.stop_reason)
             self.record.update(state=State.CANCELLED, reason=self.stop_reason)
-        elif states <= {State.SUCCEEDED, State.REUSED}:
-            self.record.update(state=State.SUCCEEDED, reason="")
         else:
             failed = [name for name, task in self.tasks.items() if task["state"] == State.FAILED]
             reasons = [f"{name}: {self.tasks[name]['reason']}" for name in failed]
@@ -384,7 +384,7 @@ def _exit_reason(status: int) -> str:
     if status == 0:
         return "ended without a finished mark"
     if status < 0:
-        name = signal.Signals(-status).name
+        name = {s.value: s.name for s in signal.Signals}.get(-status, f"signal {-status}")
         memory = " (out of memory?)" if -status == signal.SIGKILL else ""
         return f"killed by {name}{memory}"
     return f"exit code {status}"
