@@ -47,10 +47,12 @@ def s3_server(request):
             if kind not in started:
                 try:
                     started[kind] = stack.enter_context(getattr(servers, kind)())
-                except FileNotFoundError as error:
+                except (FileNotFoundError, RuntimeError) as error:
                     started[kind] = error
             if isinstance(started[kind], FileNotFoundError):
                 pytest.skip(str(started[kind]))
+            if isinstance(started[kind], RuntimeError):
+                raise started[kind]
             return started[kind]
 
         yield url

@@ -54,6 +54,9 @@ err_to_stderr = true
 mon_cluster_log_to_file = false
 [osd]
 osd_objectstore = memstore
+# The daemon would place itself, before it has learnt the cluster's id, and then give up.
+osd_crush_update_on_start = false
+osd_class_update_on_start = false
 memstore_device_bytes = 4294967296
 [client.rgw.a]
 rgw_frontends = beast endpoint=127.0.0.1:$port
@@ -74,10 +77,18 @@ ceph-mon -i a --mkfs --monmap "$data/monmap" --keyring "$data/keyring"
 ceph-mon -i a -f &
 
 # The command needs the Python modules of its packages, and only it.
-PYTHONPATH="$root/usr/lib/python3/dist-packages" ceph --connect-timeout 20 osd new "$osd_uuid"
-# With the map, so that the daemon's superblock carries the cluster's id.
-ceph-osd -i 0 --mkfs --osd-uuid "$osd_uuid" --monmap "$data/monmap"
+ask() {
+  PYTHONPATH="$root/usr/lib/python3/dist-packages" ceph --connect-timeout 20 "$@"
+}
+ask osd new "$osd_uuid"
+ask osd crush add osd.0 1 root=default host=a
+ceph-osd -i 0 --mkfs --osd-uuid "$osd_uuid"
 ceph-osd -i 0 -f &
+osd=$!
+until ask osd stat | grep -q '1 up'; do
+  kill -0 "$osd" 2>/dev/null || { ceph-osd -i 0 -f & osd=$!; }
+  sleep 0.2
+done
 
 radosgw-admin user create --uid=test --display-name=test \
   --access-key="$access_key" --secret-key="$secret_key" >/dev/null
