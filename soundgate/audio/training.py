@@ -101,13 +101,13 @@ def fit(  # noqa: PLR0913
         )
         plan = Plan(read_features(features), config, test_fold, epochs)
         diary = training_log.Diary(metrics if group.writes else None, log)
-        outcome = _run(plan, group, diary, checkpoints, stop)
+        outcome = _every_epoch(plan, group, diary, checkpoints, stop)
         if group.writes:
             model_folder.write(model, *outcome, plan.split)
         group.share(None)  # nobody leaves before the model is written
 
 
-def _run(
+def _every_epoch(
     plan: Plan,
     group: Group,
     diary: training_log.Diary,
@@ -115,20 +115,20 @@ def _run(
     stop: Callable[[], bool],
 ) -> tuple[model_folder.Description, dict[str, Tensor]]:
     """Every epoch that is left; what there is to write afterwards."""
-    run = _Run(plan, group, folder)
+    trainer = _Trainer(plan, group, folder)
     with diary:
-        diary.repeat(run.history)
-        while not run.finished:
-            diary.add(run.epoch(stop))
-            run.keep()
-    weights, best = run.kept()
-    training = plan.origin | {"epochs": len(run.history), "best_epoch": best}
-    training["parameters"] = models.parameter_count(run.network)
-    return plan.description(run.classifier.standardisation, training), weights
+        diary.repeat(trainer.history)
+        while not trainer.finished:
+            diary.add(trainer.epoch(stop))
+            trainer.keep()
+    weights, best = trainer.kept()
+    training = plan.origin | {"epochs": len(trainer.history), "best_epoch": best}
+    training["parameters"] = models.parameter_count(trainer.network)
+    return plan.description(trainer.classifier.standardisation, training), weights
 
 
-class _Run:
-    """A network on its way: everything that changes from step to step."""
+class _Trainer:
+    """A network and what changes it from step to step."""
 
     def __init__(self, plan: Plan, group: Group, folder: Path | None) -> None:
         self._plan, self._group, self._folder = plan, group, folder

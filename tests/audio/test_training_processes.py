@@ -125,4 +125,4 @@ def test_two_processes_train_like_one_and_write_once(features, tmp_path):
 def test_a_batch_that_processes_cannot_share_is_refused(features, tmp_path, monkeypatch):
     plan = Plan(read_features(features), config(training={"batch_size": 9}), None, None)
     with pytest.raises(ConfigError, match="cannot be shared among 2 processes"):
-        training._Run(plan, Group(0, 2, torch.device("cpu")), None)
+        training._Trainer(plan, Group(0, 2, torch.device("cpu")), None)
