@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from typing import Self
 
     from soundgate.executors.base import Submission
-    from soundgate.pipeline import Pipeline, Task
+    from soundgate.pipeline import Pipeline, Resources, Task
     from soundgate.runs import Run
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
 TICK_S = 0.5
 SAVE_INTERVAL_S = 0.25
+SAVE_SHARE = 0.05  # of the time goes to writing run.json, which grows with the number of tasks
 LOG_TAIL_LINES = 20
 USER_ERROR = 2  # an exit code that another attempt would only repeat
 
@@ -72,7 +73,7 @@ class Runner:
         self.attempts: dict[str, Attempt] = {}
         self.decisions: dict[str, tuple[dict[str, Any], Hit | Miss]] = {}
         self.not_before: dict[str, float] = {}
-        self.saved = 0.0
+        self.next_save = 0.0
         self.stop_signal = 0
         self.stop_reason = ""
         self.impatient = False
@@ -133,13 +134,16 @@ class Runner:
         progress = True
         while progress:  # a reused task may make others ready at once
             progress = False
+            refused: set[Resources] = set()  # nobody gives back before this is over
             for task in self._startable():
                 if self.not_before.get(task.name, 0) > time.monotonic():
                     continue
-                progress = self._reuse_or_start(task) or progress
+                if task.name in self.decisions and task.resources in refused:
+                    continue
+                progress = self._reuse_or_start(task, refused) or progress
 
-    def _reuse_or_start(self, task: Task) -> bool:
-        """Return whether the task is done without a process."""
+    def _reuse_or_start(self, task: Task, refused: set[Resources]) -> bool:
+        """Return whether the task is done without a process; note what there was no room for."""
         if task.name not in self.decisions:
             components = self.cache.components(task, self.digests)
             found = reuse.decide(
@@ -156,7 +160,9 @@ class Runner:
             self._adopt(task, found)
             return True
         share = self.machine.take(task.resources)
-        if share is not None:
+        if share is None:
+            refused.add(task.resources)
+        else:
             self._start(task, share, components, found.reason)
         return False
 
@@ -343,10 +349,11 @@ class Runner:
 
     def _save(self, *, force: bool = False) -> None:
         """Write ``run.json``, not more often than a person could read it: marks are the truth."""
-        now = time.monotonic()
-        if force or now - self.saved > SAVE_INTERVAL_S:
+        began = time.monotonic()
+        if force or began >= self.next_save:
             self.run.write(self.record)
-            self.saved = now
+            ended = time.monotonic()
+            self.next_save = ended + max(SAVE_INTERVAL_S, (ended - began) / SAVE_SHARE)
 
     def _finish(self) -> dict[str, Any]:
         states = {task["state"] for task in self.tasks.values()}
