@@ -6,7 +6,6 @@ their own, because users of SageMaker's project templates know them by these nam
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -21,8 +20,10 @@ from soundgate.executors.base import Submission, initial_tasks
 from soundgate.executors.display import duration
 from soundgate.invocation import Invocation
 from soundgate.pipeline import mermaid
+from soundgate.step import Parser
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
 RUNS_VARIABLE = "SOUNDGATE_RUNS"
@@ -309,14 +310,14 @@ def _execute(command: str, args: argparse.Namespace) -> int:
 
 def _program(command: str, argv: Sequence[str] | None = None) -> int:
     run, add_arguments = COMMANDS[command]
-    parser = argparse.ArgumentParser(prog=command, description=run.__doc__)
+    parser = Parser(prog=command, description=run.__doc__)
     add_arguments(parser)
     return _execute(command, parser.parse_args(argv))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``soundgate COMMAND ...``."""
-    parser = argparse.ArgumentParser(prog="soundgate", description="Audio machine learning as code")
+    parser = Parser(prog="soundgate", description="Audio machine learning as code")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (run, add_arguments) in COMMANDS.items():
         add_arguments(commands.add_parser(name, help=run.__doc__, description=run.__doc__))

@@ -147,14 +147,16 @@ def _parse_list(kind: type, texts: Sequence[str]) -> list[Any]:
     return [Path(text) if kind is Path else parse_scalar(kind, text) for text in texts]
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Reads a command line; a mistake is one line and exit 2."""
+
     def error(self, message: str) -> NoReturn:
         """Say it in one line, without the usage."""
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def _parser(function: StepFunction, arguments: Sequence[Argument]) -> _Parser:
-    parser = _Parser(
+def _parser(function: StepFunction, arguments: Sequence[Argument]) -> Parser:
+    parser = Parser(
         prog=f"python -m {_module(function)}",
         description=inspect.getdoc(inspect.getmodule(function)) or inspect.getdoc(function),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -228,7 +228,7 @@ def long(toy, until):
     """Start a run that stands in ``b``, whose child process ignores SIGTERM."""
     module = toy.pipeline("long", LONG, LONG_PARAMETERS)
     process = toy.begin(module, "--set", "seconds=60", "--set", "child=stubborn")
-    until(lambda: toy.children())
+    until(toy.children)
     return process
 
 
@@ -237,7 +237,9 @@ def pid_of(toy, task):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_the_runner_ends_whole_process_groups(toy, long, is_alive, until, number, code):
+def test_a_signal_to_the_runner_ends_whole_process_groups(  # noqa: PLR0917 - parametrised
+    toy, long, is_alive, until, number, code
+):
     pids = [pid_of(toy, "b"), *toy.children()]
     assert all(is_alive(pid) for pid in pids)
     long.send_signal(number)

@@ -252,14 +252,14 @@ class Demanding:
 
 
 def test_a_pipeline_without_user_config_refuses_one(config):
-    with pytest.raises(ParameterError, match="^Plain takes no user config$"):
+    with pytest.raises(ParameterError, match=r"^Plain takes no user config$"):
         load(Plain, config=config("a: 1"))
-    with pytest.raises(ParameterError, match="^Plain takes no user config$"):
+    with pytest.raises(ParameterError, match=r"^Plain takes no user config$"):
         load(Plain, assignments=["a.b=1"])
 
 
 def test_a_parameter_without_default_is_asked_for():
-    with pytest.raises(ParameterError, match="^parameter x has no default; pass --set x=VALUE$"):
+    with pytest.raises(ParameterError, match=r"^parameter x has no default; pass --set x=VALUE$"):
         load(Demanding)
     assert load(Demanding, assignments=["x=3"]).x == 3
 
@@ -322,7 +322,7 @@ def test_keywords_are_json_first_and_a_python_literal_second(text, value):
     "text", ["{", "a", "__import__('os')", "{[]: 1}", "dict(a=1)", "{'a': x}", "(" * 5000]
 )
 def test_what_is_neither_is_one_line(text):
-    with pytest.raises(ParameterError, match="^--tags: neither JSON nor a Python literal: "):
+    with pytest.raises(ParameterError, match=r"^--tags: neither JSON nor a Python literal: "):
         parse_keywords(text, "--tags")
 
 

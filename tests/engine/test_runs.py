@@ -61,7 +61,7 @@ def test_a_run_that_is_not_there_is_answered(tmp_path, three, text, said):
 
 
 def test_last_of_no_runs_is_answered(tmp_path):
-    with pytest.raises(ParameterError, match="^no run 'last' below"):
+    with pytest.raises(ParameterError, match=r"^no run 'last' below"):
         runs.find_run(tmp_path, "last")
 
 

@@ -1,0 +1,316 @@
+"""The commands, typed as a user types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from soundgate.cli import COMMANDS
+
+ONE = 'a = t.add(work, name="a", text=p.text)\nt.add(work, name="b", source=a["out"])'
+PARAMETERS = '''
+text: str = "x"
+"""What is
+written."""
+epochs: int = 1
+config: ConfigFile = ConfigFile("user.yaml", must_exist=False)
+'''
+
+
+@pytest.fixture
+def one(toy):
+    return toy.pipeline("one", ONE, PARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def ran(new_toy):
+    """A project whose pipeline ran twice; its tests only look."""
+    toy = new_toy()
+    module = toy.pipeline("one", ONE, PARAMETERS)
+    assert toy.run(module, "--description", "first").returncode == 0
+    assert toy.run(module, "--set", "text=y").returncode == 0
+    failing = toy.pipeline("bad", 't.add(work, name="a", fail="bug")')
+    assert toy.run(failing).returncode == 1
+    return toy
+
+
+def snapshot(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if ".cache" not in p.parts}
+
+
+def test_a_dry_run_starts_nothing_and_leaves_no_run(toy, one):
+    ended = toy.run(one, "--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[:3] == [
+        "task  would  because",
+        "a     run    never ran",
+        "b     run    follows a; reused if that writes the same bytes",
+    ]
+    assert "python -m steps.work --out runs/one/RUN-ID/tasks/a/out" in ended.stdout
+    assert toy.ran() == []
+    assert snapshot(toy.folder / "runs") == {}
+
+
+def test_a_dry_run_of_a_resumed_run_changes_nothing_in_it(toy, one):
+    assert toy.run(one).returncode == 0
+    before = snapshot(toy.folder / "runs")
+    ended = toy.cli("run-pipeline", "--resume", "last", "--dry-run")
+    assert ended.returncode == 0
+    assert "a     reuse" in ended.stdout
+    assert snapshot(toy.folder / "runs") == before
+
+
+def test_a_definition_is_what_would_be_sent_always_the_same(toy, one):
+    shown = toy.cli("get-pipeline-definition", "-n", one)
+    assert shown.stdout.splitlines() == [
+        "#!/bin/sh",
+        "# runs/one/RUN-ID",
+        "set -eu",
+        "",
+        "# a: 1 cpus, 2 GB",
+        (
+            "python -m steps.work --out runs/one/RUN-ID/tasks/a/out "
+            "--checkpoints runs/one/RUN-ID/tasks/a/checkpoints --text x"
+        ),
+        "",
+        "# b: 1 cpus, 2 GB; after a",
+        (
+            "python -m steps.work --out runs/one/RUN-ID/tasks/b/out "
+            "--source runs/one/RUN-ID/tasks/a/out "
+            "--checkpoints runs/one/RUN-ID/tasks/b/checkpoints"
+        ),
+    ]
+    written = toy.cli("get-pipeline-definition", "-n", one, "-f", "definition.txt")
+    assert (written.returncode, written.stdout) == (0, "")
+    assert (toy.folder / "definition.txt").read_text("utf-8") == shown.stdout
+    assert not (toy.folder / "runs" / "one").exists()
+
+
+@pytest.mark.parametrize("command", ["run-pipeline", "get-pipeline-definition"])
+def test_the_graph_is_mermaid(toy, one, command):
+    ended = toy.cli(command, "-n", one, "--graph")
+    assert ended.stdout == "flowchart LR\n    a[a]\n    b[b]\n    a -- out --> b\n"
+    assert toy.ran() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["-n", "pipelines.ones"],
+            "no pipeline module 'pipelines.ones'; did you mean 'pipelines.one'?",
+        ),
+        (
+            ["-n", "pipelines/one.py"],
+            "no pipeline module 'pipelines/one.py'; did you mean 'pipelines.one'?",
+        ),
+        (["-n", "nothing"], "no pipeline module 'nothing'; known: pipelines.one"),
+        (["-n", "steps.work"], "steps.work declares no get_pipeline(parameters)"),
+        ([], "-n/--module-name is missing: name a pipeline, pipelines.aed say"),
+        (
+            ["-n", "pipelines.one", "--executor", "locl"],
+            "--executor locl: no such executor; did you mean 'local'?",
+        ),
+        (
+            ["-n", "pipelines.one", "--set", "txt=1"],
+            "--set txt: no such parameter; did you mean 'text'?",
+        ),
+        (["-n", "pipelines.one", "--set", "epochs=x"], "--set epochs: expected int, not 'x'"),
+        (
+            ["-n", "pipelines.one", "--kwargs", "{"],
+            "--kwargs: neither JSON nor a Python literal: {",
+        ),
+        (
+            ["-n", "pipelines.one", "--kwargs", "[1]"],
+            "--kwargs: expected a mapping of names to values, not [1]",
+        ),
+        (["-n", "pipelines.one", "--config", "no.yaml"], "no.yaml: no such user config"),
+        (["--resume", "nothing"], "no run 'nothing' below runs/"),
+        (
+            ["--resume", "last", "-n", "pipelines.one"],
+            "--resume takes everything from the run; pass nothing else",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(toy, one, words, said):
+    ended = toy.cli("run-pipeline", *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"run-pipeline: {said}\n"
+    assert toy.ran() == []
+
+
+def test_a_wrong_definition_is_one_line_and_exit_2(toy):
+    ended = toy.run(toy.pipeline("wrong", 't.add(work, txt="x")'))
+    assert ended.returncode == 2
+    assert (
+        ended.stderr == "run-pipeline: task 'work' takes no argument 'txt'; did you mean 'text'?\n"
+    )
+
+
+def test_a_module_whose_own_import_fails_keeps_its_traceback(toy):
+    toy.write("pipelines/broken.py", "import no_such_library\n")
+    ended = toy.run("pipelines.broken")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Traceback")
+    assert "pipelines/broken.py" in ended.stderr
+    assert ended.stderr.endswith("ModuleNotFoundError: No module named 'no_such_library'\n")
+
+
+def test_a_pipeline_may_take_no_parameters(toy):
+    toy.write(
+        "pipelines/bare.py",
+        """
+        from soundgate.pipeline import Pipeline
+        from steps.work import work
+
+        def get_pipeline():
+            t = Pipeline("bare")
+            t.add(work)
+            return t
+        """,
+    )
+    assert toy.run("pipelines.bare").returncode == 0
+    ended = toy.run("pipelines.bare", "--set", "x=1")
+    assert ended.stderr == "run-pipeline: pipelines.bare takes no parameters\n"
+    region = toy.run("pipelines.bare", "--kwargs", "{'region': 'eu-west-1', 'role': None}")
+    assert region.returncode == 0, region.stderr
+    toy.write("pipelines/bare.py", "def get_pipeline():\n    return 3\n")
+    ended = toy.run("pipelines.bare")
+    assert ended.stderr == "run-pipeline: pipelines.bare.get_pipeline returned 3\n"
+
+
+def test_a_run_records_what_was_asked(toy, one):
+    toy.write("user.yaml", "pipeline: {epochs: 2}\ntraining: {rate: 1}\n")
+    ended = toy.run(
+        one,
+        *("--config", "user.yaml", "--kwargs", '{"text": "k", "epochs": 3}', "--set", "epochs=4"),
+        *("--set", "training.rate=5", "--description", "why", "--output", "json"),
+        *("--tags", "[{'Key': 'k', 'Value': 'v'}]"),
+    )
+    assert ended.returncode == 0, ended.stderr
+    record = json.loads(ended.stdout)  # progress went to standard error
+    assert "a  succeeded" in ended.stderr
+    assert record == toy.record()
+    assert record["parameters"] == {
+        "text": "k",
+        "epochs": 4,
+        "config": {"path": "user.yaml", "overrides": [["training.rate", 5]]},
+    }
+    assert record["invocation"]["description"] == "why"
+    assert record["invocation"]["tags"] == [{"Key": "k", "Value": "v"}]
+    assert record["state"] == "succeeded"
+    assert [t["state"] for t in record["tasks"].values()] == ["succeeded", "succeeded"]
+    assert record["tasks"]["b"]["depends_on"] == ["a"]
+    assert record["tasks"]["a"]["outputs"]["out"]["files"] == 1
+
+
+def test_runs_may_lie_elsewhere(toy, one):
+    ended = toy.run(one, env={"SOUNDGATE_RUNS": "else where/x"})
+    assert ended.returncode == 0, ended.stderr
+    assert len(list(toy.folder.glob("else where/x/one/*/tasks/b/out/result.txt"))) == 1
+    assert not (toy.folder / "runs").exists()
+
+
+def test_runs_are_listed(ran):
+    lines = ran.cli("list-runs").stdout.splitlines()
+    names = [run.name for run in ran.runs()]
+    assert [line.split()[0] for line in lines] == ["run", *sorted(names, reverse=True)]
+    assert [line.split()[1] for line in lines if "failed" in line] == ["bad"]
+    assert lines[0].split() == ["run", "pipeline", "executor", "state", "time", "reason"]
+    assert len(ran.cli("list-runs", "one").stdout.splitlines()) == 3
+    assert len(ran.cli("list-runs", "--limit", "1").stdout.splitlines()) == 2
+    found = json.loads(ran.cli("list-runs", "bad", "--output", "json").stdout)
+    assert [(r["run"], r["state"], r["reason"]) for r in found] == [
+        (ran.runs("bad")[0].name, "failed", "a: ValueError: bug")
+    ]
+
+
+def test_a_run_is_shown_by_the_beginning_of_its_id(ran):
+    run = ran.runs("one")[0]
+    shown = ran.cli("show-run", run.name[:-1]).stdout.splitlines()
+    assert shown[0] == f"one {run.name}  succeeded"
+    assert shown[1].endswith(f"runs/one/{run.name}")
+    assert shown[3].split() == ["task", "state", "time"]
+    assert [line.split()[:2] for line in shown[4:]] == [["a", "succeeded"], ["b", "succeeded"]]
+    record = json.loads(ran.cli("show-run", run.name, "--output", "json").stdout)
+    assert record == json.loads((run / "run.json").read_text("utf-8"))
+
+
+def test_logs_are_shown(ran):
+    run = ran.runs("one")[0].name
+    assert ran.cli("show-logs", run, "a").stdout == "wrote 1 characters\n"
+    both = ran.cli("show-logs", run, "--follow").stdout
+    assert both == "--- a\nwrote 1 characters\n--- b\nwrote 1 characters\n"
+    wrong = ran.cli("show-logs", run, "c")
+    assert wrong.returncode == 2
+    assert wrong.stderr == f"show-logs: run {run} has no task 'c'; known: a, b\n"
+
+
+def test_parameters_are_shown_with_their_meaning(ran):
+    lines = ran.cli("show-parameters", "-n", "pipelines.one").stdout.splitlines()
+    assert lines[0].split() == ["parameter", "type", "default", "meaning"]
+    assert lines[1].split(maxsplit=3) == ["text", "str", "'x'", "What is written."]
+
+
+@pytest.mark.parametrize("words", [["list-runs"], ["show-run", "last"], ["show-logs", "last"]])
+def test_a_reader_that_closes_early_is_no_error(ran, words):
+    command = f"{sys.executable} -m soundgate.cli {' '.join(words)} | head -c 1 >/dev/null"
+    ended = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"for i in 1 2 3; do {command}; test ${{PIPESTATUS[0]}} = 0 || exit 9; done",
+        ],
+        cwd=ran.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself(command, capsys):
+    from soundgate.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    about = COMMANDS[command][0].__doc__
+    assert " ".join(about.split()) in " ".join(shown.split())
+
+
+def test_every_program_is_a_command():
+    import importlib
+    import tomllib
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    scripts = tomllib.loads(text)["project"]["scripts"]
+    assert set(scripts) - set(COMMANDS) == {"soundgate"}
+    for name, target in scripts.items():
+        module, _, function = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), function)), name
+
+
+def test_a_misspelt_command_is_answered():
+    ended = subprocess.run(
+        [sys.executable, "-m", "soundgate.cli", "list-run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("soundgate: error: argument COMMAND: invalid choice: 'list-run'")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_misspelt_option_is_one_line(toy, one):
+    ended = toy.run(one, "--dryrun")
+    assert ended.returncode == 2
+    assert ended.stderr == "soundgate: error: unrecognized arguments: --dryrun\n"
