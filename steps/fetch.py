@@ -65,6 +65,7 @@ def fetch(  # noqa: PLR0913 - three splits, each with an optional table
             key = f"{key}/{_digest(clips)}"
         digest = put_tree(place, key, clips, workers=4 * cpus())
     about = json.loads((clips / "dataset.json").read_text("utf-8"))
+    digest = f"sha256:{digest}"
     _write_card(card, {**about, "name": dataset, "digest": digest, "stored": f"{place.url}/{key}"})
     print(f"{about['clips']} clips of {len(about['classes'])} classes, kept as {key} in {store}")
 

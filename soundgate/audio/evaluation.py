@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -49,11 +49,31 @@ _BOOTSTRAP_SEED = 0
 _SCORE_DECIMALS = 6
 
 
+class TestedClip(Protocol):
+    """What a report says of a clip; a row of the features, or of an earlier report."""
+
+    @property
+    def path(self) -> str:
+        """Path below the ``clips/`` folder."""
+
+    @property
+    def source(self) -> str | None:
+        """The recording it was cut from."""
+
+    @property
+    def start_s(self) -> float | None:
+        """Where the clip begins in its file."""
+
+    @property
+    def end_s(self) -> float | None:
+        """Where it ends."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """The clips of a split, and what a model made of them; arrays have a row a clip."""
 
-    rows: Sequence[Row]
+    rows: Sequence[TestedClip]
     truth: Array
     """Bool ``(clip, class)``."""
     scores: Array
@@ -115,15 +135,20 @@ def evaluate(
             confidence=confidence,
         ),
     }
+    write(report, result, judged, description.classes)
+    return result
+
+
+def write(report: Path, result: dict[str, Any], judged: Judgement, classes: Sequence[str]) -> None:
+    """Write the files of a report; print the two lines that metric definitions look for."""
     report.mkdir(parents=True, exist_ok=True)
-    _write_predictions(report / PREDICTIONS, judged, description.classes)
+    _write_predictions(report / PREDICTIONS, judged, classes)
     _write_confusion(report / CONFUSION, result["confusion_matrix"])
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     (report / REPORT).write_text(text, encoding="utf-8", newline="\n")
     accuracies = result["multiclass_classification_metrics"]
-    print(f"Clip-level accuracy on test set : {decimal(accuracies['clip_acc']['value'])}")
     print(f"Patch-level accuracy on test set : {decimal(accuracies['patch_acc']['value'])}")
-    return result
+    print(f"Clip-level accuracy on test set : {decimal(accuracies['clip_acc']['value'])}")
 
 
 def judge(clips: FeatureSet, model: Path, rows: Sequence[Row], batch_size: int) -> Judgement:
@@ -286,6 +311,8 @@ def _write_predictions(path: Path, judged: Judgement, classes: Sequence[str]) ->
                     for n, label in enumerate(classes)
                 },
                 "patches": int(judged.patches[k]),
+                "patches_correct": int(judged.patches_right[k]),
+                "source": row.source,
                 "correct": bool(judged.right[k]),
             }
             if row.start_s is not None or row.end_s is not None:

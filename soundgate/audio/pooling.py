@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TestedClip:
+class PooledClip:
     """A row of ``predictions.jsonl``, as ``evaluation`` needs it."""
 
     path: str
@@ -66,14 +66,14 @@ def pool(reports: Sequence[Path], report: Path, *, confidence: float = 0.95) -> 
 
 
 def _read(reports: Sequence[Path], classes: Sequence[str]) -> evaluation.Judgement:
-    rows: list[TestedClip] = []
+    rows: list[PooledClip] = []
     truth, scores, decided, patches, right = [], [], [], [], []
     index = {label: k for k, label in enumerate(classes)}
     seen: dict[tuple[Any, ...], Path] = {}
     for folder in reports:
         for line in (folder / evaluation.PREDICTIONS).read_text("utf-8").splitlines():
             entry = json.loads(line)
-            clip = TestedClip(
+            clip = PooledClip(
                 entry["path"], entry["source"], entry.get("start_s"), entry.get("end_s")
             )
             key = (clip.path, clip.start_s, clip.end_s)

@@ -1,0 +1,273 @@
+"""The AED pipeline end to end, as a user runs it: real sounds, real training, a real registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from pipeline_parameters import CLIP_ACCURACY, PATCH_ACCURACY
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = (
+    "dataset_specific.synthetic.clips_per_class=10",
+    "dataset_specific.synthetic.duration_s=1.0",
+    "training.epochs=2",
+    "training.precision=float32",
+    "q_clip_level_acc_threshold=0",
+    "q_patch_level_acc_threshold=0",
+)
+TASKS = (
+    "fetch",
+    "preprocess",
+    "train",
+    "evaluate",
+    "gate-clip-accuracy",
+    "gate-patch-accuracy",
+    "register",
+)
+
+
+def command(*words: str, settings: tuple[str, ...] = SMALL) -> list[str]:
+    sets = [word for setting in settings for word in ("--set", setting)]
+    return [sys.executable, "-m", "soundgate.cli", *words, *sets]
+
+
+def environment(runs: Path) -> dict[str, str]:
+    return {**os.environ, "SOUNDGATE_RUNS": str(runs), "PYTHONWARNINGS": "default"}
+
+
+def run(runs: Path, *words: str, settings: tuple[str, ...] = SMALL):
+    settings = (*settings, f"store={runs / 'store'}") if settings else ()
+    return subprocess.run(
+        command(*words, settings=settings),
+        cwd=ROOT,
+        env=environment(runs),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+
+
+def start(runs: Path, *more: str) -> subprocess.Popen[str]:
+    words = command("run-pipeline", "-n", "pipelines.aed", settings=(*SMALL, *more))
+    return subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env=environment(runs),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def latest(runs: Path) -> Path:
+    return max(runs.glob("aed/*"), key=lambda p: p.name)
+
+
+def versions(runs: Path) -> list:
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{runs}/mlflow.db").search_model_versions(
+        "name = 'aed-candidates'"
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of runs after one undisturbed run."""
+    runs = tmp_path_factory.mktemp("aed") / "runs"
+    done = run(runs, "run-pipeline", "-n", "pipelines.aed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return runs
+
+
+def evaluation(folder: Path) -> dict:
+    return json.loads((folder / "tasks/evaluate/report/evaluation.json").read_text())
+
+
+def test_every_task_leaves_records_that_match_the_documented_formats(finished):
+    folder = latest(finished)
+    schemas = ROOT / "docs" / "schemas"
+    record = json.loads((folder / "run.json").read_text())
+    jsonschema.validate(record, json.loads((schemas / "run.schema.json").read_text()))
+    assert record["state"] == "succeeded"
+    assert tuple(record["tasks"]) == TASKS
+    for name in TASKS:
+        mark = json.loads((folder / "tasks" / name / "task.json").read_text())
+        jsonschema.validate(mark, json.loads((schemas / "task.schema.json").read_text()))
+        assert mark["state"] == "succeeded"
+        assert mark["outputs"] == record["tasks"][name]["outputs"]
+
+
+def test_printed_gated_and_registered_numbers_are_one_number(finished):
+    folder = latest(finished)
+    metrics = evaluation(folder)["multiclass_classification_metrics"]
+    log = (folder / "tasks/evaluate/log.txt").read_text()
+    [version] = versions(finished)
+    from mlflow import MlflowClient
+
+    tracked = MlflowClient(f"sqlite:///{finished}/mlflow.db").get_run(version.run_id)
+    for metric, key, tracked_name in (
+        (CLIP_ACCURACY, "clip_acc", "clip_accuracy"),
+        (PATCH_ACCURACY, "patch_acc", "patch_accuracy"),
+    ):
+        value = metrics[key]["value"]
+        assert metric.json_path == f"multiclass_classification_metrics.{key}.value"
+        [printed] = re.findall(metric.regex, log)
+        assert float(printed) == value
+        gate = f"gate-{metric.name.replace(':', '-')}"
+        verdict = json.loads((folder / f"tasks/{gate}/verdict/verdict.json").read_text())
+        assert (verdict["metric"], verdict["value"]) == (metric.name, value)
+        assert tracked.data.metrics[tracked_name] == value
+        assert version.tags[f"gate.{metric.name}"] == "pass"
+        assert 0 <= metrics[key]["low"] <= value <= metrics[key]["high"] <= 1
+
+
+def test_the_candidate_says_where_it_comes_from(finished):
+    folder = latest(finished)
+    record = json.loads((folder / "run.json").read_text())
+    [version] = versions(finished)
+    assert version.tags["pipeline.run"] == record["run"]
+    assert version.tags["git.commit"] == record["commit"]
+    assert version.tags["dataset.digest"] == record["tasks"]["fetch"]["outputs"]["clips"]["digest"]
+    assert version.tags["review.status"] == "pending"
+    log = (folder / "tasks/train/log.txt").read_text()
+    assert "not tracked" not in log
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished}/mlflow.db")
+    curve = client.get_metric_history(version.run_id, "loss")
+    assert [point.step for point in curve] == [1, 2]
+
+
+def test_an_identical_run_reuses_everything_and_registers_nothing_new(finished):
+    before = latest(finished)
+    again = run(finished, "run-pipeline", "-n", "pipelines.aed", "--output", "json")
+    assert again.returncode == 0, again.stderr
+    record = json.loads(again.stdout)
+    run_again = {n: t["reason"] for n, t in record["tasks"].items() if t["state"] != "reused"}
+    assert run_again == {}
+    assert latest(finished) != before
+    assert evaluation(latest(finished)) == evaluation(before)
+    assert len(versions(finished)) == 1
+
+
+def test_other_epochs_run_the_training_again_and_leave_the_features(finished):
+    plan = run(
+        finished,
+        *("run-pipeline", "-n", "pipelines.aed", "--dry-run", "--output", "json"),
+        *("--set", "epochs=3"),
+    )
+    rows = {row["task"]: row for row in json.loads(plan.stdout)["plan"]}
+    assert [rows[name]["action"] for name in ("fetch", "preprocess")] == ["reuse", "reuse"]
+    assert rows["train"]["action"] == "run"
+    assert rows["train"]["reason"] == "argument changed: epochs 0 -> 3"
+
+
+def test_a_missed_gate_says_so_and_nothing_is_registered(finished):
+    already = len(versions(finished))
+    missed = run(
+        finished,
+        *("run-pipeline", "-n", "pipelines.aed"),
+        *("--set", "test_fold=2"),
+        settings=(*SMALL[:4], "q_clip_level_acc_threshold=0.99", "q_patch_level_acc_threshold=0"),
+    )
+    assert missed.returncode == 1
+    value = evaluation(latest(finished))["multiclass_classification_metrics"]["clip_acc"]["value"]
+    said = f"Execution failed due to clip level acc < 0.99 (clip:accuracy is {value})"
+    assert said in missed.stdout
+    record = json.loads((latest(finished) / "run.json").read_text())
+    assert record["tasks"]["gate-clip-accuracy"]["state"] == "failed"
+    assert record["tasks"]["gate-patch-accuracy"]["state"] == "succeeded"
+    assert record["tasks"]["register"]["state"] == "skipped"
+    assert len(versions(finished)) == already
+
+
+@pytest.mark.parametrize("victim", ["runner", "training"])
+def test_a_killed_run_resumes_to_the_same_metrics(tmp_path, victim):
+    runs = tmp_path / "runs"
+    epochs = ("training.epochs=4", f"store={runs / 'store'}")
+    process = start(runs, *epochs)
+    checkpoint = None
+    deadline = time.monotonic() + 200
+    while checkpoint is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+        assert process.poll() is None, process.stdout.read()
+        checkpoint = next(iter(runs.glob("aed/*/tasks/train/checkpoints/*")), None)
+    assert checkpoint is not None, "no checkpoint appeared"
+    if victim == "runner":
+        os.kill(process.pid, signal.SIGKILL)
+    else:
+        [pid] = training_processes(runs)
+        os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    if victim == "training":
+        assert process.returncode == 1
+        assert "train: killed by SIGKILL (out of memory?)" in output
+    wait_for_nothing(runs)
+    interrupted = latest(runs)
+    assert not (interrupted / "tasks/train/model").exists()
+
+    resumed = run(runs, "run-pipeline", "--resume", "last", settings=())
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert re.search(r"preprocess\s+reused\s+finished before", resumed.stdout)
+
+    undisturbed = tmp_path / "undisturbed"
+    other = run(
+        undisturbed, "run-pipeline", "-n", "pipelines.aed", settings=(*SMALL, "training.epochs=4")
+    )
+    assert other.returncode == 0, other.stdout
+    assert evaluation(interrupted) == evaluation(latest(undisturbed))
+    weights = "tasks/train/model/weights.safetensors"
+    assert (interrupted / weights).read_bytes() == (latest(undisturbed) / weights).read_bytes()
+
+
+def training_processes(runs: Path) -> list[int]:
+    """The processes that train for the run below ``runs``."""
+    found = []
+    for stdout in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            log = str(stdout.readlink())
+        except OSError:
+            continue
+        if log.startswith(str(runs)) and log.endswith("tasks/train/log.txt"):
+            found.append(int(stdout.parts[2]))
+    return found
+
+
+def wait_for_nothing(runs: Path) -> None:
+    deadline = time.monotonic() + 20
+    while training_processes(runs) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not training_processes(runs), "the training outlived its runner"
+
+
+def test_cross_validation_pools_every_clip_once(finished):
+    done = run(finished, "run-pipeline", "-n", "pipelines.aed", "--set", "folds=1,3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = latest(finished)
+    pooled = json.loads((folder / "tasks/pool/report/evaluation.json").read_text())
+    parts = [
+        json.loads((folder / f"tasks/evaluate-{k}/report/evaluation.json").read_text())
+        for k in (1, 3)
+    ]
+    assert pooled["clips"] == sum(part["clips"] for part in parts) == 40
+    assert pooled["patches"] == sum(part["patches"] for part in parts)
+    for name in ("clip_acc", "patch_acc"):
+        values = [part["multiclass_classification_metrics"][name]["value"] for part in parts]
+        assert pooled["folds"][name]["values"] == values
+        weights = [part["clips" if name == "clip_acc" else "patches"] for part in parts]
+        expected = sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+        found = pooled["multiclass_classification_metrics"][name]["value"]
+        assert found == pytest.approx(expected, abs=1e-6)
+    assert not (folder / "tasks/register").exists()
