@@ -328,7 +328,8 @@ def test_resuming_notices_a_result_that_was_deleted(toy):
     assert toy.ran() == ["b"]
 
 
-def test_a_run_has_one_runner(toy, long):
+def test_a_run_has_one_runner(toy, long, until):
+    until(lambda: toy.states()["b"] == "running")
     before = (toy.runs()[0] / "run.json").read_text("utf-8")
     run = toy.runs()[0].name
     second = toy.cli("run-pipeline", "--resume", run)
@@ -352,7 +353,7 @@ def test_a_run_goes_on_alone_and_can_be_watched_and_cancelled(toy, until, is_ali
     assert (cancelled.returncode, cancelled.stdout) == (0, f"asked run {run} to stop\n")
     out, err = follower.communicate(timeout=20)
     assert (follower.returncode, err) == (0, "")
-    assert out.splitlines()[0] == "wrote 1 characters"
+    assert out.splitlines()[0] == "wrote 2 characters"
     until(lambda: toy.record()["state"] == "cancelled")
     assert not is_alive(pid_of(toy, "b"))
     again = toy.cli("cancel-run", run)
@@ -368,7 +369,7 @@ def test_following_the_log_of_a_lost_run_ends(toy, long):
 
 def test_ctrl_c_ends_following_without_a_traceback(toy, long, until):
     follower = toy.start("soundgate.cli", "show-logs", "last", "b", "--follow")
-    assert follower.stdout.readline() == "wrote 1 characters\n"
+    assert follower.stdout.readline() == "wrote 2 characters\n"
     follower.send_signal(signal.SIGINT)
     assert follower.wait(timeout=20) == 130
     assert follower.communicate()[1] == ""
