@@ -23,7 +23,6 @@ class Toy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(SOURCES, folder, dirs_exist_ok=True)
-        (folder / "pipelines").mkdir(exist_ok=True)
         self.started: list[subprocess.Popen[str]] = []
 
     def write(self, path: str, text: str) -> Path:

@@ -253,8 +253,7 @@ def test_a_signal_to_the_runner_ends_whole_process_groups(  # noqa: PLR0917 - pa
 
 def test_a_second_ctrl_c_waits_for_nobody(toy, until, is_alive):
     process = toy.begin(toy.pipeline("deaf", 't.add(work, name="a", fail="stubborn")'))
-    until(lambda: toy.runs() and (toy.runs()[0] / "tasks/a/log.txt").exists() and toy.ran())
-    time.sleep(0.3)
+    until(lambda: "deaf" in [what for _, what, _, _ in toy.events()])
     process.send_signal(signal.SIGINT)
     time.sleep(0.7)
     assert process.poll() is None

@@ -74,6 +74,7 @@ def go_wrong(how: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        note("deaf")
         time.sleep(300)
     if how.isdigit():
         os._exit(int(how))

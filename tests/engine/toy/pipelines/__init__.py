@@ -1,0 +1,1 @@
+"""Toy pipelines; each test writes its own."""
