@@ -95,8 +95,9 @@ def now() -> str:
 
 
 def new_run_id() -> str:
-    """Return an id that sorts by time: ``20261120-101530-9f3a``."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    """Return an id that sorts by time, to the millisecond: ``20261120-101530-2079f``."""
+    at = datetime.now(UTC)
+    return f"{at:%Y%m%d-%H%M%S}-{at.microsecond // 1000:03d}{secrets.token_hex(1)}"
 
 
 def write_json(path: Path, value: Any) -> None:
