@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
+
+from soundgate.errors import ParameterError
+from soundgate.executors import folders
+from soundgate.runs import Run
 
 TWO = 't.add(work, name="a", seconds=0.5)\nt.add(work, name="b", seconds=0.5)'
 
@@ -358,6 +364,34 @@ def test_a_run_goes_on_alone_and_can_be_watched_and_cancelled(toy, until, is_ali
     again = toy.cli("cancel-run", run)
     assert again.returncode == 2
     assert again.stderr == f"cancel-run: run {run} is not running on this machine\n"
+
+
+def test_a_run_that_goes_on_alone_is_seen_running_at_once(toy):
+    module = toy.pipeline("long", LONG, LONG_PARAMETERS)
+    shown = toy.python(
+        f"""
+        from soundgate.cli import main
+        main(["run-pipeline", "-n", {module!r}, "--set", "seconds=60", "--no-wait"])
+        main(["show-run", "last"])
+        main(["cancel-run", "last"])
+        """
+    )
+    assert shown.stdout.splitlines()[1].endswith("  running"), shown.stdout + shown.stderr
+
+
+def test_a_run_can_be_taken_while_others_ask_who_holds_it(tmp_path):
+    run = Run(tmp_path, "p", "r")
+    assert folders.lock_holder(run) is None
+    with folders.lock(run):
+        assert folders.lock_holder(run) == os.getpid()
+        with pytest.raises(ParameterError, match=r"^run r is being run by another process$"):
+            folders.lock(run).__enter__()
+    with (run.folder / ".lock").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as lock_holder does, for longer
+        threading.Timer(0.2, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        with folders.lock(run):
+            assert folders.lock_holder(run) == os.getpid()
+    assert folders.lock_holder(run) is None
 
 
 def test_following_the_log_of_a_lost_run_ends(toy, long):
