@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from steps.pool import pool
-from steps.register import register
-
 from pipeline_parameters import CLIP_ACCURACY, PATCH_ACCURACY, AedParameters
 from soundgate.pipeline import Output, Pipeline, Resources
 from steps.evaluate import evaluate
 from steps.fetch import fetch
+from steps.pool import pool
 from steps.preprocess import preprocess
+from steps.register import register
 from steps.train import train
 
 if TYPE_CHECKING:

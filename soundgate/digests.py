@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 MANY_FILES = 16  # from here on threads pay: hashlib and read() release the GIL
@@ -40,12 +40,7 @@ class Tree:
     @property
     def digest(self) -> str:
         """The artifact's digest, ``sha256:<hex>``."""
-        lines = hashlib.sha256()
-        for entry in self.entries:
-            path = _escape(entry.path)
-            mark = "\\" if path != entry.path else ""
-            lines.update(f"{mark}{entry.sha256}  {path}\n".encode("utf-8", "surrogateescape"))
-        return f"sha256:{lines.hexdigest()}"
+        return f"sha256:{listing_digest((e.path, e.sha256) for e in self.entries)}"
 
     @property
     def size(self) -> int:
@@ -60,6 +55,16 @@ class Tree:
             for e in self.entries:
                 file.write(f"{e.sha256} {e.size} {e.mtime_ns} {_escape(e.path)}\n")
         temporary.replace(path)
+
+
+def listing_digest(files: Iterable[tuple[str, str]]) -> str:
+    """Return the SHA-256, hex, of what ``sha256sum`` prints; ``files`` are (path, sha256)."""
+    lines = hashlib.sha256()
+    for name, sha256 in sorted(files):
+        path = _escape(name)
+        mark = "\\" if path != name else ""
+        lines.update(f"{mark}{sha256}  {path}\n".encode("utf-8", "surrogateescape"))
+    return lines.hexdigest()
 
 
 def read_tree(path: Path) -> Tree | None:

@@ -1,11 +1,11 @@
 """What a run leaves on disk, and the only truth about it.
 
-    runs/<pipeline>/<run id>/run.json           parameters, commit, executor, the state of every task
-    runs/<pipeline>/<run id>/request.txt        exactly what was submitted
-    runs/<pipeline>/<run id>/inputs/<name>      files known when the pipeline was declared
-    runs/<pipeline>/<run id>/tasks/<task>/      log.txt, one folder per output, checkpoints/
-    runs/<pipeline>/<run id>/tasks/<task>/task.json     the finished mark, written last
-    runs/.cache/                                what makes reuse fast; safe to delete
+    runs/<pipeline>/<run id>/run.json       parameters, commit, executor, the state of every task
+                             request.txt    exactly what was submitted
+                             inputs/        files whose text was made when the pipeline was declared
+                             tasks/<task>/  log.txt, one folder per output, checkpoints/, and
+                                            task.json, the finished mark, written last
+    runs/.cache/                            what makes reuse fast; safe to delete
 
 Formats are versioned and described by JSON Schema in ``docs/``. Every file is replaced whole.
 """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PREFIX = "train/datasets"
 
 
-def fetch(  # noqa: PLR0913 - three splits, each with an optional table
+def fetch(
     config: InputPath,
     clips: OutputPath,
     card: OutputPath,

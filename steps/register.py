@@ -16,7 +16,7 @@ from pathlib import Path
 from soundgate.step import InputPath, InputPaths, OutputPath, main
 
 
-def register(  # noqa: PLR0913 - the evidence of a candidate
+def register(
     model: InputPath,
     report: InputPath,
     card: InputPath,
@@ -27,7 +27,8 @@ def register(  # noqa: PLR0913 - the evidence of a candidate
     modelzoo_version: str = "",
 ) -> None:
     """Create the candidate version; print its name and version."""
-    from soundgate import registry
+    from soundgate.registry.candidates import patch_signature, register_candidate
+    from soundgate.registry.connection import Registry, tracking_uri
     from soundgate.runs import Context
 
     context = Context.from_environment()
@@ -36,8 +37,8 @@ def register(  # noqa: PLR0913 - the evidence of a candidate
     figures = json.loads((report / "evaluation.json").read_text("utf-8"))
     data = json.loads((card / "dataset.json").read_text("utf-8"))
     accuracies = figures["multiclass_classification_metrics"]
-    found = registry.register_candidate(
-        registry.Registry(registry.tracking_uri(root), str(root / "mlartifacts")),
+    found = register_candidate(
+        Registry(tracking_uri(root), str(root / "mlartifacts")),
         model=model,
         report=report,
         name=model_name,
@@ -51,9 +52,7 @@ def register(  # noqa: PLR0913 - the evidence of a candidate
             "modelzoo.version": modelzoo_version,
         },
         verdicts=[json.loads((v / "verdict.json").read_text("utf-8")) for v in verdicts],
-        signature=registry.patch_signature(
-            description["input"]["n_mels"], len(description["classes"])
-        ),
+        signature=patch_signature(description["input"]["n_mels"], len(description["classes"])),
         metrics={
             "clip_accuracy": accuracies["clip_acc"]["value"],
             "patch_accuracy": accuracies["patch_acc"]["value"],

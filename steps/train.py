@@ -34,10 +34,9 @@ def train(
         test_fold: fold held out, counted from 1; 0: as the user config says.
         epochs: passes over the training clips; 0: as the user config says.
     """
-    from soundgate.registry.epochs import epoch_log
-
     from soundgate.audio.config import load
     from soundgate.audio.training import fit
+    from soundgate.registry.epochs import epoch_log
 
     settings = load(config)
     with graceful_stop() as stop, epoch_log(settings.training.model_dump()) as log:

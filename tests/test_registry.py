@@ -17,14 +17,15 @@ import pytest
 import servers
 
 from soundgate.errors import DataError, MissingExtra, RegistryError, Stopped
-from soundgate.registry import (
+from soundgate.registry.candidates import patch_signature, register_candidate
+from soundgate.registry.connection import (
+    FIRST_REQUEST,
+    LATER_REQUESTS,
+    QUIET,
     Registry,
-    patch_signature,
-    register_candidate,
-    tracked_run,
     tracking_uri,
 )
-from soundgate.registry.connection import FIRST_REQUEST, LATER_REQUESTS, QUIET
+from soundgate.registry.tracking import tracked_run
 
 VERDICTS = [
     {
@@ -183,7 +184,9 @@ def test_a_parameter_is_not_changed(registry):
 START = """
 import sys
 from pathlib import Path
-from soundgate.registry import *
+from soundgate.registry.candidates import patch_signature, register_candidate
+from soundgate.registry.connection import Registry, tracking_uri
+from soundgate.registry.tracking import tracked_run
 registry = Registry(tracking_uri(Path(sys.argv[1])))
 with tracked_run(registry, "aed-1") as run:
     run.log_metrics({"loss": 0.5}, step=int(sys.argv[2]))

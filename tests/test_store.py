@@ -20,6 +20,7 @@ import boto3
 import pytest
 import servers
 
+from soundgate.digests import listing_digest
 from soundgate.errors import DataError, ParameterError, StoreError
 from soundgate.store import (
     get_tree,
@@ -28,7 +29,6 @@ from soundgate.store import (
     open_store,
     put_tree,
     s3,
-    tree_digest,
     trees,
 )
 from soundgate.store.scratch import Scratch, sweep
@@ -321,7 +321,7 @@ def test_a_manifest_that_lies_is_refused(store, tmp_path):
     files = [("../escaped", key_of(b"x")[-64:])]
     manifest = {
         "format": "soundgate.tree/1",
-        "digest": tree_digest(files),
+        "digest": listing_digest(files),
         "files": [{"path": path, "sha256": sha256, "bytes": 1} for path, sha256 in files],
     }
     store.put(key_of(b"x"), b"x")

@@ -150,7 +150,7 @@ def calibration(
     return error, table
 
 
-def bootstrap_interval(  # noqa: PLR0913
+def bootstrap_interval(
     correct: Array,
     counts: Array,
     groups: Sequence[object],

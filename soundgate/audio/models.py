@@ -107,7 +107,7 @@ def yamnet(
     return _Classifier(nn.Sequential(*layers), _pool(pooling), channels, n_classes, dropout)
 
 
-def miniresnet(  # noqa: PLR0913
+def miniresnet(
     n_classes: int,
     *,
     n_stacks: int = 1,

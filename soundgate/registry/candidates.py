@@ -289,9 +289,8 @@ def _description(logged: LoggedModel, candidate: _Candidate) -> str:
     lines = ["| gate | value | bound | verdict |", "| --- | --- | --- | --- |"]
     for verdict in candidate.verdicts:
         word = "passed" if verdict["passed"] is True else "missed"
-        lines.append(
-            f"| {verdict['metric']} | {verdict['value']} | {BOUNDS[verdict['bound']]} {verdict['threshold']} | {word} |"
-        )
+        bound = f"{BOUNDS[verdict['bound']]} {verdict['threshold']}"
+        lines.append(f"| {verdict['metric']} | {verdict['value']} | {bound} | {word} |")
     pages = sorted(path.name for path in candidate.report.glob("*.html"))
     page = pages[0] if pages else "evaluation.json"
     run = f"#/experiments/{logged.experiment_id}/runs/{logged.source_run_id}"

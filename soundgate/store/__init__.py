@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.store.contract import Store, object_key
-from soundgate.store.trees import get_tree, has_tree, put_tree, tree_digest
+from soundgate.store.trees import get_tree, has_tree, put_tree
 
 __all__ = [
     "Store",
@@ -24,7 +24,6 @@ __all__ = [
     "object_key",
     "open_store",
     "put_tree",
-    "tree_digest",
 ]
 
 

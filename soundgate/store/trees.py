@@ -7,11 +7,11 @@ of the lines ``<sha256>  <path>``, which is what ``sha256sum`` prints for the fi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from soundgate.digests import listing_digest
 from soundgate.errors import DataError, StoreError
 from soundgate.progress import track
 from soundgate.store.contract import is_portable, object_key, source_sha256
@@ -20,7 +20,7 @@ from soundgate.store.parallel import in_parallel
 from soundgate.store.scratch import Scratch, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from soundgate.store.contract import Store
@@ -36,14 +36,6 @@ class TreeFile(NamedTuple):
     path: str
     sha256: str
     bytes: int
-
-
-def tree_digest(files: Iterable[tuple[str, str]]) -> str:
-    """SHA-256 over the lines ``<sha256>  <path>`` in path order, of (path, sha256) pairs."""
-    digest = hashlib.sha256()
-    for path, sha256 in sorted(files):
-        digest.update(f"{sha256}  {path}\n".encode())
-    return digest.hexdigest()
 
 
 def put_tree(store: Store, name: str, folder: Path, *, workers: int = 8) -> str:
@@ -67,7 +59,7 @@ def put_tree(store: Store, name: str, folder: Path, *, workers: int = 8) -> str:
 
     kept = in_parallel(keep, paths, workers)
     files = list(track(kept, total=len(paths), label=f"store {name}"))
-    digest = tree_digest((file.path, file.sha256) for file in files)
+    digest = listing_digest((file.path, file.sha256) for file in files)
     if held is None:
         manifest = {"format": FORMAT, "digest": digest, "files": [f._asdict() for f in files]}
         text = json.dumps(manifest, ensure_ascii=False, indent=0) + "\n"
@@ -199,7 +191,7 @@ def _manifest(store: Store, name: str) -> tuple[str, list[TreeFile]]:
         digest = str(manifest["digest"])
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{where} is no manifest of a data set ({error!r})") from error
-    if tree_digest((file.path, file.sha256) for file in files) != digest:
+    if listing_digest((file.path, file.sha256) for file in files) != digest:
         raise StoreError(f"{where} is damaged: its files do not have the digest {digest}")
     for file in files:
         parts = file.path.split("/")
