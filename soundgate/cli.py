@@ -19,7 +19,7 @@ from soundgate.errors import ParameterError, SoundgateError, nearest
 from soundgate.executors.base import Submission, initial_tasks
 from soundgate.executors.display import duration
 from soundgate.invocation import Invocation
-from soundgate.pipeline import mermaid
+from soundgate.mermaid import mermaid
 from soundgate.step import Parser
 
 if TYPE_CHECKING:

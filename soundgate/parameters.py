@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from soundgate.errors import ConfigError, ParameterError, nearest
-from soundgate.pipeline import File
 from soundgate.step import SCALARS, parse_scalar, spell
+from soundgate.task import File
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

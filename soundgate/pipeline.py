@@ -20,9 +20,32 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DefinitionError, nearest
 from soundgate.step import Argument, StepFunction, interface, spell
+from soundgate.task import (
+    SMALL,
+    File,
+    Gate,
+    MappedOutput,
+    MappedTask,
+    Metric,
+    Output,
+    Resources,
+    Task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "File",
+    "Gate",
+    "MappedOutput",
+    "MappedTask",
+    "Metric",
+    "Output",
+    "Pipeline",
+    "Resources",
+    "Task",
+]
 
 GATE_STEP = "steps.gate"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
@@ -38,154 +61,6 @@ RESERVED = (
     "display_name",
 )
 """What ``add`` and ``map`` take for themselves; a step cannot have arguments of these names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """What a task needs from whichever machine runs it; a profile maps it to what a site has."""
-
-    cpus: int = 1
-    gpus: int = 0
-    memory_gb: float = 2.0
-    hours: float = 1.0
-    """Time limit of one attempt."""
-    nodes: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse what no machine can give."""
-        for name, least in (("cpus", 1), ("gpus", 0), ("nodes", 1)):
-            if getattr(self, name) < least:
-                raise DefinitionError(f"Resources({name}={getattr(self, name)}) is below {least}")
-        if not (0 < self.memory_gb < math.inf and 0 < self.hours < math.inf):
-            raise DefinitionError(f"{self}: memory_gb and hours must be above zero, and finite")
-
-
-SMALL = Resources()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """A number in a report: where it stands, and what is said when it misses its bound.
-
-    Data, never code: a gate compares, it evaluates nothing.
-    """
-
-    name: str
-    """As experiment trackers show it, ``clip:accuracy``."""
-    json_path: str
-    """Dotted path into ``file``, ``multiclass_classification_metrics.clip_acc.value``."""
-    message: str
-    """What a miss says; the bound is appended."""
-    regex: str = ""
-    """Finds the same number in the log (a SageMaker metric definition)."""
-    file: str = "evaluation.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A bound on a metric of a report. Missing, NaN or not a number fails closed."""
-
-    metric: Metric
-    report: Output
-    bound: str  # "at_least" | "at_most"
-    threshold: float
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A reference to what a task will have written."""
-
-    task: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return it as a run's record and a task's name show it."""
-        return f"{self.task}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class MappedOutput:
-    """The same output of every task of a ``map``."""
-
-    axis: tuple[tuple[str, tuple[Any, ...]], ...]
-    outputs: tuple[Output, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file or folder known when the pipeline is declared; an artifact like any other."""
-
-    name: str
-    path: Path | None = None
-    text: str | None = None
-    """Content, where it is not what lies at ``path``."""
-
-    def __str__(self) -> str:
-        """Return it as a run's record and a task's name show it."""
-        return self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One use of a step in a pipeline."""
-
-    name: str
-    module: str
-    interface: Mapping[str, Argument]
-    arguments: Mapping[str, Any]  # scalars, lists, Output, tuple[Output, ...], File
-    after: tuple[str, ...] = ()
-    resources: Resources = SMALL
-    needs_network: bool = False
-    retries: int = 0
-    reuse: bool = True
-    display_name: str = ""
-    gate: Gate | None = None
-    group: str = ""
-    item: Mapping[str, Any] = field(default_factory=dict)
-
-    def __getitem__(self, output: str) -> Output:
-        """Refer to one of its outputs."""
-        return Output(self.name, _known_output(self.name, self.interface, output))
-
-    @property
-    def outputs(self) -> list[str]:
-        """The names of its outputs."""
-        return [a.name for a in self.interface.values() if a.kind == "output"]
-
-    @property
-    def inputs(self) -> dict[str, tuple[Output | File, ...]]:
-        """Its artifacts by argument."""
-        found = {}
-        for name, value in self.arguments.items():
-            values = value if isinstance(value, tuple) else (value,)
-            if values and isinstance(values[0], (Output, File)):
-                found[name] = values
-        return found
-
-    @property
-    def depends_on(self) -> list[str]:
-        """The tasks that must have finished, in order, each once."""
-        used = [v.task for vs in self.inputs.values() for v in vs if isinstance(v, Output)]
-        return list(dict.fromkeys([*used, *self.after]))
-
-
-@dataclass(frozen=True, slots=True)
-class MappedTask:
-    """The tasks of one ``map``, in the order of its items."""
-
-    axis: tuple[tuple[str, tuple[Any, ...]], ...]
-    tasks: tuple[Task, ...]
-
-    def __getitem__(self, output: str) -> MappedOutput:
-        """Refer to an output of all of them."""
-        return MappedOutput(self.axis, tuple(task[output] for task in self.tasks))
-
-
-def _known_output(task: str, arguments: Mapping[str, Argument], output: str) -> str:
-    outputs = [a.name for a in arguments.values() if a.kind == "output"]
-    if output not in outputs:
-        raise DefinitionError(f"task {task!r} has no output {output!r}{nearest(output, outputs)}")
-    return output
 
 
 @dataclass(slots=True)
@@ -432,21 +307,3 @@ def _scalar(where: str, kind: type, value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise DefinitionError(f"{where} is {value!r}; it must be finite")
     return value
-
-
-def mermaid(pipeline: Pipeline) -> str:
-    """Return the graph as a Mermaid flowchart; edges are labelled with the output passed."""
-    lines = ["flowchart LR"]
-    for task in pipeline.tasks.values():
-        shape = ("{{", "}}") if task.gate else ("[", "]")
-        lines.append(f"    {task.name}{shape[0]}{task.display_name or task.name}{shape[1]}")
-    for task in pipeline.tasks.values():
-        passed: dict[str, list[str]] = {name: [] for name in task.depends_on}
-        for values in task.inputs.values():
-            for value in values:
-                if isinstance(value, Output) and value.name not in passed[value.task]:
-                    passed[value.task].append(value.name)
-        for upstream, names in passed.items():
-            arrow = f"-- {', '.join(names)} -->" if names else "-.->"
-            lines.append(f"    {upstream} {arrow} {task.name}")
-    return "\n".join(lines) + "\n"

@@ -12,13 +12,13 @@ from soundgate import runs
 from soundgate.digests import digest_text
 from soundgate.errors import ParameterError
 from soundgate.executors.base import argument_vector
-from soundgate.pipeline import File, Output
+from soundgate.task import File, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from soundgate.pipeline import Task
     from soundgate.runs import Run
+    from soundgate.task import Task
 
 
 def place(run: Run, item: Output | File) -> str:

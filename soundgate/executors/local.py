@@ -24,8 +24,9 @@ from soundgate.executors.base import Capabilities, PlannedTask, Submission
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.pipeline import Pipeline, Task
+    from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
+    from soundgate.task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from soundgate.pipeline import Resources
+    from soundgate.task import Resources
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 

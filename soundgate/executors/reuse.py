@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from soundgate.cache import Cache, Hit, Miss
 from soundgate.errors import ParameterError
 from soundgate.executors.base import PlannedTask
-from soundgate.pipeline import File, Output
+from soundgate.task import File, Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from soundgate.pipeline import Pipeline, Task
+    from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
+    from soundgate.task import Task
 
 Digests = dict[Output | File, str]
 

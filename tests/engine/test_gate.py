@@ -71,9 +71,7 @@ def test_it_passes_at_the_bound_and_beyond(judge, value, threshold, bound, capsy
         (0.6, "at_most", "", "clip:accuracy misses its bound: not <= 0.5 (clip:accuracy is 0.6)"),
     ],
 )
-def test_a_miss_says_the_message_and_the_figures(
-    judge, tmp_path, value, bound, message, said
-):
+def test_a_miss_says_the_message_and_the_figures(judge, tmp_path, value, bound, message, said):
     with pytest.raises(GateMissed) as missed:
         judge(value, 0.5, bound, message)
     assert said is None or str(missed.value) == said

@@ -243,9 +243,7 @@ def pid_of(toy, task):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_the_runner_ends_whole_process_groups(
-    toy, long, is_alive, until, number, code
-):
+def test_a_signal_to_the_runner_ends_whole_process_groups(toy, long, is_alive, until, number, code):
     pids = [pid_of(toy, "b"), *toy.children()]
     assert all(is_alive(pid) for pid in pids)
     long.send_signal(number)

@@ -9,7 +9,8 @@ import pytest
 
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import argument_vector, dependents, initial_tasks
-from soundgate.pipeline import Metric, Output, Pipeline, Resources, mermaid
+from soundgate.mermaid import mermaid
+from soundgate.pipeline import Metric, Output, Pipeline, Resources
 from soundgate.step import (  # noqa: TC001 - interfaces are read from annotations
     CheckpointPath,
     InputPath,
