@@ -409,9 +409,8 @@ def test_ctrl_c_ends_following_without_a_traceback(toy, long, until):
 def test_two_runs_at_once_do_not_disturb_each_other(toy):
     module = toy.pipeline("two", TWO.replace("0.5", "0.3"))
     processes = [toy.begin(module) for _ in range(2)]
-    for process in processes:
-        process.communicate(timeout=60)
-    assert [process.returncode for process in processes] == [0, 0]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
     assert [set(toy.states(n).values()) <= {"succeeded", "reused"} for n in (0, 1)] == [True, True]
     assert toy.runs()[0] != toy.runs()[1]
     toy.run(module)
