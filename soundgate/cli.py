@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import executors, invocation, parameters, runs
-from soundgate.errors import ParameterError, SoundgateError, nearest
+from soundgate.errors import ParameterError, SoundgateError, UserError, about_place, nearest
 from soundgate.executors.base import Submission, initial_tasks
 from soundgate.executors.display import duration
 from soundgate.invocation import Invocation
@@ -176,7 +176,9 @@ def _report(run: runs.Run, record: dict[str, Any], args: argparse.Namespace) -> 
         print(f"{record['pipeline']} {run.id} started; look with: show-run {run.id}")
     else:
         took = f" in {duration(record['duration_s'])}" if record.get("duration_s") else ""
-        reason = f": {record['reason']}" if record["reason"] else ""
+        failed = [name for name, t in record["tasks"].items() if t["state"] == runs.State.FAILED]
+        reason = ", ".join(failed) or record["reason"]  # why a task failed was said when it did
+        reason = f": {reason}" if reason else ""
         print(f"{record['pipeline']} {run.id} {state}{took}{reason}\n{run.folder}")
         if state not in (runs.State.SUCCEEDED, runs.State.RUNNING):
             print(f"continue it with: run-pipeline --resume {run.id}")
@@ -301,11 +303,17 @@ def _execute(command: str, args: argparse.Namespace) -> int:
     except SoundgateError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:  # `show-logs --follow` is ended this way
-        return 128 + signal.SIGINT
     except BrokenPipeError:  # `show-logs last | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        line = about_place(error)
+        if line is None:
+            raise
+        print(f"{command}: {line}", file=sys.stderr)
+        return UserError.exit_code
+    except KeyboardInterrupt:  # `show-logs --follow` is ended this way
+        return 128 + signal.SIGINT
 
 
 def _program(command: str, argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,6 +118,8 @@ def digest_tree(path: Path, known: Tree | None = None) -> Tree:
     if len(missing) < MANY_FILES:
         hashed = [_sha256(target) for target in targets]
     else:
+        from concurrent.futures import ThreadPoolExecutor  # pulls in logging: 10 ms
+
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             hashed = list(pool.map(_sha256, targets, chunksize=8))
     for i, sha in zip(missing, hashed, strict=True):

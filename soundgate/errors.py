@@ -19,6 +19,7 @@ Anything else that escapes is a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,6 +78,23 @@ class Stopped(SoundgateError):
 
 class TaskFailed(SoundgateError):
     """A task of a run failed."""
+
+
+_PLACE_ERRORS = {
+    errno.ENOSPC: "free space or choose another folder",
+    errno.EDQUOT: "free quota or choose another folder",
+    errno.EROFS: "choose a folder that may be written",
+    errno.EACCES: "make it accessible or choose another folder",
+    errno.EPERM: "make it accessible or choose another folder",
+}
+
+
+def about_place(error: BaseException) -> str | None:
+    """One line for an ``OSError`` that the user can mend (disk full, no right); None for others."""
+    if not isinstance(error, OSError) or error.errno not in _PLACE_ERRORS:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}: {_PLACE_ERRORS[error.errno]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

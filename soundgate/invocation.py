@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import socket
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +142,7 @@ def new_record(
         "duration_s": None,
         "executor": invocation.executor,
         "engine_id": "",
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "commit": runs.commit(Path.cwd()),
         "parameters": parameters.to_json(values),
         "invocation": {**dataclasses.asdict(invocation), "config": config},

@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import socket
-import subprocess
 import time
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -97,7 +94,7 @@ def now() -> str:
 def new_run_id() -> str:
     """Return an id that sorts by time, to the millisecond: ``20261120-101530-2079f``."""
     at = datetime.now(UTC)
-    return f"{at:%Y%m%d-%H%M%S}-{at.microsecond // 1000:03d}{secrets.token_hex(1)}"
+    return f"{at:%Y%m%d-%H%M%S}-{at.microsecond // 1000:03d}{os.urandom(1).hex()}"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -130,7 +127,7 @@ def write_mark(task_folder: Path, context: Context, **values: Any) -> dict[str, 
         "key": context.key,
         "attempt": int(context.attempt),
         "reason": "",
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "pid": os.getpid(),
         "engine_id": "",
         "outputs": {},
@@ -215,6 +212,8 @@ def find_run(root: Path, text: str) -> Run:
 
 def commit(folder: Path) -> str:
     """Return the commit of the checkout at ``folder``, ``-dirty`` where it has changes."""
+    import subprocess
+
     known = os.environ.get("CODEBUILD_RESOLVED_SOURCE_VERSION", "")
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
     command += ["--exclude", "*"]

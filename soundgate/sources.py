@@ -7,7 +7,6 @@ program, so that polishing a text does not train a model again.
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -140,6 +139,8 @@ def is_local(top: str) -> bool:
 
 @cache
 def _version(library: str) -> str | None:
+    import importlib.metadata  # pulls in email: 10 ms
+
     try:
         return importlib.metadata.version(DISTRIBUTIONS.get(library, library))
     except importlib.metadata.PackageNotFoundError:

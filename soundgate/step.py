@@ -32,7 +32,7 @@ from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_ty
 
 from soundgate import runs
 from soundgate.digests import digest_tree
-from soundgate.errors import DefinitionError, SoundgateError, UserError, nearest
+from soundgate.errors import DefinitionError, SoundgateError, UserError, about_place, nearest
 
 InputPath = Annotated[Path, "input"]
 """A folder (or file) another task wrote, or one known when the pipeline was declared."""
@@ -275,6 +275,9 @@ def _fail(error: BaseException, started: float, argv: Sequence[str]) -> int:
     if isinstance(error, (SoundgateError, _Terminated)):
         reason, exit_code = str(error), error.exit_code
         print(f"error: {reason}", file=sys.stderr, flush=True)
+    elif place := about_place(error):
+        reason, exit_code = place, UserError.exit_code
+        print(f"error: {reason}", file=sys.stderr, flush=True)
     else:
         reason, exit_code = f"{type(error).__name__}: {error}", 1
         traceback.print_exception(error)
@@ -333,6 +336,18 @@ def graceful_stop() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def warm_up() -> None:
+    """Do, before a server forks, what every program would do first: 4 ms a task.
+
+    Reading any command line compiles patterns and looks for translations; children inherit that.
+    """
+
+    def example(source: InputPath, *, count: int = 1) -> None:
+        """Take arguments as steps do."""
+
+    parse(example, ["--source", "."])
+
+
 def run(function: StepFunction, argv: Sequence[str]) -> int:
     """Run a step for ``argv``; return the exit code. ``main`` is this, as a program."""
     started = time.monotonic()
@@ -343,10 +358,10 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes a task
     command = [*_program(function), *argv]
     signal.signal(signal.SIGTERM, _terminate)
+    partial = {name: _partial(path) for name, path in outputs.items()}
     try:
         for folder in checkpoints:
             folder.mkdir(parents=True, exist_ok=True)
-        partial = {name: _partial(path) for name, path in outputs.items()}
         if first_rank:
             partial = _open_outputs(outputs)
         function(**{**values, **partial})
@@ -357,6 +372,9 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
             for folder in checkpoints:  # not before the mark: until then it may be killed
                 shutil.rmtree(folder, ignore_errors=True)
     except (_Terminated, Exception) as error:  # noqa: BLE001 - the boundary of a program
+        if first_rank:
+            for path in partial.values():
+                shutil.rmtree(path, ignore_errors=True)
         return _fail(error, started, command)
     return 0
 

@@ -145,7 +145,8 @@ class Server:
     def _import_one(self) -> None:
         name = self.libraries.pop(0)
         with contextlib.suppress(Exception):  # the task that needs it will say what is wrong
-            importlib.import_module(name)
+            module = importlib.import_module(name)
+            getattr(module, "warm_up", lambda: None)()
         gc.collect()
         gc.freeze()  # children then share these pages instead of copying them
 

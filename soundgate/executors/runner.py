@@ -336,7 +336,7 @@ class Runner:
     def _show_log(self, task: Task) -> None:
         path = self.run.log(task.name)
         lines = tail(path, LOG_TAIL_LINES)
-        if lines:
+        if lines and lines != [f"error: {self.tasks[task.name]['reason']}"]:
             self.display.say(f"--- last lines of {task.name}'s log")
             self.display.say("\n".join(lines))
         self.display.say(f"--- whole log: {path}")
