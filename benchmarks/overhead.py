@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STEP = '''
+STEP = """
 from soundgate.step import InputPath, InputPaths, OutputPath, main
 
 def noop(out: OutputPath, sources: InputPaths | None = None, *, n: int = 0) -> None:
@@ -30,8 +30,8 @@ def noop(out: OutputPath, sources: InputPaths | None = None, *, n: int = 0) -> N
 
 if __name__ == "__main__":
     main(noop)
-'''
-CHAIN = '''
+"""
+CHAIN = """
 from soundgate.pipeline import Pipeline
 from toy.noop import noop
 
@@ -41,8 +41,8 @@ def get_pipeline() -> Pipeline:
     for n in range(10):
         last = chain.add(noop, name=f"t{n}", n=n, sources=[last["out"]] if last else None)
     return chain
-'''
-FAN = '''
+"""
+FAN = """
 from soundgate.pipeline import Pipeline
 from toy.noop import noop
 
@@ -51,7 +51,7 @@ def get_pipeline() -> Pipeline:
     parts = fan.map(noop, over={"n": list(range(50))})
     fan.add(noop, name="join", n=50, sources=parts["out"])
     return fan
-'''
+"""
 BARE = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text('0')"
 
 
@@ -64,7 +64,8 @@ def bare_loop(folder: Path, tasks: int) -> None:
 def pipeline(folder: Path, name: str) -> None:
     """Run a pipeline of no-op tasks as a user does."""
     command = [sys.executable, "-m", "soundgate.cli", "run-pipeline", "-n", name]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "SOUNDGATE_RUNS": "runs"}
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def measure(work: Callable[[], None]) -> tuple[float, float]:
@@ -78,24 +79,27 @@ def measure(work: Callable[[], None]) -> tuple[float, float]:
     return wall_s, cpu_s
 
 
+def one_round(name: str, source: str, tasks: int) -> dict[str, tuple[float, float]]:
+    """Let every peer do the work once, in a fresh folder."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "toy").mkdir()
+        (folder / "toy" / "__init__.py").touch()
+        (folder / "toy" / "noop.py").write_text(STEP)
+        (folder / f"{name}.py").write_text(source)
+        return {
+            "bare loop": measure(lambda: bare_loop(folder, tasks)),
+            "run-pipeline": measure(lambda: pipeline(folder, name)),
+            "unchanged re-run": measure(lambda: pipeline(folder, name)),
+        }
+
+
 def compare(name: str, source: str, tasks: int, rounds: int) -> None:
     """Print a table for one pipeline."""
     peers: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place)
-            (folder / "toy").mkdir()
-            (folder / "toy" / "__init__.py").touch()
-            (folder / "toy" / "noop.py").write_text(STEP)
-            (folder / f"{name}.py").write_text(source)
-            os.environ.pop("SOUNDGATE_RUNS", None)
-            turns: dict[str, Callable[[], None]] = {
-                "bare loop": lambda: bare_loop(folder, tasks),
-                "run-pipeline": lambda: pipeline(folder, name),
-                "unchanged re-run": lambda: pipeline(folder, name),
-            }
-            for peer, work in turns.items():
-                peers.setdefault(peer, []).append(measure(work))
+        for peer, figures in one_round(name, source, tasks).items():
+            peers.setdefault(peer, []).append(figures)
     floor = [statistics.median(values) for values in zip(*peers["bare loop"], strict=True)]
     print(f"\n{name}: {tasks} no-op tasks, median of {rounds} rounds")
     print(f"{'':18}{'wall s':>8}{'cpu s':>8}{'wall x':>8}{'cpu x':>8}")

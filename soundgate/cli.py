@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 RUNS_VARIABLE = "SOUNDGATE_RUNS"
 FOLLOW_INTERVAL_S = 0.5
+RECORDED = ("module_name", "config", "assignments", "kwargs", "executor", "description", "tags")
+"""Options that a resumed run takes from its record."""
 UNRUN = "RUN-ID"  # stands for a run's id where nothing is run
 
 
@@ -46,7 +48,7 @@ def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         help="a parameter, or section.key of the user config; may be repeated",
     )
     parser.add_argument(
-        "--executor", default="local", help=f"one of: {', '.join(executors.EXECUTORS)}"
+        "--executor", help=f"one of: {', '.join(executors.EXECUTORS)}; local where omitted"
     )
     parser.add_argument("--graph", action="store_true", help="print the graph (Mermaid) and end")
 
@@ -107,7 +109,7 @@ def _invocation(args: argparse.Namespace) -> Invocation:
         raise ParameterError("-n/--module-name is missing: name a pipeline, pipelines.aed say")
     return Invocation(
         module=args.module_name,
-        executor=args.executor,
+        executor=args.executor or "local",
         config=args.config,
         assignments=tuple(args.assignments),
         kwargs=parameters.parse_keywords(args.kwargs, "--kwargs") or {},
@@ -121,7 +123,16 @@ def _run_pipeline(args: argparse.Namespace) -> int:
     """Run a pipeline."""
     root = _root()
     if args.resume:
-        if args.module_name or args.config or args.assignments or args.kwargs:
+        fixed = (
+            "module_name",
+            "config",
+            "assignments",
+            "kwargs",
+            "executor",
+            "description",
+            "tags",
+        )
+        if any(getattr(args, name) for name in fixed):
             raise ParameterError("--resume takes everything from the run; pass nothing else")
         run = runs.find_run(root, args.resume)
         record = run.read()

@@ -171,7 +171,11 @@ class Run:
         return self.task(name) / LOG
 
     def read(self) -> dict[str, Any]:
-        """Return ``run.json``, brought up to date with the marks that tasks wrote since."""
+        """Return ``run.json`` as it was last written.
+
+        Raises:
+            ParameterError: there is none, or it is of another format.
+        """
         record = read_json(self.folder / "run.json")
         if not isinstance(record, dict) or record.get("format") != RUN_FORMAT:
             raise ParameterError(f"{self.folder / 'run.json'}: not a run record of {RUN_FORMAT}")

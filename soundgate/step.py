@@ -285,11 +285,18 @@ def _fail(error: BaseException, started: float, argv: Sequence[str]) -> int:
     if context.failure:
         with suppress(OSError):
             Path(context.failure).write_text(reason[:REASON_CHARACTERS], "utf-8")
-    if context.task_folder:
+    stopped_for_another = isinstance(error, _Terminated) and _has_failed(context)
+    if context.task_folder and not stopped_for_another:
         with suppress(OSError):
             values = {"state": runs.State.FAILED, "reason": reason, "exit_code": exit_code}
             _mark(Path(context.task_folder), context, started, argv, **values)
     return exit_code
+
+
+def _has_failed(context: runs.Context) -> bool:
+    """Whether another process of this attempt said why: torchrun then stops the rest."""
+    mark = runs.read_mark(Path(context.task_folder)) if context.task_folder else None
+    return mark is not None and mark["attempt"] == int(context.attempt)
 
 
 def cpus() -> int:

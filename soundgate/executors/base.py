@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from soundgate.step import SCALARS, spell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from soundgate.pipeline import File, Output, Pipeline, Task
     from soundgate.runs import Run
@@ -135,12 +135,3 @@ def initial_tasks(pipeline: Pipeline) -> dict[str, Any]:
         }
         for task in pipeline.tasks.values()
     }
-
-
-def dependents(pipeline: Pipeline, name: str) -> Mapping[str, None]:
-    """Return the tasks that cannot run once ``name`` has failed, in order."""
-    lost: dict[str, None] = {}
-    for task in pipeline.tasks.values():
-        if any(upstream == name or upstream in lost for upstream in task.depends_on):
-            lost[task.name] = None
-    return lost

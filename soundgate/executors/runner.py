@@ -7,22 +7,23 @@ import queue
 import signal
 import sys
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.cache import Cache, Hit, Miss
 from soundgate.executors import folders, reuse
-from soundgate.executors.base import dependents
 from soundgate.executors.display import display
 from soundgate.executors.launcher import Launcher, Spec, launcher
+from soundgate.executors.logs import last_line, tail
 from soundgate.executors.machine import Machine, Share
+from soundgate.executors.processes import environment, exit_reason, process_argv
+from soundgate.executors.schedule import Schedule
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import FrameType, TracebackType
     from typing import Self
 
@@ -71,9 +72,11 @@ class Runner:
         self.cache = Cache(run.root)
         self.tasks: dict[str, dict[str, Any]] = record["tasks"]
         self.attempts: dict[str, Attempt] = {}
+        self.schedule = Schedule(pipeline)
         self.decisions: dict[str, tuple[dict[str, Any], Hit | Miss]] = {}
         self.not_before: dict[str, float] = {}
         self.next_save = 0.0
+        self.unsaved = False
         self.stop_signal = 0
         self.stop_reason = ""
         self.impatient = False
@@ -112,30 +115,19 @@ class Runner:
         folders.place_inputs(self.run, self.digests)
         while True:
             self._start_ready()
-            if not self.attempts and not self._startable():
+            if not self.attempts and (self.stop_signal or not self.schedule.ready):
                 break
             self._wait()
         return self._finish()
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def _startable(self) -> list[Task]:
-        if self.stop_signal:
-            return []
-        return [
-            task
-            for task in self.pipeline.tasks.values()
-            if task.name not in self.attempts
-            and not State(self.tasks[task.name]["state"]).final
-            and all(State(self.tasks[name]["state"]).done for name in task.depends_on)
-        ]
-
     def _start_ready(self) -> None:
         progress = True
-        while progress:  # a reused task may make others ready at once
+        while progress and not self.stop_signal:  # a reused task may make others ready at once
             progress = False
             refused: set[Resources] = set()  # nobody gives back before this is over
-            for task in self._startable():
+            for task in list(self.schedule.ready.values()):
                 if self.not_before.get(task.name, 0) > time.monotonic():
                     continue
                 if task.name in self.decisions and task.resources in refused:
@@ -174,8 +166,9 @@ class Runner:
         reuse.add_outputs(self.digests, task, mark)
         reason = "finished before" if own else hit.reason
         state = State(mark["state"]) if own else State.REUSED
-        self._change(task.name, state, reason=reason, note=_last_line(self.run.log(task.name)))
+        self._change(task.name, state, reason=reason, note=last_line(self.run.log(task.name)))
         self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark.get("duration_s"))
+        self.schedule.finish(task)
         self.display.update(task.name, {**self.tasks[task.name], "state": State.REUSED})
 
     def _start(self, task: Task, share: Share, components: dict[str, Any], reason: str) -> None:
@@ -187,11 +180,12 @@ class Runner:
         now = time.monotonic()
         attempt = Attempt(number, share, key, components, now, now + task.resources.hours * 3600)
         self.attempts[task.name] = attempt
+        self.schedule.start(task)
         spec = Spec(
             id=task.name,
             argv=process_argv(folders.command_of(task, self._absolute()), share),
-            env={**os.environ, **self._environment(task, attempt)},
-            cwd=str(_cwd()),
+            env=self._environment(task, attempt),
+            cwd=str(Path.cwd()),
             log=str(self.run.log(task.name).absolute()),
             cpus=share.cpus,
         )
@@ -227,17 +221,8 @@ class Runner:
 
     def _environment(self, task: Task, attempt: Attempt) -> dict[str, str]:
         context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
-        threads = str(attempt.share.cpus)
-        environment = {
-            **context.environment(),
-            "PYTHONUNBUFFERED": "1",
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-        }
-        if self.machine.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, attempt.share.gpus))
-        return environment
+        limits = environment(attempt.share, gpus_here=bool(self.machine.gpus))
+        return {**os.environ, **context.environment(), **limits}
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -291,7 +276,7 @@ class Runner:
         elif mark is not None:
             reason = mark["reason"]
         else:
-            reason = _exit_reason(status)
+            reason = exit_reason(status)
         if mark is None or timed_out:
             context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
             took = runs.seconds_since(attempt.started)
@@ -310,9 +295,10 @@ class Runner:
         self._failed(task, attempt, status, reason)
 
     def _done(self, task: Task, mark: dict[str, Any]) -> None:
-        note = _last_line(self.run.log(task.name))
+        note = last_line(self.run.log(task.name))
         self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark["duration_s"])
         self._change(task.name, State.SUCCEEDED, reason="", note=note)
+        self.schedule.finish(task)
         self.display.update(task.name, self.tasks[task.name])
 
     def _failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
@@ -324,11 +310,12 @@ class Runner:
             delay_s = min(30.0, 2.0 ** (attempt.number - 1))
             self.not_before[task.name] = time.monotonic() + delay_s
             self._change(task.name, State.PENDING, reason=f"{reason}; trying again")
+            self.schedule.again(task)
             self.display.update(task.name, self.tasks[task.name])
             return
         self._change(task.name, State.FAILED, reason=reason)
         self.display.update(task.name, self.tasks[task.name])
-        for name in dependents(self.pipeline, task.name):
+        for name in self.schedule.lose(task):
             self._change(name, State.SKIPPED, reason=f"{task.name} failed")
             self.display.update(name, self.tasks[name])
         self._show_log(task)
@@ -345,13 +332,15 @@ class Runner:
 
     def _change(self, name: str, state: State, **values: Any) -> None:
         self.tasks[name].update(state=state, **values)
+        self.unsaved = True
         self._save()
 
     def _save(self, *, force: bool = False) -> None:
         """Write ``run.json``, not more often than a person could read it: marks are the truth."""
         began = time.monotonic()
-        if force or began >= self.next_save:
+        if force or (self.unsaved and began >= self.next_save):
             self.run.write(self.record)
+            self.unsaved = False
             ended = time.monotonic()
             self.next_save = ended + max(SAVE_INTERVAL_S, (ended - began) / SAVE_SHARE)
 
@@ -372,43 +361,3 @@ class Runner:
         self.record.update(ended_at=runs.now(), duration_s=took, exit_signal=self.stop_signal)
         self._save(force=True)
         return self.record
-
-
-def _cwd() -> str:
-    return os.getcwd()  # noqa: PTH109 - a string is what processes take
-
-
-def process_argv(command: list[str], share: Share) -> list[str]:
-    """Return what is really executed: this interpreter; torchrun for several GPUs."""
-    argv = [sys.executable, *command[1:]]
-    if len(share.gpus) > 1:
-        torchrun = ["-m", "torch.distributed.run", "--standalone"]
-        argv[1:1] = [*torchrun, f"--nproc-per-node={len(share.gpus)}"]
-    return argv
-
-
-def _exit_reason(status: int) -> str:
-    if status == 0:
-        return "ended without a finished mark"
-    if status < 0:
-        name = {s.value: s.name for s in signal.Signals}.get(-status, f"signal {-status}")
-        memory = " (out of memory?)" if -status == signal.SIGKILL else ""
-        return f"killed by {name}{memory}"
-    return f"exit code {status}"
-
-
-def tail(path: Path, lines: int) -> list[str]:
-    """Return the last lines of a file, read from its end."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 400 * lines))
-            text = file.read().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return []
-    return list(deque(text.splitlines(), maxlen=lines))
-
-
-def _last_line(path: Path) -> str:
-    lines = [line for line in tail(path, 5) if line.strip()]
-    return lines[-1].strip() if lines else ""

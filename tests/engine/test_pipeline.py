@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from soundgate.errors import DefinitionError
-from soundgate.executors.base import argument_vector, dependents, initial_tasks
+from soundgate.executors.base import argument_vector, initial_tasks
+from soundgate.executors.schedule import Schedule
 from soundgate.mermaid import mermaid
 from soundgate.pipeline import Metric, Output, Pipeline, Resources
 from soundgate.step import (  # noqa: TC001 - interfaces are read from annotations
@@ -241,7 +242,7 @@ def test_a_join_takes_all_of_a_map_in_order(p, clips):
     pooled = p.add(pool, reports=scored["report"])
     assert pooled.inputs["reports"] == tuple(Output(f"evaluate-{n}", "report") for n in (2, 1, 3))
     assert pooled.depends_on == ["evaluate-2", "evaluate-1", "evaluate-3"]
-    assert list(dependents(p, "train-1")) == ["evaluate-1", "pool"]
+    assert Schedule(p).lose(p.tasks["train-1"]) == ["evaluate-1", "pool"]
 
 
 def test_a_map_over_another_axis_is_refused(p, clips):
