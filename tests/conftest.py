@@ -25,3 +25,14 @@ def esc10(shared: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("ESC-10 is not in the folder of real data")
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the one option that rewrites expectations."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be rewritten."""
+    return bool(request.config.getoption("--update-golden"))

@@ -1,0 +1,89 @@
+"""What is sent to an engine, compared whole. Rewritten only by ``pytest --update-golden``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline_parameters import AedParameters
+from pipelines import aed
+from soundgate import executors
+from soundgate.mermaid import mermaid
+from soundgate.parameters import ConfigFile, load
+from soundgate.runs import Run
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+ROOT = GOLDEN.parent.parent
+VARIANTS = {"aed": (), "aed-folds": ("folds=1,2",)}
+
+
+def pipeline(variant: str):
+    assignments = (*VARIANTS[variant], "dataset.name=ESC-10", "dataset_path=data/ESC 10")
+    return aed.get_pipeline(load(AedParameters, assignments=assignments))
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def compare(name: str, text: str, update: bool) -> None:
+    path = GOLDEN / name
+    if update:
+        path.write_text(text, "utf-8")
+    assert text == path.read_text("utf-8"), f"{name} changed; if on purpose: --update-golden"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("executor", executors.EXECUTORS)
+def test_the_request_is_what_it_was(executor, variant, update_golden, tmp_path):
+    loaded = executors.load(executor)
+    run = Run(Path("runs"), "aed", "RUN-ID")
+    text = str(loaded.render(pipeline(variant), run))
+    compare(f"{variant}.{executor}.sh", text, update_golden)
+    assert text == str(loaded.render(pipeline(variant), run)), "rendering is not deterministic"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_graph_is_what_it_was(variant, update_golden):
+    compare(f"{variant}.mmd", mermaid(pipeline(variant)), update_golden)
+
+
+def test_the_names_users_know_are_kept():
+    """Names, paths and messages of the pipeline this one replaces; they may never drift."""
+    from pipeline_parameters import (
+        AED_FOLDER_NAME,
+        CLIP_ACCURACY,
+        PATCH_ACCURACY,
+        UNNAMED_DATASET,
+        get_pipeline_parameters,
+    )
+
+    p = get_pipeline_parameters(default_threshold=0.7)
+    assert (p.q_clip_level_acc_threshold, p.q_patch_level_acc_threshold) == (0.7, 0.7)
+    assert get_pipeline_parameters().q_clip_level_acc_threshold == 0.5
+    assert (AED_FOLDER_NAME, UNNAMED_DATASET) == ("audio_event_detection", "AED_Dataset")
+    assert p.modelzoo_version == "v1"
+    assert json.loads(json.dumps([CLIP_ACCURACY.name, CLIP_ACCURACY.json_path])) == [
+        "clip:accuracy",
+        "multiclass_classification_metrics.clip_acc.value",
+    ]
+    assert CLIP_ACCURACY.message == "Execution failed due to clip level acc <"
+    assert CLIP_ACCURACY.regex == r"Clip-level accuracy on test set : ([0-9\.]+)"
+    assert PATCH_ACCURACY.json_path == "multiclass_classification_metrics.patch_acc.value"
+    assert PATCH_ACCURACY.message == "Execution failed due to patch level acc <"
+    assert PATCH_ACCURACY.regex == r"Patch-level accuracy on test set : ([0-9\.]+)"
+
+
+def test_the_data_set_s_name_is_read_from_the_user_config(tmp_path):
+    config = tmp_path / "user_config.yaml"
+    config.write_text("dataset:\n  name: mine\n")
+    named = AedParameters(config=ConfigFile(config))
+    assert (named.dataset_name, named.processing_step_name) == ("mine", "Preprocess_mine")
+    config.write_text("dataset:\n  file_extension: .wav\n")
+    assert AedParameters(config=ConfigFile(config)).dataset_name == "AED_Dataset"
+    absent = ConfigFile(tmp_path / "absent.yaml", must_exist=False)
+    assert AedParameters(config=absent).dataset_name == "AED_Dataset"
