@@ -28,6 +28,9 @@ class Display(Protocol):
     def update(self, name: str, task: Mapping[str, Any]) -> None:
         """Show that a task's record changed."""
 
+    def progress(self, name: str, line: str) -> None:
+        """Show the last line that a running task wrote."""
+
     def say(self, text: str) -> None:
         """Show a sentence."""
 
@@ -71,6 +74,9 @@ class PlainDisplay:
         line = f"{name:{self.width}}  {task['state']:9}  {took:>11}  {about}"
         print(line.rstrip(), file=self.stream, flush=True)
 
+    def progress(self, name: str, line: str) -> None:
+        """Nothing: a log of CI has no use for what is overwritten at once."""
+
     def say(self, text: str) -> None:
         """Print the sentence."""
         print(text, file=self.stream, flush=True)
@@ -104,6 +110,10 @@ class LiveDisplay:
         if task["state"] == "running":
             self.started.setdefault(name, time.monotonic())
 
+    def progress(self, name: str, line: str) -> None:
+        """Show the line beside the task."""
+        self.tasks[name]["note"] = line
+
     def say(self, text: str) -> None:
         """Print above the table."""
         self.live.console.print(text, markup=False, highlight=False)
@@ -116,9 +126,12 @@ class LiveDisplay:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading, right in (("task", False), ("state", False), ("time", True), ("", False)):
-            table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+        names = max((len(name) for name in self.tasks), default=4)
+        table.add_column("task", no_wrap=True, min_width=min(names, 40))
+        table.add_column("state", no_wrap=True, min_width=9)
+        table.add_column("time", no_wrap=True, min_width=11, justify="right")
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)  # what is left
         for name, task in self.tasks.items():
             took = task["duration_s"]
             if task["state"] == "running" and name in self.started:

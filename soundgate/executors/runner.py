@@ -234,6 +234,8 @@ class Runner:
         with suppress(queue.Empty):
             name, status = self._launcher.ended.get(timeout=TICK_S)
             self._ended(self.pipeline.tasks[name], status)
+        for name in self.attempts:
+            self.display.progress(name, last_line(self.run.log(name)))
         self._enforce_limits()
         self._save()
 

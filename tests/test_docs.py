@@ -1,0 +1,181 @@
+"""The documentation says what is true: commands exist, paths exist, nothing is left out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+import pipeline_parameters
+from soundgate import cli, executors
+from soundgate.audio.config import UserConfig
+from soundgate.audio.datasets import DATASETS
+from soundgate.audio.models import MODELS
+from soundgate.parameters import describe
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+GENERATED = """# Reference
+
+Written by `pytest tests/test_docs.py --update-golden` from the code; a test compares it.
+"""
+
+
+def parser(command: str) -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog=command, add_help=False)
+    cli.COMMANDS[command][1](found)
+    return found
+
+
+def options(command: str) -> list[tuple[str, str]]:
+    rows = []
+    for action in parser(command)._actions:
+        value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+        name = ", ".join(action.option_strings) or action.dest
+        rows.append((f"{name}{value}", action.help or ""))
+    return rows
+
+
+def table(*rows: tuple[str, ...]) -> str:
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines.insert(1, "| " + " | ".join("---" for _ in rows[0]) + " |")
+    return "\n".join(lines)
+
+
+def sections(kind: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str]]:
+    rows = []
+    for name, _, default, meaning in describe(kind):
+        if name.startswith("_"):
+            continue
+        hint = kind.model_fields[name].annotation
+        if isinstance(hint, type) and issubclass(hint, BaseModel):
+            rows += sections(hint, f"{prefix}{name}.")
+        else:
+            rows.append((f"`{prefix}{name}`", f"`{default}`" if default else "", meaning))
+    return rows
+
+
+def reference() -> str:
+    parts = [GENERATED, "## Commands"]
+    for command, (run, _) in cli.COMMANDS.items():
+        rows = [(f"`{name}`", about) for name, about in options(command)]
+        parts += [f"### {command}", run.__doc__ or "", table(("option", "meaning"), *rows)]
+    parts.append("## Parameters")
+    for name, kind in vars(pipeline_parameters).items():
+        if name.endswith("Parameters") and isinstance(kind, type):
+            rows = [
+                (f"`{n}`", f"`{d}`" if n != "config" else "", m) for n, _, d, m in describe(kind)
+            ]
+            parts += [f"### {name}", kind.__doc__ or ""]
+            parts.append(table(("parameter", "default", "meaning"), *rows))
+    parts += ["## User config", table(("key", "default", "meaning"), *sections(UserConfig))]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def test_the_reference_is_up_to_date(update_golden):
+    path = ROOT / "docs" / "reference.md"
+    if update_golden:
+        path.write_text(reference(), "utf-8")
+    assert path.read_text("utf-8") == reference(), "run pytest tests/test_docs.py --update-golden"
+
+
+def test_every_parameter_and_config_value_says_what_it_means():
+    undocumented = [row[0] for row in sections(UserConfig) if not row[2]]
+    undocumented += [n for n, _, _, m in describe(pipeline_parameters.AedParameters) if not m]
+    assert undocumented == []
+
+
+def code_lines(document: str) -> list[str]:
+    text = (ROOT / document).read_text("utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_in_documents_are_real(document):
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for line in code_lines(document):
+        words = line.removeprefix("$ ").split("#")[0].split()
+        if not words:
+            continue
+        name = words[0].removeprefix(".venv/bin/")
+        if name == "make":
+            assert set(words[1:]) <= set(targets), line
+        elif name in scripts and name != "soundgate":
+            known = {option for a in parser(name)._actions for option in a.option_strings}
+            used = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+            assert used <= known, line
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_paths_in_documents_exist(document):
+    text = (ROOT / document).read_text("utf-8")
+    named = re.findall(r"`((?:\.?[\w-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yml|yaml|txt))`", text)
+    folders = ("", "soundgate/", "soundgate/executors/", "soundgate/audio/", "user_configs/")
+    missing = [
+        path
+        for path in named
+        if not re.search(r"NAME|runs/|^tasks/|^inputs/", path)
+        and path not in WRITTEN
+        and not any((ROOT / folder / path).exists() for folder in folders)
+    ]
+    assert missing == []
+
+
+WRITTEN = {"user_config.yaml", "datasets/csv_labels.py", "config/"}
+"""Named in documents, but no files of the checkout by that very path."""
+
+
+def test_the_readme_mentions_everything_a_user_can_name():
+    text = (ROOT / "README.md").read_text("utf-8")
+    names = [*cli.COMMANDS, *executors.EXECUTORS, *DATASETS, *MODELS]
+    names += [path.stem for path in (ROOT / "steps").glob("[!_]*.py")]
+    names += [f"pipelines.{path.stem}" for path in (ROOT / "pipelines").glob("[!_]*.py")]
+    missing = [
+        name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w])", text)
+    ]
+    assert missing == []
+
+
+def test_the_readme_s_tree_has_every_top_level_entry():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    entries = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    text = (ROOT / "README.md").read_text("utf-8")
+    missing = [e for e in sorted(entries) if not e.startswith(".") and e not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "user_configs").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_every_user_config_is_valid(path):
+    from soundgate.audio.config import check
+
+    values = yaml.safe_load(path.read_text())
+    values.pop("pipeline", None)
+    adopted, notice = check(yaml.safe_dump(values), path.name)
+    assert notice == ""
+    UserConfig.model_validate(adopted)
+
+
+def test_no_address_of_a_package_registry_is_committed():
+    wanted = "|".join(
+        ("pypi" + r"\.org", "pythonhosted" + r"\.org", "registry" + r"\.npmjs", "index-url")
+    )
+    found = subprocess.run(
+        ["git", "grep", "-lE", wanted, "--", ".", ":!tests/test_docs.py", ":!Makefile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout == ""
