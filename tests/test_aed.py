@@ -213,7 +213,7 @@ def test_a_killed_run_resumes_to_the_same_metrics(tmp_path, victim):
     output, _ = process.communicate(timeout=60)
     if victim == "training":
         assert process.returncode == 1
-        assert "train: killed by SIGKILL (out of memory?)" in output
+        assert re.search(r"train +failed .* killed by SIGKILL \(out of memory\?\)", output)
     wait_for_nothing(runs)
     interrupted = latest(runs)
     assert not (interrupted / "tasks/train/model").exists()

@@ -257,7 +257,7 @@ def test_a_candidate_carries_what_a_reviewer_needs(registry, folders, tmp_path):
         "pipeline.run": "aed-1",
         "review.status": "pending",
     }
-    assert "| patch_accuracy | 0.6 | 0.7 | missed |" in version.description
+    assert "| patch_accuracy | 0.6 | ≥ 0.7 | missed |" in version.description
     found = client.get_run(run.id)
     assert f"runs/{run.id}/artifacts/report/evaluation.json" in version.description
     assert found.data.metrics == {"clip_accuracy": 0.83, "patch_accuracy": 0.6}
