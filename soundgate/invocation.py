@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import parameters, runs
 from soundgate.digests import digest_text
-from soundgate.errors import ParameterError, nearest
+from soundgate.errors import ConfigError, ParameterError, nearest
 from soundgate.executors.base import initial_tasks
 from soundgate.pipeline import Pipeline
 from soundgate.sources import find_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 
@@ -109,14 +111,25 @@ def check_config(values: Any, root: Path) -> None:
         known = root / ".cache" / "configs" / f"{digest_text(text, _stamp(module))}.json"
         answer = runs.read_json(known)
         if answer is None:
-            if file.values == file.unchanged():  # the user's own text: errors name its lines
-                text = file.path.read_text("utf-8")
-            answer = getattr(importlib.import_module(module), function)(text, str(file.path))
+            check_text = getattr(importlib.import_module(module), function)
+            answer = _check(check_text, file, text)
             runs.write_json(known, answer)
         adopted, notice = answer
         file.adopt(adopted)
         if notice:
             print(notice, file=sys.stderr)
+
+
+def _check(check: Callable[[str, str], Any], file: parameters.ConfigFile, text: str) -> Any:
+    """Check the user's own text, so that errors name its lines; then with what --set changed."""
+    if file.path.is_file():
+        answer = check(file.path.read_text("utf-8"), str(file.path))
+        if not file.overrides:
+            return answer
+    try:
+        return check(text, "--set")
+    except ConfigError as error:
+        raise ConfigError(re.sub(r"^--set:\d+", "--set", str(error))) from None
 
 
 def _stamp(module: str) -> str:

@@ -140,10 +140,6 @@ class ConfigFile:
             raise ConfigError(f"{self.path}: a user config is a mapping of sections")
         return values
 
-    def unchanged(self) -> dict[str, Any]:
-        """Return what the file itself says, without overrides."""
-        return self._read()
-
     @property
     def values(self) -> dict[str, Any]:
         """Every section a step may read: the document without ``pipeline:``."""

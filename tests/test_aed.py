@@ -193,6 +193,32 @@ def test_a_missed_gate_says_so_and_nothing_is_registered(finished):
     assert len(versions(finished)) == already
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("training.epoch=3", "--set: training.epoch: unknown key; did you mean 'epochs'?"),
+        ("training.epochs=many", "--set: training.epochs: expected a whole number; got 'many'"),
+        ("epoch=3", "--set epoch: no such parameter; did you mean 'epochs'?"),
+        ("epochs=3.5", "--set epochs: expected int, not '3.5'"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_before_anything_runs(tmp_path, setting, said):
+    wrong = run(tmp_path, "run-pipeline", "-n", "pipelines.aed", "--set", setting, settings=())
+    assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
+    assert not list(tmp_path.glob("aed/*"))
+
+
+def test_an_error_in_the_user_config_names_its_line(tmp_path):
+    config = tmp_path / "user_config.yaml"
+    config.write_text("dataset:\n  name: synthetic\ntraining:\n  batchsize: 16\n")
+    wrong = run(
+        *(tmp_path, "run-pipeline", "-n", "pipelines.aed", "--config", str(config)),
+        settings=(),
+    )
+    said = f"{config}:4: training.batchsize: unknown key; did you mean 'batch_size'?"
+    assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
+
+
 @pytest.mark.parametrize("victim", ["runner", "training"])
 def test_a_killed_run_resumes_to_the_same_metrics(tmp_path, victim):
     runs = tmp_path / "runs"
@@ -271,3 +297,25 @@ def test_cross_validation_pools_every_clip_once(finished):
         found = pooled["multiclass_classification_metrics"][name]["value"]
         assert found == pytest.approx(expected, abs=1e-6)
     assert not (folder / "tasks/register").exists()
+
+
+def test_the_esc_10_config_classifies_real_sounds(esc10, tmp_path):
+    """One held-out fold of 80 clips, trained from scratch; measured 0.875 and 0.83."""
+    done = run(
+        *(tmp_path, "run-pipeline", "-n", "pipelines.aed"),
+        *("--config", "user_configs/aed_esc10.yaml"),
+        settings=(
+            f"dataset.training_audio_path={esc10}",
+            "q_clip_level_acc_threshold=0.8",
+            "q_patch_level_acc_threshold=0.75",
+        ),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = evaluation(latest(tmp_path))
+    assert (figures["clips"], figures["split"]) == (80, "test")
+    split = (latest(tmp_path) / "tasks/train/model/split.jsonl").read_text().splitlines()
+    sources: dict[str, set[str]] = {}
+    for row in map(json.loads, split):
+        source = Path(row["path"]).name.split("-")[1]
+        sources.setdefault(source, set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in sources.values())

@@ -47,7 +47,8 @@ class Dataset(Section):
     multi_label: bool = False
     """Whether a clip may carry several classes at once."""
     use_garbage_class: bool = False
-    """Whether clips of classes outside ``class_names`` train a class ``other``; else they drop."""
+    """Whether clips of classes outside ``class_names`` train a class ``other``. Else they are left
+    out of a catalogue's data set, and an error in a folder or table of your own."""
     n_samples_per_garbage_class: int = Field(default=2, ge=1)
     """Clips taken from each class outside ``class_names`` for the class ``other``."""
     seed: int = 120
