@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -370,6 +371,26 @@ def test_the_other_processes_of_a_distributed_task_write_nothing(
     assert call(step, "--out", tmp_path / "out", "--good", "true") == 0
     assert list(environment.iterdir()) == []
     assert not (tmp_path / "out").exists()
+
+
+def test_a_process_stopped_for_another_s_failure_keeps_that_reason(
+    environment, tmp_path, monkeypatch
+):
+    """Torchrun stops the first process when a later one failed: the mark must say why."""
+
+    def failing(out: OutputPath) -> None:
+        raise ValueError("the loss left the numbers")
+
+    def stopped(out: OutputPath) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setenv("RANK", "1")
+    assert call(failing, "--out", tmp_path / "out") == 1
+    monkeypatch.setenv("RANK", "0")
+    assert call(stopped, "--out", tmp_path / "out") == 128 + signal.SIGTERM
+    mark = json.loads((environment / "task.json").read_text())
+    assert mark["reason"] == "ValueError: the loss left the numbers"
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_sigterm_is_not_swallowed_by_a_step_that_catches_every_exception(toy, until):
