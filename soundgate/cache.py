@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
+from soundgate.arguments import spell
 from soundgate.digests import Tree, digest_text, digest_tree, read_tree
 from soundgate.sources import Sources
-from soundgate.step import spell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import executors, invocation, parameters, runs
+from soundgate.arguments import Parser
 from soundgate.errors import ParameterError, SoundgateError, UserError, about_place, nearest
 from soundgate.executors.base import Submission, initial_tasks
 from soundgate.executors.display import duration
 from soundgate.invocation import Invocation
 from soundgate.mermaid import mermaid
-from soundgate.step import Parser
 
 if TYPE_CHECKING:
     import argparse

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
+from soundgate.arguments import SCALARS, parse_scalar, spell
 from soundgate.errors import ConfigError, ParameterError, nearest
-from soundgate.step import SCALARS, parse_scalar, spell
 from soundgate.task import File
 
 if TYPE_CHECKING:

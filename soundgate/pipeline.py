@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from soundgate.arguments import Argument, StepFunction, interface, spell
 from soundgate.errors import DefinitionError, nearest
-from soundgate.step import Argument, StepFunction, interface, spell
 from soundgate.task import (
     SMALL,
     File,

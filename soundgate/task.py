@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from soundgate.step import Argument
+    from soundgate.arguments import Argument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

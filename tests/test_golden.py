@@ -20,8 +20,9 @@ VARIANTS = {"aed": (), "aed-folds": ("folds=1,2",)}
 
 
 def pipeline(variant: str):
-    assignments = (*VARIANTS[variant], "dataset.name=ESC-10", "dataset_path=data/ESC 10")
-    return aed.get_pipeline(load(AedParameters, assignments=assignments))
+    config = Path("tests/golden/user_config.yaml")
+    assignments = (*VARIANTS[variant], "training.epochs=40", "dataset_path=data/ESC 10")
+    return aed.get_pipeline(load(AedParameters, config=config, assignments=assignments))
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from soundgate.step import SCALARS, spell
+from soundgate.arguments import SCALARS, spell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,6 +17,11 @@ import pytest
 SOURCES = Path(__file__).parent / "toy"
 
 
+def _heed_interrupts() -> None:
+    """A shell that runs the suite in the background has its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Toy:
     """A project of steps and pipelines in ``folder``."""
 
@@ -74,6 +79,7 @@ class Toy:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it takes no lock
         )
         self.started.append(process)
         return process

@@ -11,6 +11,7 @@ import yaml
 
 import pipeline_parameters
 from soundgate import parameters
+from soundgate.arguments import spell
 from soundgate.errors import ConfigError, ParameterError
 from soundgate.invocation import split_keywords
 from soundgate.parameters import (
@@ -26,7 +27,7 @@ from soundgate.parameters import (
     to_json,
 )
 from soundgate.pipeline import Pipeline
-from soundgate.step import OutputPath, spell
+from soundgate.step import OutputPath  # noqa: TC001 - read from annotations
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,7 @@ from soundgate.executors.base import argument_vector, initial_tasks
 from soundgate.executors.schedule import Schedule
 from soundgate.mermaid import mermaid
 from soundgate.pipeline import Metric, Output, Pipeline, Resources
-from soundgate.step import (  # noqa: TC001 - interfaces are read from annotations
-    CheckpointPath,
-    InputPath,
-    InputPaths,
-    OutputPath,
-)
+from soundgate.step import CheckpointPath, InputPath, InputPaths, OutputPath  # noqa: TC001 - interfaces are read from annotations
 
 ACCURACY = Metric(name="clip:accuracy", json_path="clip.value", message="too low <")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from soundgate import runs
+from soundgate.arguments import interface, parse, spell
 from soundgate.errors import DefinitionError, Stopped
 from soundgate.step import (
     CheckpointPath,
@@ -17,10 +18,7 @@ from soundgate.step import (
     InputPaths,
     OutputPath,
     graceful_stop,
-    interface,
-    parse,
     run,
-    spell,
 )
 
 

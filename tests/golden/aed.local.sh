@@ -3,19 +3,19 @@
 set -eu
 
 # fetch: 4 cpus, 8 GB
-python -m steps.fetch --config runs/aed/RUN-ID/inputs/e44a9cda1f39/user_config.yaml --clips runs/aed/RUN-ID/tasks/fetch/clips --card runs/aed/RUN-ID/tasks/fetch/card --source 'data/ESC 10' --dataset ESC-10 --store runs/store --download-command ''
+python -m steps.fetch --config runs/aed/RUN-ID/inputs/20e88e6abf3d/user_config.yaml --clips runs/aed/RUN-ID/tasks/fetch/clips --card runs/aed/RUN-ID/tasks/fetch/card --source 'data/ESC 10' --dataset ESC-10 --store runs/store --download-command ''
 
 # preprocess: 4 cpus, 8 GB; after fetch
-python -m steps.preprocess --clips runs/aed/RUN-ID/tasks/fetch/clips --config runs/aed/RUN-ID/inputs/54e26714f59a/user_config.yaml --features runs/aed/RUN-ID/tasks/preprocess/features
+python -m steps.preprocess --clips runs/aed/RUN-ID/tasks/fetch/clips --config runs/aed/RUN-ID/inputs/20e88e6abf3d/user_config.yaml --features runs/aed/RUN-ID/tasks/preprocess/features
 
 # train: 8 cpus, 1 gpus, 32 GB; after preprocess
-python -m steps.train --features runs/aed/RUN-ID/tasks/preprocess/features --config runs/aed/RUN-ID/inputs/9bbc10951130/user_config.yaml --model runs/aed/RUN-ID/tasks/train/model --metrics runs/aed/RUN-ID/tasks/train/metrics --checkpoints runs/aed/RUN-ID/tasks/train/checkpoints --test-fold 0 --epochs 0
+python -m steps.train --features runs/aed/RUN-ID/tasks/preprocess/features --config runs/aed/RUN-ID/inputs/fd48d76b0e82/user_config.yaml --model runs/aed/RUN-ID/tasks/train/model --metrics runs/aed/RUN-ID/tasks/train/metrics --checkpoints runs/aed/RUN-ID/tasks/train/checkpoints --test-fold 0 --epochs 0
 
 # evaluate: 4 cpus, 8 GB; after preprocess, train
 python -m steps.evaluate --features runs/aed/RUN-ID/tasks/preprocess/features --model runs/aed/RUN-ID/tasks/train/model --report runs/aed/RUN-ID/tasks/evaluate/report
 
 # gate-clip-accuracy: 1 cpus, 2 GB; after evaluate
-python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <'
+python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.85 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <'
 
 # gate-patch-accuracy: 1 cpus, 2 GB; after evaluate
 python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --metric patch:accuracy --json-path multiclass_classification_metrics.patch_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to patch level acc <'
