@@ -351,9 +351,10 @@ class Runner:
         if states <= {State.SUCCEEDED, State.REUSED}:
             self.record.update(state=State.SUCCEEDED, reason="")
         elif self.stop_signal:
-            for task in self.tasks.values():
+            for name, task in self.tasks.items():
                 if not State(task["state"]).final:
                     task.update(state=State.CANCELLED, reason=self.stop_reason)
+                    self.display.update(name, task)
             self.record.update(state=State.CANCELLED, reason=self.stop_reason)
         else:
             failed = [name for name, task in self.tasks.items() if task["state"] == State.FAILED]
