@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from soundgate.errors import ParameterError
 from soundgate.parameters import ConfigFile
 from soundgate.pipeline import Metric
 
@@ -77,6 +78,18 @@ class AedParameters:
 
     modelzoo_version: str = "v1"
     """Version of the STM32 model zoo whose patch and clip definitions are followed."""
+
+    def __post_init__(self) -> None:
+        """Refuse at once what would fail only after the features are made."""
+        for name in ("test_fold", "epochs"):
+            if getattr(self, name) < 0:
+                raise ParameterError(f"{name}: {getattr(self, name)} is below 0")
+        if any(fold < 1 for fold in self.folds) or len(set(self.folds)) < len(self.folds):
+            raise ParameterError(f"folds: {self.folds}: name each fold once, counted from 1")
+        if not self.model_name or set(self.model_name) & set("/:"):
+            raise ParameterError(
+                f"model_name: {self.model_name!r}: give a name without '/' and ':'"
+            )
 
     @property
     def dataset_name(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline_parameters import CLIP_ACCURACY, PATCH_ACCURACY, AedParameters
+from soundgate.errors import ParameterError
 from soundgate.pipeline import Output, Pipeline, Resources
 from steps.evaluate import evaluate
 from steps.fetch import fetch
@@ -41,6 +42,10 @@ def get_pipeline(p: AedParameters) -> Pipeline:
         resources=CPU,
         **_sources(aed, p),
     )
+    if p.folds and p.config.get("dataset.test_audio_path"):
+        raise ParameterError(
+            "folds: dataset.test_audio_path gives every fold the same test clips: drop one of both"
+        )
     prepared = aed.add(
         preprocess,
         clips=fetched["clips"],

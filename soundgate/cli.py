@@ -114,14 +114,25 @@ def _invocation(args: argparse.Namespace) -> Invocation:
         assignments=tuple(args.assignments),
         kwargs=parameters.parse_keywords(args.kwargs, "--kwargs") or {},
         description=getattr(args, "description", ""),
-        tags=parameters.parse_keywords(getattr(args, "tags", None), "--tags") or [],
+        tags=_tags(getattr(args, "tags", None)),
         role_arn=getattr(args, "role_arn", None),
     )
+
+
+def _tags(text: str | None) -> list[dict[str, str]]:
+    tags = parameters.parse_keywords(text, "--tags") or []
+    if not isinstance(tags, list) or any(
+        not isinstance(tag, dict) or set(tag) != {"Key", "Value"} for tag in tags
+    ):
+        raise ParameterError(f'--tags: expected [{{"Key": ..., "Value": ...}}], not {tags!r}')
+    return tags
 
 
 def _run_pipeline(args: argparse.Namespace) -> int:
     """Run a pipeline."""
     root = _root()
+    if args.timeout is not None and not args.timeout > 0:
+        raise ParameterError(f"--timeout {args.timeout:g}: expected more than 0 seconds")
     if args.resume:
         fixed = (
             "module_name",
@@ -206,7 +217,10 @@ def _get_definition(args: argparse.Namespace) -> int:
     executor = executors.load(asked.executor)
     text = mermaid(pipeline) if args.graph else str(executor.render(pipeline, run))
     if args.file_name:
-        Path(args.file_name).write_text(text, "utf-8")
+        file = Path(args.file_name)
+        if not file.parent.exists():
+            raise ParameterError(f"--file-name {file}: there is no folder {file.parent}: make it")
+        file.write_text(text, "utf-8")
     else:
         print(text, end="")
     return 0

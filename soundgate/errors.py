@@ -86,6 +86,8 @@ _PLACE_ERRORS = {
     errno.EROFS: "choose a folder that may be written",
     errno.EACCES: "make it accessible or choose another folder",
     errno.EPERM: "make it accessible or choose another folder",
+    errno.ENOTDIR: "a file stands where a folder should: choose another folder",
+    errno.EISDIR: "name a file in it",
 }
 
 

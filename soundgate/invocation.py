@@ -45,16 +45,22 @@ def load_module(name: str) -> ModuleType:
     """
     if sys.path[0] not in ("", str(Path.cwd())):
         sys.path.insert(0, str(Path.cwd()))
+    if name.startswith("."):  # relative to what?
+        raise _unknown(name)
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise  # it exists, and something that it imports does not
-        known = sorted(f"pipelines.{p.stem}" for p in Path("pipelines").glob("[!_]*.py"))
-        raise ParameterError(f"no pipeline module {name!r}{nearest(name, known)}") from None
+        raise _unknown(name) from None
     if not callable(getattr(module, "get_pipeline", None)):
         raise ParameterError(f"{name} declares no get_pipeline(parameters)")
     return module
+
+
+def _unknown(name: str) -> ParameterError:
+    known = sorted(f"pipelines.{p.stem}" for p in Path("pipelines").glob("[!_]*.py"))
+    return ParameterError(f"no pipeline module {name!r}{nearest(name, known)}")
 
 
 def declare(invocation: Invocation, root: Path) -> tuple[Pipeline, Any]:

@@ -35,6 +35,7 @@ TEMPLATE_KEYWORDS = (
     "pipeline_name",
     "region",
     "role",
+    "sagemaker_project_arn",
     "sagemaker_project_id",
     "sagemaker_project_name",
     "usecase_name",

@@ -200,12 +200,24 @@ def test_a_missed_gate_says_so_and_nothing_is_registered(finished):
         ("training.epochs=many", "--set: training.epochs: expected a whole number; got 'many'"),
         ("epoch=3", "--set epoch: no such parameter; did you mean 'epochs'?"),
         ("epochs=3.5", "--set epochs: expected int, not '3.5'"),
+        ("epochs=-3", "epochs: -3 is below 0"),
+        ("folds=1,1", "folds: [1, 1]: name each fold once, counted from 1"),
+        ("folds=0,1", "folds: [0, 1]: name each fold once, counted from 1"),
+        ("model_name=", "model_name: '': give a name without '/' and ':'"),
+        ("model_name=a/b", "model_name: 'a/b': give a name without '/' and ':'"),
     ],
 )
 def test_a_wrong_setting_is_one_line_before_anything_runs(tmp_path, setting, said):
     wrong = run(tmp_path, "run-pipeline", "-n", "pipelines.aed", "--set", setting, settings=())
     assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
     assert not list(tmp_path.glob("aed/*"))
+
+
+def test_folds_of_clips_that_bring_their_own_test_are_refused(tmp_path):
+    own = ("--set", f"dataset.test_audio_path={tmp_path}", "--set", "folds=1,2")
+    wrong = run(tmp_path, "run-pipeline", "-n", "pipelines.aed", *own, settings=())
+    said = "folds: dataset.test_audio_path gives every fold the same test clips: drop one of both"
+    assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
 
 
 def test_an_error_in_the_user_config_names_its_line(tmp_path):

@@ -109,6 +109,19 @@ def test_the_graph_is_mermaid(toy, one, command):
             "no pipeline module 'pipelines/one.py'; did you mean 'pipelines.one'?",
         ),
         (["-n", "nothing"], "no pipeline module 'nothing'; known: pipelines.one"),
+        (["-n", "..one"], "no pipeline module '..one'; known: pipelines.one"),
+        (
+            ["-n", "pipelines.one", "--tags", "5"],
+            '--tags: expected [{"Key": ..., "Value": ...}], not 5',
+        ),
+        (
+            ["-n", "pipelines.one", "--tags", '[{"K": 1}]'],
+            """--tags: expected [{"Key": ..., "Value": ...}], not [{'K': 1}]""",
+        ),
+        (
+            ["-n", "pipelines.one", "--timeout", "0"],
+            "--timeout 0: expected more than 0 seconds",
+        ),
         (["-n", "steps.work"], "steps.work declares no get_pipeline(parameters)"),
         ([], "-n/--module-name is missing: name a pipeline, pipelines.aed say"),
         (
@@ -213,6 +226,28 @@ def test_runs_may_lie_elsewhere(toy, one):
     assert ended.returncode == 0, ended.stderr
     assert len(list(toy.folder.glob("else where/x/one/*/tasks/b/out/result.txt"))) == 1
     assert not (toy.folder / "runs").exists()
+
+
+def test_runs_cannot_lie_in_a_file(toy, one):
+    (toy.folder / "taken").write_text("")
+    ended = toy.run(one, env={"SOUNDGATE_RUNS": "taken"})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("run-pipeline: taken")
+    assert ended.stderr.endswith("a file stands where a folder should: choose another folder\n")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("no/folder.txt", "--file-name no/folder.txt: there is no folder no: make it"),
+        ("runs", "runs: Is a directory: name a file in it"),
+    ],
+)
+def test_a_definition_that_cannot_be_written_is_one_line(toy, one, file, said):
+    (toy.folder / "runs").mkdir(exist_ok=True)
+    ended = toy.cli("get-pipeline-definition", "-n", one, "-f", file)
+    assert (ended.returncode, ended.stderr) == (2, f"get-pipeline-definition: {said}\n")
 
 
 def test_runs_are_listed(ran):

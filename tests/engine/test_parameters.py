@@ -332,6 +332,7 @@ def test_the_keywords_of_project_templates_are_accepted_and_kept_apart():
     assert split_keywords({**site, "epochs": 3}, Toy) == ({"epochs": 3}, site)
     assert split_keywords(site, None) == ({}, site)
     assert {"region", "role", "default_bucket", "sagemaker_project_name"} <= set(site)
+    assert "sagemaker_project_arn" in site  # the buildspec of the provider's own template
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ def acquire(dataset: Dataset, out: Path, command: str | None, options: Options) 
     command = command or dataset.download_command
     if not command:
         raise ParameterError(
-            f"dataset {dataset.name}: no download is known: give the command that fills ./temp"
+            f"dataset {dataset.name}: no download is known: give its folder (dataset_path) "
+            "or the command that fills ./temp (download_command)"
         )
     with _workplace(out) as folder:
         (folder / DOWNLOAD).mkdir()

@@ -109,7 +109,9 @@ def test_a_command_that_brings_nothing(tmp_path):
 
 
 def test_a_data_set_of_ones_own_needs_a_command(tmp_path, mirror):
-    with pytest.raises(ParameterError, match="dataset folder: no download is known"):
+    with pytest.raises(
+        ParameterError, match=r"no download is known: give its folder \(dataset_path\) or"
+    ):
         datasets.acquire("folder", tmp_path / "clips")
     datasets.acquire("folder", tmp_path / "clips", command=copy_of(mirror))
     assert len(list(read_manifest(tmp_path / "clips"))) == 400
