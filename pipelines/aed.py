@@ -60,11 +60,19 @@ def get_pipeline(p: AedParameters) -> Pipeline:
         train,
         features=prepared["features"],
         config=_training_config(p),
+        pretrained=_pretrained(aed, p),
         test_fold=p.test_fold,
         epochs=p.epochs,
         resources=GPU,
     )
-    scored = aed.add(evaluate, features=prepared["features"], model=trained["model"], resources=CPU)
+    scored = aed.add(
+        evaluate,
+        features=prepared["features"],
+        model=trained["model"],
+        confidence=p.config.get("evaluation.confidence"),
+        batch_size=p.config.get("general.batch_size"),
+        resources=CPU,
+    )
     gates = _gates(aed, p, scored["report"])
     aed.add(
         register,
@@ -84,13 +92,21 @@ def _cross_validate(aed: Pipeline, p: AedParameters, features: Output) -> None:
         over={"test_fold": p.folds},
         features=features,
         config=_training_config(p),
+        pretrained=_pretrained(aed, p),
         epochs=p.epochs,
         resources=GPU,
     )
+    confidence = p.config.get("evaluation.confidence")
     scored = aed.map(
-        evaluate, over=trained, features=features, model=trained["model"], resources=CPU
+        evaluate,
+        over=trained,
+        features=features,
+        model=trained["model"],
+        confidence=confidence,
+        batch_size=p.config.get("general.batch_size"),
+        resources=CPU,
     )
-    pooled = aed.add(pool, reports=scored["report"])
+    pooled = aed.add(pool, reports=scored["report"], confidence=confidence)
     _gates(aed, p, pooled["report"])
 
 
@@ -103,6 +119,12 @@ def _gates(aed: Pipeline, p: AedParameters, report: Output) -> list[Task]:
 
 def _training_config(p: AedParameters) -> File:
     return p.config.only("general", "dataset", "data_augmentation", "training")
+
+
+def _pretrained(aed: Pipeline, p: AedParameters) -> File | None:
+    """Weights to start from, an artifact: other weights at the same path are noticed."""
+    path = p.config.get("training.model.pretrained_weights")
+    return aed.file(path) if isinstance(path, str) else None
 
 
 def _sources(aed: Pipeline, p: AedParameters) -> dict[str, Any]:

@@ -134,16 +134,7 @@ def _run_pipeline(args: argparse.Namespace) -> int:
     if args.timeout is not None and not args.timeout > 0:
         raise ParameterError(f"--timeout {args.timeout:g}: expected more than 0 seconds")
     if args.resume:
-        fixed = (
-            "module_name",
-            "config",
-            "assignments",
-            "kwargs",
-            "executor",
-            "description",
-            "tags",
-        )
-        if any(getattr(args, name) for name in fixed):
+        if any(getattr(args, name) for name in RECORDED):
             raise ParameterError("--resume takes everything from the run; pass nothing else")
         run = runs.find_run(root, args.resume)
         record = run.read()

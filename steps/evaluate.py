@@ -12,11 +12,18 @@ from __future__ import annotations
 from soundgate.step import InputPath, OutputPath, main
 
 
-def evaluate(features: InputPath, model: InputPath, report: OutputPath) -> None:
+def evaluate(
+    features: InputPath,
+    model: InputPath,
+    report: OutputPath,
+    *,
+    confidence: float = 0.95,
+    batch_size: int = 256,
+) -> None:
     """Write clip and patch accuracy with intervals, per-class figures and the worst clips."""
     from soundgate.audio import evaluation
 
-    evaluation.evaluate(features, model, report)
+    evaluation.evaluate(features, model, report, confidence=confidence, batch_size=batch_size)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from __future__ import annotations
 from soundgate.step import InputPaths, OutputPath, main
 
 
-def pool(reports: InputPaths, report: OutputPath) -> None:
+def pool(reports: InputPaths, report: OutputPath, *, confidence: float = 0.95) -> None:
     """Write the figures of all test clips together, and how much the folds differ."""
     from soundgate.audio import pooling
 
-    pooling.pool(reports, report)
+    pooling.pool(reports, report, confidence=confidence)
 
 
 if __name__ == "__main__":

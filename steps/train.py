@@ -2,6 +2,7 @@
 
 Reads   features/     log-mel frames and the list of clips
         config        sections general, dataset, data_augmentation and training of the user config
+        pretrained/   model/ of an earlier training to start from (optional)
 Writes  model/        weights.safetensors, model.json, split.jsonl
         metrics/      history.jsonl, a row an epoch; tensorboard/
 
@@ -18,6 +19,7 @@ def train(
     config: InputPath,
     model: OutputPath,
     metrics: OutputPath,
+    pretrained: InputPath | None = None,
     checkpoints: CheckpointPath | None = None,
     *,
     test_fold: int = 0,
@@ -30,6 +32,8 @@ def train(
         config: the user config.
         model: the classifier.
         metrics: how the training went.
+        pretrained: goes before ``training.model.pretrained_weights``, which names a folder whose
+            change nobody would notice.
         checkpoints: where a killed attempt left its work.
         test_fold: fold held out, counted from 1; 0: as the user config says.
         epochs: passes over the training clips; 0: as the user config says.
@@ -39,6 +43,8 @@ def train(
     from soundgate.registry.epochs import epoch_log
 
     settings = load(config)
+    if pretrained:
+        settings = settings.starting_from(pretrained)
     with graceful_stop() as stop, epoch_log(settings.training.model_dump()) as log:
         fit(
             features,

@@ -88,3 +88,20 @@ def test_the_data_set_s_name_is_read_from_the_user_config(tmp_path):
     assert AedParameters(config=ConfigFile(config)).dataset_name == "AED_Dataset"
     absent = ConfigFile(tmp_path / "absent.yaml", must_exist=False)
     assert AedParameters(config=absent).dataset_name == "AED_Dataset"
+
+
+def test_config_values_that_evaluation_and_training_need_reach_their_tasks(tmp_path):
+    text = "general: {batch_size: 64}\nevaluation: {confidence: 0.9}\n"
+    path = tmp_path / "user.yaml"
+    path.write_text(f"{text}training: {{model: {{pretrained_weights: weights/model}}}}\n", "utf-8")
+    for folds in ("", "1,2"):
+        tasks = aed.get_pipeline(
+            load(AedParameters, config=path, assignments=[f"folds={folds}"])
+        ).tasks
+        for name, task in tasks.items():
+            if name.startswith("evaluate"):
+                assert (task.arguments["confidence"], task.arguments["batch_size"]) == (0.9, 64)
+            elif name.startswith("train"):  # an artifact: other bytes at that path train again
+                assert [str(f.path) for f in task.inputs["pretrained"]] == ["weights/model"]
+            elif name == "pool":
+                assert task.arguments["confidence"] == 0.9

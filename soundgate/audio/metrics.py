@@ -45,17 +45,6 @@ class CalibrationBin(NamedTuple):
     accuracy: float
 
 
-def accuracy(truth: Array, predicted: Array) -> float:
-    """The share of equal entries of two integer arrays of length n; clips or patches."""
-    return float(np.mean(truth == predicted)) if len(truth) else 0.0
-
-
-def confusion_matrix(truth: Array, predicted: Array, n_classes: int) -> Array:
-    """Counts, int64 ``(truth, predicted)``, of two integer arrays of class indices."""
-    flat = np.asarray(truth, np.int64) * n_classes + np.asarray(predicted, np.int64)
-    return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
-
-
 def scores_per_class(truth: Array, predicted: Array) -> ClassScores:
     """Precision, recall and F1 of every class (van Rijsbergen 1979).
 
@@ -105,16 +94,6 @@ def mean_average_precision(truth: Array, scores: Array) -> float:
     if len(present) == 0:
         return 0.0
     return float(np.mean([average_precision(truth[:, k], scores[:, k]) for k in present]))
-
-
-def subset_accuracy(truth: Array, predicted: Array) -> float:
-    """The share of rows where every label is right (exact match ratio).
-
-    Args:
-        truth: bool ``(row, class)``.
-        predicted: bool ``(row, class)``.
-    """
-    return float(np.mean((truth == predicted).all(1))) if len(truth) else 0.0
 
 
 def micro_f1(truth: Array, predicted: Array) -> float:

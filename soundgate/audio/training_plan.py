@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +14,6 @@ from soundgate.audio.batches import Clips
 from soundgate.errors import ConfigError, ParameterError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from soundgate.audio.batches import Standardisation
     from soundgate.audio.config import UserConfig
     from soundgate.audio.feature_set import FeatureSet
@@ -80,10 +79,15 @@ class Plan:
             "split": [side for _, side in self.split],
             "features": [_digest(self.features.folder / name) for name in _TEXTS],
             "normalization": [part.tolist() for part in norm],
+            "pretrained": self._pretrained_digest(),
             "world": world,
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _pretrained_digest(self) -> str:
+        folder = self.config.training.model.pretrained_weights
+        return _digest(Path(folder) / model_folder.WEIGHTS) if isinstance(folder, str) else ""
 
     def description(
         self, norm: Standardisation, training: dict[str, Any]

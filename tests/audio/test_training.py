@@ -217,8 +217,8 @@ def test_a_pretrained_body_stays_as_it_is_unless_it_is_fine_tuned(features, tmp_
     donor = safetensors.torch.load_file(tmp_path / "donor" / "weights.safetensors")
     two = write_features(tmp_path / "two", classes=("bell", "rain"))
     for fine_tune in (False, True):
-        weights = {"pretrained_weights": str(tmp_path / "donor"), "width": 0.25}
-        chosen = config(training={"model": weights, "fine_tune": fine_tune})
+        chosen = config(training={"model": {"width": 0.25}, "fine_tune": fine_tune})
+        chosen = chosen.starting_from(tmp_path / "donor")
         training.fit(two, tmp_path / "model", tmp_path / "m", chosen)
         after = safetensors.torch.load_file(tmp_path / "model" / "weights.safetensors")
         same = {name for name, value in after.items() if torch.equal(value, donor[name])}
@@ -230,6 +230,22 @@ def test_a_pretrained_body_stays_as_it_is_unless_it_is_fine_tuned(features, tmp_
             for folder in ("model", "donor")
         )
         assert ours == theirs
+
+
+def test_a_checkpoint_that_began_with_other_weights_is_passed_over(features, tmp_path, capsys):
+    begun = config().starting_from(tmp_path / "donor")
+    for seed in (1, 2):  # other weights at the same path, standardised alike
+        first = config(general={"global_seed": seed})
+        training.fit(features, tmp_path / "donor", tmp_path / "m", first, epochs=1)
+        training.fit(
+            features, tmp_path / "model", tmp_path / "m", begun, epochs=1,
+            checkpoints=tmp_path / "k",
+        )  # fmt: skip
+    assert "resumed" not in capsys.readouterr().out
+    training.fit(
+        features, tmp_path / "model", tmp_path / "m", begun, epochs=1, checkpoints=tmp_path / "k"
+    )
+    assert "resumed after epoch 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +13,22 @@ from soundgate.audio.config.section import spellings
 from soundgate.audio.config.user import UserConfig
 from soundgate.audio.config.zoo import LIFTED, MOVES, PASSED_OVER, Translation
 from soundgate.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNREAD = frozenset(
+    {
+        "dataset.quantization_audio_path",
+        "dataset.quantization_csv_path",
+        "dataset.quantization_split",
+        "dataset_specific.fsd50k",
+        "deployment",
+        "prediction",
+        "quantization",
+    }
+)
+"""Keys and sections that are checked although no step reads them: whoever sets one is told."""
 
 _PIPELINE = "pipeline"
 _EXPECTED = {
@@ -74,7 +90,7 @@ def check(text: str, name: str) -> tuple[dict[str, Any], str]:
 
     Returns:
         Its sections in today's spelling, as JSON values and without defaults, which ``parse`` reads
-        too, and a notice for the user about the keys that were passed over; empty where there are
+        too, and a notice for the user about the keys that have no effect; empty where there are
         none.
 
     Raises:
@@ -82,8 +98,24 @@ def check(text: str, name: str) -> tuple[dict[str, Any], str]:
     """
     config = parse(text, name)
     sections = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    notice = f"{name}: passed over, meaningless here: {', '.join(config.passed_over)}"
-    return sections, notice if config.passed_over else ""
+    told: dict[str, Sequence[str]] = {
+        "passed over, meaningless here": config.passed_over,
+        "checked, but no step reads it": _unread(sections),
+    }
+    notices = [f"{name}: {what}: {', '.join(keys)}" for what, keys in told.items() if keys]
+    return sections, "\n".join(notices)
+
+
+def _unread(sections: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys of ``UNREAD`` that ``sections`` set."""
+    found = []
+    for key, value in sections.items():
+        dotted = f"{prefix}{key}"
+        if dotted in UNREAD:
+            found += [f"{dotted}.{name}" for name in value] if isinstance(value, dict) else [dotted]
+        elif isinstance(value, dict):
+            found += _unread(value, f"{dotted}.")
+    return found
 
 
 def _explain(error: ValidationError, document: Document, translation: Translation) -> ConfigError:

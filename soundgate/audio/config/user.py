@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -11,12 +11,15 @@ from soundgate.audio.config.learning import RECOMMENDED_AUGMENTATION, DataAugmen
 from soundgate.audio.config.section import Section
 from soundgate.audio.config.sound import FeatureExtraction, Preprocessing
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class General(Section):
     """What concerns every step."""
 
     project_name: str = "aed_project"
-    """Name of the project, and of the registered model."""
+    """Name of the project, for the reader; the parameter ``model_name`` names the model."""
     global_seed: int = Field(default=120, ge=0)
     """Seed of the training."""
     deterministic_ops: bool = False
@@ -90,6 +93,12 @@ class UserConfig(Section):
     """What the deployed model does."""
 
     _passed_over: tuple[str, ...] = PrivateAttr(default=())
+
+    def starting_from(self, model: Path) -> Self:
+        """Return the config with ``model``, a ``model/`` folder, as its pretrained weights."""
+        network = self.training.model.model_copy(update={"pretrained_weights": str(model)})
+        training = self.training.model_copy(update={"model": network})
+        return self.model_copy(update={"training": training})
 
     @property
     def passed_over(self) -> tuple[str, ...]:
