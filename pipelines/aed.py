@@ -11,7 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline_parameters import CLIP_ACCURACY, PATCH_ACCURACY, AedParameters
+from pipeline_parameters import (
+    CLIP_ACCURACY,
+    PATCH_ACCURACY,
+    UNNAMED_DATASET,
+    AedParameters,
+)
 from soundgate.errors import ParameterError
 from soundgate.pipeline import Output, Pipeline, Resources
 from steps.evaluate import evaluate
@@ -139,4 +144,9 @@ def _sources(aed: Pipeline, p: AedParameters) -> dict[str, Any]:
             found[argument] = aed.file(path)
         if table:
             found[f"{argument}_labels"] = aed.file(table)
+    if not found and not p.download_command and p.dataset_name == UNNAMED_DATASET:
+        raise ParameterError(
+            f"no data set is named: pass --config FILE ({p.config.path} is absent or names none) "
+            "or --set dataset=NAME"
+        )
     return found

@@ -220,6 +220,15 @@ def test_folds_of_clips_that_bring_their_own_test_are_refused(tmp_path):
     assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
 
 
+def test_a_config_that_names_no_data_set_is_one_line(tmp_path):
+    config = tmp_path / "user_config.yaml"
+    config.write_text("training: {epochs: 1}\n", "utf-8")
+    asked = ("-n", "pipelines.aed", "--config", str(config))
+    wrong = run(tmp_path, "run-pipeline", *asked, settings=())
+    said = f"no data set is named: pass --config FILE ({config} is absent or names none) or --set dataset=NAME"
+    assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
+
+
 def test_an_error_in_the_user_config_names_its_line(tmp_path):
     config = tmp_path / "user_config.yaml"
     config.write_text("dataset:\n  name: synthetic\ntraining:\n  batchsize: 16\n")

@@ -91,7 +91,7 @@ def test_the_data_set_s_name_is_read_from_the_user_config(tmp_path):
 
 
 def test_config_values_that_evaluation_and_training_need_reach_their_tasks(tmp_path):
-    text = "general: {batch_size: 64}\nevaluation: {confidence: 0.9}\n"
+    text = "dataset: {name: ESC-10}\ngeneral: {batch_size: 64}\nevaluation: {confidence: 0.9}\n"
     path = tmp_path / "user.yaml"
     path.write_text(f"{text}training: {{model: {{pretrained_weights: weights/model}}}}\n", "utf-8")
     for folds in ("", "1,2"):

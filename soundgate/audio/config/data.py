@@ -15,7 +15,7 @@ class Dataset(Section):
     """Which clips, which classes, and how they are divided."""
 
     name: str = "AED_Dataset"
-    """Name of the data set: ESC-10, ESC-50, FSD50K, synthetic, folder, csv, or your own."""
+    """Name of the data set: ESC-10, ESC-50, synthetic, folder, csv, or your own."""
     class_names: tuple[str, ...] = ()
     """Classes to tell apart; empty: every class of the data set."""
     file_extension: str = ".wav"
