@@ -103,7 +103,10 @@ class AedParameters:
 
 
 def get_pipeline_parameters(default_threshold: float = 0.5) -> AedParameters:
-    """Return the audio event detection parameters with both gates at ``default_threshold``."""
+    """Return the audio event detection parameters with both gates at ``default_threshold``.
+
+    For programs that asked the model zoo's pipeline this way; ``run-pipeline`` does not need it.
+    """
     return replace(
         AedParameters(),
         q_clip_level_acc_threshold=default_threshold,

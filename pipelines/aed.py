@@ -85,6 +85,7 @@ def get_pipeline(p: AedParameters) -> Pipeline:
         report=scored["report"],
         card=fetched["card"],
         verdicts=[gate["verdict"] for gate in gates],
+        environment=["MLFLOW_TRACKING_URI"],
         model_name=p.model_name,
         modelzoo_version=p.modelzoo_version,
     )

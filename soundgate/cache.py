@@ -5,7 +5,8 @@ The key of a task is the digest of
 - its program: the step's module and every first-party module it imports, directly or not, also
   inside functions and by dotted name in a table; comments, docstrings and layout do not count;
 - the versions of Python and of the libraries those modules import;
-- its arguments, as they stand on the command line;
+- its arguments, as they stand on the command line, and digests of the environment variables that
+  it says it depends on;
 - the digests of its inputs: contents, not times or places, so a task upstream that ran again and
   wrote the same bytes changes nothing downstream (early cut-off).
 
@@ -85,6 +86,8 @@ class Cache:
             "libraries": program.libraries,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "arguments": arguments,
+            # a digest, because an address may hold a password
+            "environment": {n: digest_text(os.environ.get(n, ""))[:16] for n in task.environment},
             "inputs": inputs,
         }
 
@@ -116,12 +119,20 @@ class Cache:
         runs.write_json(self._entry(self.key(components)), {"folder": place})
         runs.write_json(self._last(pipeline, task), components)
 
-    def adopt(self, hit: Hit, target: Path, context: runs.Context) -> dict[str, Any]:
-        """Hard-link a result into another run's task folder; return its new mark."""
+    def adopt(self, hit: Hit, target: Path, context: runs.Context) -> dict[str, Any] | None:
+        """Hard-link a result into another run's task folder; return its new mark.
+
+        None where the result went away, or became another, while it was being linked.
+        """
         target.mkdir(parents=True, exist_ok=True)
-        for name in hit.mark["outputs"]:
-            _link_tree(hit.folder / name, target / name)
-            shutil.copyfile(hit.folder / f"{name}.files", target / f"{name}.files")
+        try:
+            for name in hit.mark["outputs"]:
+                _link_tree(hit.folder / name, target / name)
+                shutil.copyfile(hit.folder / f"{name}.files", target / f"{name}.files")
+        except OSError:  # shutil.Error is one
+            return None
+        if not all(_intact(target, n, o["digest"]) for n, o in hit.mark["outputs"].items()):
+            return None
         log = hit.folder / runs.LOG
         if log.is_file():
             shutil.copyfile(log, target / runs.LOG)
@@ -175,6 +186,7 @@ class Cache:
             "program": "program changed: {}",
             "libraries": "library changed: {}",
             "arguments": "argument changed: {}",
+            "environment": "variable changed: {}",
             "inputs": "input changed: {}",
         }
         for part, text in texts.items():

@@ -154,7 +154,7 @@ def new_record(
         "format": runs.RUN_FORMAT,
         "run": run.id,
         "pipeline": pipeline.name,
-        "state": runs.State.RUNNING,
+        "state": runs.State.PENDING,  # running once a runner holds it
         "reason": "",
         "created_at": runs.now(),
         "ended_at": None,

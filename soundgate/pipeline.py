@@ -58,6 +58,7 @@ RESERVED = (
     "needs_network",
     "retries",
     "reuse",
+    "environment",
     "display_name",
 )
 """What ``add`` and ``map`` take for themselves; a step cannot have arguments of these names."""
@@ -91,6 +92,7 @@ class Pipeline:
         needs_network: bool = False,
         retries: int = 0,
         reuse: bool = True,
+        environment: Sequence[str] = (),
         display_name: str = "",
         **arguments: Any,
     ) -> Task:
@@ -104,6 +106,7 @@ class Pipeline:
             needs_network: run it where the network is (a Slurm login node, say).
             retries: further attempts after a failure.
             reuse: False runs it every time.
+            environment: variables whose values its result depends on (where a registry is, say).
             display_name: how a platform's console shows it.
             **arguments: the step's arguments; outputs are not passed.
 
@@ -127,6 +130,7 @@ class Pipeline:
             needs_network=needs_network,
             retries=retries,
             reuse=reuse,
+            environment=tuple(environment),
             display_name=display_name,
         )
         return self._append(task)

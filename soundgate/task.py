@@ -116,6 +116,7 @@ class Task:
     needs_network: bool = False
     retries: int = 0
     reuse: bool = True
+    environment: tuple[str, ...] = ()
     display_name: str = ""
     gate: Gate | None = None
     group: str = ""

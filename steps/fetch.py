@@ -7,12 +7,14 @@ Writes  clips/     manifest.jsonl, dataset.json, audio/
         card/      dataset.json and the digest of the clips
 
 A downloaded data set is in the store when its manifest is, which is written last; then nothing is
-downloaded again. What the user brings, or what is rendered, is kept under its digest.
+downloaded again: by name for the catalogue's own command, by command for the user's. What the user
+brings, or what is rendered, is kept under its digest.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 from soundgate.step import InputPath, OutputPath, cpus, main
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from soundgate.audio.config import UserConfig
     from soundgate.audio.datasets.base import Source
+    from soundgate.store import Store
 
 PREFIX = "train/datasets"
 
@@ -52,18 +55,23 @@ def fetch(
     own = datasets.CUSTOM if sources or download_command else dataset
     name = datasets.resolve(dataset if datasets.is_known(dataset) else own, sources)
     place = open_store(store)
+    options = _options(name, settings)
+    known = datasets.load(name)
     key = f"{PREFIX}/{dataset}"
-    downloaded = not sources and datasets.load(name).render is None
+    if download_command and download_command != known.download_command:
+        key = f"{key}/{_recipe(download_command, options)}"
+    downloaded = not sources and known.render is None
     if downloaded and has_tree(place, key):
         digest = get_tree(place, key, clips, workers=4 * cpus())
     else:
-        options = _options(name, settings)
         if downloaded:
             datasets.acquire(name, clips, command=download_command or None, options=options)
         else:
             datasets.prepare(name, sources, clips, options=options)
             key = f"{key}/{_digest(clips)}"
         digest = put_tree(place, key, clips, workers=4 * cpus())
+        if sources:
+            _detach(place, key, clips)
     about = json.loads((clips / "dataset.json").read_text("utf-8"))
     digest = f"sha256:{digest}"
     _write_card(card, {**about, "name": dataset, "digest": digest, "stored": f"{place.url}/{key}"})
@@ -89,6 +97,31 @@ def _options(name: str, settings: UserConfig) -> dict[str, object]:
     if name == "csv":
         options["file_extension"] = settings.dataset.file_extension
     return options
+
+
+def _detach(place: Store, key: str, clips: Path) -> None:
+    """Give the run bytes of its own: until now its clips are links to the user's files.
+
+    Someone who edits a clip in place must not edit finished runs with it.
+    """
+    from soundgate.store import get_tree
+
+    if place.url.startswith("s3://"):  # they would come back over the network: copy them here
+        for path in [p for p in clips.rglob("*") if p.is_file() and p.stat().st_nlink > 1]:
+            copy = path.with_name(f"{path.name}.copy")
+            shutil.copy2(path, copy)
+            copy.replace(path)
+        return
+    for child in clips.iterdir():
+        shutil.rmtree(child) if child.is_dir() else child.unlink()
+    get_tree(place, key, clips, workers=4 * cpus())  # links to the store's objects
+
+
+def _recipe(command: str, options: dict[str, object]) -> str:
+    """Tell what one command of the user's own brought from what another did."""
+    from soundgate.digests import digest_text
+
+    return digest_text(command, json.dumps(options, sort_keys=True))[:16]
 
 
 def _digest(clips: Path) -> str:

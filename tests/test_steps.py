@@ -89,6 +89,18 @@ def cut(path: Path, clips: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
 
 
+def test_editing_a_clip_in_place_does_not_edit_what_was_fetched(clips, config, tmp_path):
+    folder = fetched(clips, config, tmp_path)
+    source, kept = clips / "dog/0.wav", folder / "audio/dog/0.wav"
+    before = kept.read_bytes()
+    assert before == source.read_bytes()
+    with source.open("r+b") as file:
+        file.seek(2000)
+        file.write(bytes(500))
+    assert kept.read_bytes() == before
+    assert source.read_bytes() != before
+
+
 BAD = {
     "empty.wav": (lambda path, _: path.touch(), "is empty (0 bytes)"),
     "cut.ogg": (cut, "is cut short"),
@@ -193,17 +205,36 @@ def test_a_download_happens_once_and_a_broken_one_leaves_nothing(config, clips, 
 
     with pytest.raises(DataError, match="7"):
         bring("broken", broken)
-    assert has_tree(open_store(store), "train/datasets/Mine") is None
+    assert list(open_store(store).list("train/")) == []
     first, second = bring("first", command), bring("second", command)
     assert count.read_text() == "x\n"
-    digest = has_tree(open_store(store), "train/datasets/Mine")
+    [key] = open_store(store).list("train/datasets/Mine/")
+    digest = has_tree(open_store(store), key.removesuffix("/manifest.json"))
     for out in (first, second):
         card = json.loads((out / "card/dataset.json").read_text())
         assert (card["name"], card["clips"]) == ("Mine", 12)
         assert card["digest"] == f"sha256:{digest}"
         assert len(list((out / "clips/audio").rglob("*.wav"))) == 12
+    third = bring("third", f"{command}; rm temp/dog/0.wav")  # another command, other clips
+    assert json.loads((third / "card/dataset.json").read_text())["clips"] == 11
+    assert count.read_text() == "x\nx\n"
 
 
 def test_an_unknown_data_set_is_answered_with_the_nearest(config, tmp_path):
     with pytest.raises(ParameterError, match="did you mean 'ESC-10'"):
         fetch(config, tmp_path / "clips", tmp_path / "card", dataset="ESC-11", store=str(tmp_path))
+
+
+def test_clips_kept_on_s3_are_detached_by_copying(tmp_path):
+    from types import SimpleNamespace
+
+    from steps.fetch import _detach
+
+    mine, folder = tmp_path / "mine.wav", tmp_path / "clips" / "audio"
+    folder.mkdir(parents=True)
+    mine.write_bytes(b"sound")
+    (folder / "a.wav").hardlink_to(mine)
+    _detach(SimpleNamespace(url="s3://bucket/prefix"), "key", tmp_path / "clips")
+    assert [p.name for p in folder.iterdir()] == ["a.wav"]
+    mine.write_bytes(b"edited")
+    assert (folder / "a.wav").read_bytes() == b"sound"

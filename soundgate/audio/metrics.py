@@ -6,6 +6,8 @@ scikit-learn with ``zero_division=0``.
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -141,7 +143,9 @@ def bootstrap_interval(
     """Percentile interval of an accuracy (Efron 1979), resampling whole groups.
 
     Patches of a clip, and clips cut from one recording, stand or fall together; drawing them one
-    by one would make the interval too narrow.
+    by one would make the interval too narrow. Where every draw gives the same (all right, all
+    wrong, one group) resampling knows nothing of the uncertainty: there it is the score interval
+    (Wilson 1927) of as many independent trials as there are groups.
 
     Args:
         correct: ``(clip,)`` how many of the clip's items are right: 0 or 1, or its patches.
@@ -168,8 +172,26 @@ def bootstrap_interval(
         drawn = rng.integers(0, n_groups, (min(block, draws - start), n_groups))
         ratios.append(_ratio(hits[drawn].sum(1), sizes[drawn].sum(1)))
     tail = (1.0 - confidence) / 2
-    low, high = np.quantile(np.concatenate(ratios), (tail, 1.0 - tail))
+    drawn_ratios = np.concatenate(ratios)
+    if drawn_ratios.min() == drawn_ratios.max():
+        return score_interval(float(drawn_ratios[0]), n_groups, confidence=confidence)
+    low, high = np.quantile(drawn_ratios, (tail, 1.0 - tail))
     return float(low), float(high)
+
+
+def score_interval(share: float, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of a share (Wilson 1927); never empty, never outside 0..1.
+
+    Args:
+        share: observed, 0..1.
+        trials: independent trials, at least 1.
+        confidence: level of the interval, 0..1.
+    """
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    spread = math.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
+    half = z * spread / (1 + z * z / trials)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def _ratio(numerator: Array, denominator: Array) -> Array:

@@ -61,7 +61,8 @@ def pool(reports: Sequence[Path], report: Path, *, confidence: float = 0.95) -> 
     evaluation.write(report, result, judged, classes)
     for name, word in (("clip_acc", "Clip"), ("patch_acc", "Patch")):
         spread = result["folds"][name]
-        print(f"{word} accuracy over folds: {spread['mean']} +- {spread['standard_deviation']}")
+        if spread["standard_deviation"] is not None:
+            print(f"{word} accuracy over folds: {spread['mean']} +- {spread['standard_deviation']}")
     return result
 
 
@@ -107,9 +108,11 @@ def _one_hot(labels: Sequence[str], index: dict[str, int]) -> list[bool]:
 
 def _spread(parts: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     values = [part["multiclass_classification_metrics"][name]["value"] for part in parts]
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    deviation = None  # one value has none
+    if len(values) > 1:
+        deviation = round(float(np.std(values, ddof=1)), evaluation.DECIMALS)
     return {
         "values": values,
         "mean": round(float(np.mean(values)), evaluation.DECIMALS),
-        "standard_deviation": round(deviation, evaluation.DECIMALS),
+        "standard_deviation": deviation,
     }

@@ -149,8 +149,10 @@ class Runner:
             self.decisions[task.name] = components, found
         components, found = self.decisions[task.name]
         if isinstance(found, Hit):
-            self._adopt(task, found)
-            return True
+            if self._adopt(task, found):
+                return True
+            found = Miss("its result went away")
+            self.decisions[task.name] = components, found
         share = self.machine.take(task.resources)
         if share is None:
             refused.add(task.resources)
@@ -158,11 +160,14 @@ class Runner:
             self._start(task, share, components, found.reason)
         return False
 
-    def _adopt(self, task: Task, hit: Hit) -> None:
+    def _adopt(self, task: Task, hit: Hit) -> bool:
+        """Take over a result; False where it went away in the meantime."""
         folder = self.run.task(task.name)
         own = hit.folder == folder
         key = hit.mark["key"]
         mark = hit.mark if own else self.cache.adopt(hit, folder, self._context(task, key, 0, 0))
+        if mark is None:
+            return False
         reuse.add_outputs(self.digests, task, mark)
         reason = "finished before" if own else hit.reason
         state = State(mark["state"]) if own else State.REUSED
@@ -170,6 +175,7 @@ class Runner:
         self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark.get("duration_s"))
         self.schedule.finish(task)
         self.display.update(task.name, {**self.tasks[task.name], "state": State.REUSED})
+        return True
 
     def _start(self, task: Task, share: Share, components: dict[str, Any], reason: str) -> None:
         folder = self.run.task(task.name)

@@ -126,3 +126,23 @@ def test_interval_of_two_thousand_clips_takes_well_under_a_second(rng):
     start = time.process_time()
     metrics.bootstrap_interval(correct, np.ones(2000), range(2000), seed=0)
     assert time.process_time() - start < 1.0
+
+
+def test_an_interval_where_resampling_knows_nothing_is_the_score_interval():
+    """All right, 20 of 20: Wilson's lower end is n / (n + z^2), z = 1.959964."""
+    ones = np.ones(20)
+    low, high = metrics.bootstrap_interval(ones, ones, range(20), seed=0)
+    assert low == pytest.approx(20 / (20 + 1.959964**2), abs=1e-6)
+    assert high == 1.0
+    low, high = metrics.bootstrap_interval(np.zeros(20), ones, range(20), seed=0)
+    assert (low, high) == pytest.approx((0.0, 1 - 20 / (20 + 1.959964**2)), abs=1e-6)
+    one_source = metrics.bootstrap_interval(np.array([1, 1, 0]), np.ones(3), "aaa", seed=0)
+    assert one_source[0] < 2 / 3 < one_source[1]
+
+
+def test_the_score_interval_is_wilson_s():
+    """Wilson's own form for 8 of 10, from the quadratic it solves."""
+    low, high = metrics.score_interval(0.8, 10)
+    for end in (low, high):
+        assert (0.8 - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / 10, abs=1e-6)
+    assert (low, high) == pytest.approx((0.490162, 0.943318), abs=1e-5)

@@ -82,7 +82,7 @@ def test_the_spread_over_folds_has_n_minus_one_in_it(folds, tmp_path):
 def test_pooling_one_report_changes_nothing(folds, tmp_path):
     found = pool(folds[:1], tmp_path / "all")
     assert found["multiclass_classification_metrics"]["clip_acc"]["value"] == 0.666667
-    assert found["folds"]["clip_acc"]["standard_deviation"] == 0.0
+    assert found["folds"]["clip_acc"]["standard_deviation"] is None
     again = (tmp_path / "all" / evaluation.PREDICTIONS).read_text().splitlines()
     before = (folds[0] / evaluation.PREDICTIONS).read_text().splitlines()
     assert [json.loads(line) for line in again] == [json.loads(line) for line in before]

@@ -231,3 +231,43 @@ def test_an_unchanged_folder_of_inputs_is_not_read_again(toy):
     assert "READ 0" in toy.python(code).stdout
     toy.write("clips/b", "33")
     assert "READ 1" in toy.python(code).stdout
+
+
+def test_a_variable_a_task_depends_on_belongs_to_its_key(toy, monkeypatch):
+    module = toy.pipeline("there", 't.add(work, name="a", environment=["REGISTRY"])\n')
+    monkeypatch.setenv("REGISTRY", "one:secret")
+    assert again(toy, module) == ["a"]
+    assert again(toy, module) == []
+    monkeypatch.setenv("REGISTRY", "two:secret")
+    assert plan(toy, module) == {"a": ("run", "variable changed: REGISTRY")}
+    assert again(toy, module) == ["a"]
+    kept = [p for p in (toy.folder / "runs" / ".cache").rglob("*") if p.is_file()]
+    assert not any(b"secret" in p.read_bytes() for p in kept)
+
+
+@pytest.mark.parametrize("loss", ["deleted", "changed"])
+def test_a_result_that_goes_away_while_it_is_linked_is_made_again(tmp_path, monkeypatch, loss):
+    from soundgate import cache, runs
+    from soundgate.digests import digest_tree
+
+    source = tmp_path / "source"
+    (source / "out").mkdir(parents=True)
+    (source / "out" / "x").write_text("1")
+    tree = digest_tree(source / "out")
+    tree.write(source / "out.files")
+    mark = {"outputs": {"out": {"digest": tree.digest}}, "run": "r1"}
+    link = cache._link_tree
+
+    def interrupted(old, new):
+        if loss == "deleted":
+            shutil.rmtree(old)
+        link(old, new)
+        (new / "x").unlink()
+        (new / "x").write_text("2 and more")
+
+    monkeypatch.setattr(cache, "_link_tree", interrupted)
+    found = cache.Cache(tmp_path).adopt(
+        cache.Hit(source, mark), tmp_path / "target", runs.Context(task="t", run="r2")
+    )
+    assert found is None
+    assert runs.read_mark(tmp_path / "target") is None
