@@ -111,7 +111,10 @@ class LocalExecutor:
     def poll(self, run: Run) -> dict[str, Any]:
         """Return the run's record; one whose runner is gone is shown as interrupted."""
         record = run.read()
-        if record["state"] == runs.State.RUNNING and folders.lock_holder(run) is None:
+        held = folders.lock_holder(run) is not None
+        if record["state"] == runs.State.PENDING and held:
+            record["state"] = runs.State.RUNNING  # its runner has not written yet
+        if record["state"] == runs.State.RUNNING and not held:
             record["state"] = runs.State.FAILED
             record["reason"] = f"its runner ended; continue with --resume {run.id}"
             for task in record["tasks"].values():

@@ -13,7 +13,8 @@ import pytest
 
 from soundgate.errors import ParameterError
 from soundgate.executors import folders
-from soundgate.runs import Run
+from soundgate.executors.local import LocalExecutor
+from soundgate.runs import RUN_FORMAT, Run
 
 TWO = 't.add(work, name="a", seconds=0.5)\nt.add(work, name="b", seconds=0.5)'
 
@@ -375,6 +376,18 @@ def test_a_run_that_goes_on_alone_is_seen_running_at_once(toy):
         """
     )
     assert shown.stdout.splitlines()[1].endswith("  running"), shown.stdout + shown.stderr
+
+
+def test_a_run_that_no_runner_holds_yet_is_pending_not_failed(tmp_path):
+    run = Run(tmp_path, "p", "r")
+    executor = LocalExecutor()
+    record = {"format": RUN_FORMAT, "state": "pending", "reason": "", "tasks": {}}
+    run.write(record)
+    assert executor.poll(run)["state"] == "pending"
+    with folders.lock(run):
+        assert executor.poll(run)["state"] == "running"
+    run.write({**record, "state": "running"})
+    assert executor.poll(run)["state"] == "failed"
 
 
 def test_a_run_can_be_taken_while_others_ask_who_holds_it(tmp_path):
