@@ -29,7 +29,7 @@ lint: setup  ## format, lint, types, import contracts
 check: lint test  ## what CI checks
 
 lock: setup  ## write constraints.txt anew: name==version, no addresses
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --upgrade --all-extras pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --upgrade --all-extras pyproject.toml --output-file constraints.txt
 
 bench: setup  ## ratios against named peers; prints tables
 	$(BIN)/python -m benchmarks

@@ -169,10 +169,10 @@ def test_every_user_config_is_valid(path):
 
 def test_no_address_of_a_package_registry_is_committed():
     wanted = "|".join(
-        ("pypi" + r"\.org", "pythonhosted" + r"\.org", "registry" + r"\.npmjs", "index-url")
+        ("pypi" + r"\.org", "pythonhosted" + r"\.org", "registry" + r"\.npmjs", "index" + "-url")
     )
     found = subprocess.run(
-        ["git", "grep", "-lE", wanted, "--", ".", ":!tests/test_docs.py", ":!Makefile"],
+        ["git", "grep", "-lE", wanted, "--", ".", ":!tests/test_docs.py"],
         cwd=ROOT,
         capture_output=True,
         text=True,
