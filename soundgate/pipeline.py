@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -177,9 +178,14 @@ class Pipeline:
         metric: Metric,
         at_least: float | None = None,
         at_most: float | None = None,
+        advisory: bool = False,
         name: str | None = None,
     ) -> Task:
-        """Declare a quality gate: the run goes on only where the metric clears its bound."""
+        """Declare a quality gate: the run goes on only where the metric clears its bound.
+
+        A miss of an ``advisory`` gate is recorded instead, and the run goes on: what comes of it is
+        for the reviewer to decide.
+        """
         label = name or f"gate-{_slug(metric.name)}"
         if (at_least is None) == (at_most is None):
             raise DefinitionError(f"{label}: pass exactly one of at_least and at_most")
@@ -195,10 +201,20 @@ class Pipeline:
             message=metric.message,
             bound=bound,
             threshold=threshold,
+            advisory=advisory,
         )
-        gated = Gate(metric, report, bound, threshold or 0.0)
+        gated = Gate(metric, report, bound, threshold or 0.0, advisory)
         self.tasks[label] = _replace(task, gate=gated)
         return self.tasks[label]
+
+    def declared_gates(self) -> File:
+        """Make an artifact of all gates declared so far, for a step that shows their verdicts."""
+        declared = [
+            {"report": task.gate.report.name, **_gate_arguments(task)}
+            for task in self.tasks.values()
+            if task.gate
+        ]
+        return File("gates.json", text=json.dumps(declared, indent=1) + "\n")
 
     def _append(self, task: Task) -> Task:
         _check_name("task", task.name)
@@ -227,6 +243,10 @@ class Pipeline:
                 )
         self.tasks[task.name] = task
         return task
+
+
+def _gate_arguments(task: Task) -> dict[str, Any]:
+    return {name: value for name, value in task.arguments.items() if name not in task.inputs}
 
 
 def _replace(task: Task, **changes: Any) -> Task:

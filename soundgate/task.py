@@ -67,6 +67,8 @@ class Gate:
     report: Output
     bound: str  # "at_least" | "at_most"
     threshold: float
+    advisory: bool = False
+    """Whether a miss is only recorded, for a reviewer to weigh."""
 
 
 @dataclass(frozen=True, slots=True)

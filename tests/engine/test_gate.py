@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import pytest
 
-from soundgate.errors import GateMissed
+from soundgate.errors import GateMissed, ParameterError
+from soundgate.gates import judge_all
+from soundgate.pipeline import Metric, Output, Pipeline, Task
 from steps import gate as gate_program
 from steps.gate import gate
 
@@ -56,6 +59,7 @@ def test_it_passes_at_the_bound_and_beyond(judge, value, threshold, bound, capsy
         "bound": bound,
         "threshold": threshold,
         "passed": True,
+        "advisory": False,
         "message": said,
     }
     assert capsys.readouterr().out == f"{said}: passed\n"
@@ -115,6 +119,51 @@ def test_a_report_that_cannot_be_read_never_passes(tmp_path, text, said):
         gate(tmp_path, tmp_path / "v", metric="m", json_path="a.b", threshold=0.0)
     assert str(missed.value).startswith(f"the gate on m cannot be judged: {said}")
     assert "\n" not in str(missed.value)
+
+
+def test_an_advisory_miss_is_recorded_and_the_run_goes_on(tmp_path, capsys):
+    (tmp_path / "evaluation.json").write_text('{"a": {"b": 0.4, "c": NaN}}', "utf-8")
+    bounds = {"metric": "m", "threshold": 0.5, "message": "low <", "advisory": True}
+    gate(tmp_path, tmp_path / "v", json_path="a.b", **bounds)
+    verdict = json.loads((tmp_path / "v" / "verdict.json").read_text("utf-8"))
+    assert (verdict["passed"], verdict["advisory"], verdict["value"]) == (False, True, 0.4)
+    assert verdict["message"] == "low < 0.5 (m is 0.4)"
+    assert "low < 0.5 (m is 0.4): missed; advisory" in capsys.readouterr().out
+    gate(tmp_path, tmp_path / "w", json_path="a.c", **bounds)
+    verdict = json.loads((tmp_path / "w" / "verdict.json").read_text("utf-8"))
+    assert (verdict["passed"], verdict["value"]) == (False, None)
+
+
+def test_a_bound_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match="no bound 'at_last'; did you mean 'at_least'"):
+        gate(tmp_path, tmp_path / "v", metric="m", json_path="a", threshold=0, bound="at_last")
+
+
+def test_declared_gates_are_judged_as_their_tasks_judge_them(tmp_path):
+    pipeline = Pipeline("p")
+    low = Metric(name="m", json_path="a.b", message="low <")
+    report, other = Output("scored", "report"), Output("compared", "comparison")
+    pipeline.tasks["scored"] = pipeline.tasks["compared"] = Task(
+        name="t", module="m", interface={}, arguments={}
+    )
+    pipeline.gate(report, metric=low, at_least=0.5)
+    pipeline.gate(other, metric=replace(low, name="n", file="x.json"), at_most=0.1, advisory=True)
+    gates = tmp_path / "gates.json"
+    gates.write_text(pipeline.declared_gates().text, "utf-8")
+    (tmp_path / "evaluation.json").write_text('{"a": {"b": 0.4}}', "utf-8")
+    first, second = judge_all(gates, {"report": tmp_path, "comparison": tmp_path})
+    assert first == {
+        "metric": "m",
+        "value": 0.4,
+        "bound": "at_least",
+        "threshold": 0.5,
+        "passed": False,
+        "advisory": False,
+        "message": "low < 0.5 (m is 0.4)",
+    }
+    assert (second["passed"], second["advisory"], second["bound"]) == (False, True, "at_most")
+    assert "x.json is missing" in second["message"]
+    assert "no report 'comparison'" in judge_all(gates, {"report": tmp_path})[1]["message"]
 
 
 def test_as_a_program_a_miss_is_one_line_and_no_verdict(toy):
