@@ -35,6 +35,52 @@ PATCH_ACCURACY = Metric(
 )
 """Share of patches whose own scores point to the clip's class, 0 to 1."""
 
+CLIP_ACCURACY_LOW = Metric(
+    name="clip:accuracy:low",
+    json_path="multiclass_classification_metrics.clip_acc.low",
+    message="Execution failed due to lower bound of clip level acc <",
+)
+"""Lower end of the clip-level accuracy's confidence interval, 0 to 1."""
+
+PATCH_ACCURACY_LOW = Metric(
+    name="patch:accuracy:low",
+    json_path="multiclass_classification_metrics.patch_acc.low",
+    message="Execution failed due to lower bound of patch level acc <",
+)
+"""Lower end of the patch-level accuracy's confidence interval, 0 to 1."""
+
+QUANTIZED_CLIP_ACCURACY = Metric(
+    name="quantized:clip:accuracy",
+    json_path="quantized.clip_acc.value",
+    regex=r"Quantized model clip-level accuracy on test set : ([0-9\.]+)",
+    message="Execution failed due to quantized clip level acc <",
+)
+"""Clip-level accuracy of the int8 model, 0 to 1."""
+
+QUANTIZED_PATCH_ACCURACY = Metric(
+    name="quantized:patch:accuracy",
+    json_path="quantized.patch_acc.value",
+    regex=r"Quantized model patch-level accuracy on test set : ([0-9\.]+)",
+    message="Execution failed due to quantized patch level acc <",
+)
+"""Patch-level accuracy of the int8 model, 0 to 1."""
+
+CLIP_ACCURACY_GAIN = Metric(
+    name="clip:accuracy:gain",
+    json_path="clip_acc.difference.value",
+    message="Execution failed due to clip level acc against the champion on the same clips <",
+    file="comparison.json",
+)
+"""Clip-level accuracy less the champion's on the same clips, -1 to 1; 0 while there is none."""
+
+CLIP_ACCURACY_GAIN_LOW = Metric(
+    name="clip:accuracy:gain:low",
+    json_path="clip_acc.difference.low",
+    message="Execution failed due to lower bound of clip level acc against the champion <",
+    file="comparison.json",
+)
+"""Lower end of the paired interval of that difference, -1 to 1; 0 while there is no champion."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AedParameters:
@@ -73,6 +119,29 @@ class AedParameters:
     q_patch_level_acc_threshold: float = 0.5
     """Gate: least patch-level accuracy on the test split, a fraction."""
 
+    q_clip_level_acc_low_threshold: float = 0.0
+    """Gate: least lower end of the clip-level accuracy's interval, a fraction; 0: no such gate."""
+
+    q_patch_level_acc_low_threshold: float = 0.0
+    """Gate: least lower end of the patch-level accuracy's interval, a fraction; 0: none."""
+
+    q_quantized_clip_level_acc_threshold: float = 0.0
+    """Gate: least clip-level accuracy of the int8 model, a fraction; 0: none."""
+
+    q_quantized_patch_level_acc_threshold: float = 0.0
+    """Gate: least patch-level accuracy of the int8 model, a fraction; 0: none."""
+
+    q_worse_than_champion: float = 1.0
+    """Gate: how much of the champion's clip-level accuracy on the same clips may be lost, a
+    fraction; 1: none."""
+
+    q_surely_worse_than_champion: float = 1.0
+    """Gate: the same for the lower end of the paired interval, which few clips widen; 1: none."""
+
+    advisory_gates: bool = False
+    """Whether a missed gate is recorded for the reviewer, who may override it, instead of ending
+    the run."""
+
     model_name: str = "aed"
     """Registered model; candidates become versions of ``<model_name>-candidates``."""
 
@@ -81,7 +150,12 @@ class AedParameters:
 
     def __post_init__(self) -> None:
         """Refuse at once what would fail only after the features are made."""
-        for name in ("test_fold", "epochs"):
+        for name in (
+            "test_fold",
+            "epochs",
+            "q_worse_than_champion",
+            "q_surely_worse_than_champion",
+        ):
             if getattr(self, name) < 0:
                 raise ParameterError(f"{name}: {getattr(self, name)} is below 0")
         if any(fold < 1 for fold in self.folds) or len(set(self.folds)) < len(self.folds):
