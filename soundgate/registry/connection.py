@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Only where the environment says nothing else.
 QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -64,6 +65,24 @@ class Registry:
             return self._artifacts if has_scheme else Path(self._artifacts).absolute().as_uri()
         database = _sqlite_file(self.uri)
         return (database.parent / "mlartifacts").as_uri() if database else None
+
+    @property
+    def exists(self) -> bool:
+        """False for an embedded registry that was never written to; a server is not asked."""
+        database = _sqlite_file(self.uri)
+        return database is None or database.is_file()
+
+    def require(self) -> None:
+        """Refuse an embedded registry that does not exist, which connecting would make.
+
+        Raises:
+            RegistryError: names the address.
+        """
+        if not self.exists:
+            raise RegistryError(
+                f"there is no registry at {self.uri}; run a pipeline that registers a model, or "
+                "correct --registry or MLFLOW_TRACKING_URI"
+            )
 
     @functools.cached_property
     def client(self) -> MlflowClient:
@@ -112,6 +131,13 @@ class Registry:
                     "restore it or name another"
                 )
             return str(found.experiment_id)
+
+    @contextmanager
+    def reading(self) -> Iterator[MlflowClient]:
+        """Errors become RegistryErrors of one line; for what changes nothing."""
+        client = self.client
+        with one_line(self.uri):
+            yield client
 
     @contextmanager
     def transaction(self) -> Iterator[MlflowClient]:
