@@ -142,7 +142,7 @@ def evaluate(
 def write(report: Path, result: dict[str, Any], judged: Judgement, classes: Sequence[str]) -> None:
     """Write the files of a report; print the two lines that metric definitions look for."""
     report.mkdir(parents=True, exist_ok=True)
-    _write_predictions(report / PREDICTIONS, judged, classes)
+    write_predictions(report / PREDICTIONS, judged, classes)
     _write_confusion(report / CONFUSION, result["confusion_matrix"])
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     (report / REPORT).write_text(text, encoding="utf-8", newline="\n")
@@ -299,7 +299,8 @@ def _confusion(judged: Judgement) -> Array:
     return np.asarray(matrix + missed.T @ wrong)
 
 
-def _write_predictions(path: Path, judged: Judgement, classes: Sequence[str]) -> None:
+def write_predictions(path: Path, judged: Judgement, classes: Sequence[str]) -> None:
+    """Write a row a clip: truth, decision, scores; ``clip_results`` reads them."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for k, row in enumerate(judged.rows):
             entry: dict[str, Any] = {
