@@ -1,7 +1,8 @@
-"""Register a model that cleared its gates as a candidate for review.
+"""Register a model that may be released as a candidate for review.
 
 Reads   model/     the classifier         report/    its evaluation
         verdicts/  what the gates said    card/      which data it learnt from
+        exported/  programs that run it   review/    the page its reviewer opens
 Writes  entry/     entry.json: name, version, where the registry is
 
 A candidate is a version of ``<name>-candidates`` with the evidence a reviewer needs: signature,
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from soundgate.step import InputPath, InputPaths, OutputPath, main
 
@@ -24,11 +26,14 @@ def register(
     entry: OutputPath,
     *,
     model_name: str,
+    exported: InputPath | None = None,
+    review: InputPath | None = None,
     modelzoo_version: str = "",
 ) -> None:
     """Create the candidate version; print its name and version."""
-    from soundgate.registry.candidates import patch_signature, register_candidate
+    from soundgate.registry.candidates import register_candidate
     from soundgate.registry.connection import Registry, tracking_uri
+    from soundgate.registry.signatures import patch_signature, waveform_signature
     from soundgate.runs import Context
 
     context = Context.from_environment()
@@ -36,11 +41,13 @@ def register(
     description = json.loads((model / "model.json").read_text("utf-8"))
     figures = json.loads((report / "evaluation.json").read_text("utf-8"))
     data = json.loads((card / "dataset.json").read_text("utf-8"))
-    accuracies = figures["multiclass_classification_metrics"]
+    classes = len(description["classes"])
     found = register_candidate(
         Registry(tracking_uri(root), str(root / "mlartifacts")),
         model=model,
         report=report,
+        exported=exported,
+        review=review,
         name=model_name,
         provenance={
             "run": context.run or "by-hand",
@@ -52,17 +59,35 @@ def register(
             "modelzoo.version": modelzoo_version,
         },
         verdicts=[json.loads((v / "verdict.json").read_text("utf-8")) for v in verdicts],
-        signature=patch_signature(description["input"]["n_mels"], len(description["classes"])),
-        metrics={
-            "clip_accuracy": accuracies["clip_acc"]["value"],
-            "patch_accuracy": accuracies["patch_acc"]["value"],
-            "macro_f1": figures["macro_f1"],
-            "calibration_error": figures["calibration"]["ece"],
-        },
+        signature=(
+            waveform_signature(classes)
+            if exported is not None
+            else patch_signature(description["input"]["n_mels"], classes)
+        ),
+        metrics=_metrics(figures),
     )
     entry.mkdir(parents=True, exist_ok=True)
     (entry / "entry.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(f"registered {found['name']} version {found['version']} in {found['tracking_uri']}")
+
+
+def _metrics(figures: dict[str, Any]) -> dict[str, float]:
+    """The headline figures, and those of the quantised model where it was evaluated."""
+    accuracies = figures["multiclass_classification_metrics"]
+    metrics = {
+        "clip_accuracy": accuracies["clip_acc"]["value"],
+        "patch_accuracy": accuracies["patch_acc"]["value"],
+        "macro_f1": figures["macro_f1"],
+        "calibration_error": figures["calibration"]["ece"],
+    }
+    if quantised := figures.get("quantized"):
+        metrics |= {
+            "quantized_clip_accuracy": quantised["clip_acc"]["value"],
+            "quantized_patch_accuracy": quantised["patch_acc"]["value"],
+            "quantized_agreement": quantised["agreement"],
+            "quantized_size_bytes": quantised["size_bytes"],
+        }
+    return metrics
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -17,7 +19,7 @@ import pytest
 import servers
 
 from soundgate.errors import DataError, MissingExtra, RegistryError, Stopped
-from soundgate.registry.candidates import patch_signature, register_candidate
+from soundgate.registry.candidates import register_candidate
 from soundgate.registry.connection import (
     FIRST_REQUEST,
     LATER_REQUESTS,
@@ -25,6 +27,7 @@ from soundgate.registry.connection import (
     Registry,
     tracking_uri,
 )
+from soundgate.registry.signatures import patch_signature
 from soundgate.registry.tracking import tracked_run
 
 VERDICTS = [
@@ -184,8 +187,9 @@ def test_a_parameter_is_not_changed(registry):
 START = """
 import sys
 from pathlib import Path
-from soundgate.registry.candidates import patch_signature, register_candidate
+from soundgate.registry.candidates import register_candidate
 from soundgate.registry.connection import Registry, tracking_uri
+from soundgate.registry.signatures import patch_signature
 from soundgate.registry.tracking import tracked_run
 registry = Registry(tracking_uri(Path(sys.argv[1])))
 with tracked_run(registry, "aed-1") as run:
@@ -248,6 +252,7 @@ def test_a_candidate_carries_what_a_reviewer_needs(registry, folders, tmp_path):
     assert version.run_id == run.id
     digest = version.tags.pop("model.digest")
     assert len(digest) == 64
+    assert json.loads(version.tags.pop("gates.verdicts")) == VERDICTS
     assert version.tags == {
         "dataset.digest": "d" * 64,
         "gate.clip_accuracy": "pass",
@@ -255,6 +260,8 @@ def test_a_candidate_carries_what_a_reviewer_needs(registry, folders, tmp_path):
         "git.commit": "abc123",
         "pipeline.name": "aed",
         "pipeline.run": "aed-1",
+        "report.digest": hashlib.sha256(b'{"clip_accuracy": 0.83}').hexdigest(),
+        "report.path": "report/evaluation.json",
         "review.status": "pending",
     }
     assert "| patch_accuracy | 0.6 | ≥ 0.7 | missed |" in version.description

@@ -26,6 +26,7 @@ WRITTEN_BY_MLFLOW = {
     "python_env.yaml",
     "registered_model_meta",
     "requirements.txt",
+    f"{EXPORT}/MLmodel",
 }
 
 

@@ -8,13 +8,23 @@ whoever trains cannot release.
 
 from __future__ import annotations
 
-import hashlib
+import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DataError, RegistryError
+from soundgate.registry.bundle import (
+    DIGEST_TAG,
+    EXPORT,
+    digest_of,
+    file_sha256,
+    files_of,
+    refuse_pickles,
+)
+from soundgate.registry.description import ONNX, version_page, write_ml_model
 from soundgate.registry.tracking import RUN_TAG, find_run, quoted
 
 if TYPE_CHECKING:
@@ -25,54 +35,33 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from soundgate.registry.connection import Registry
+    from soundgate.registry.signatures import Signature
 
 ALIAS = "candidate"
-BOUNDS = {"at_least": "≥", "at_most": "≤"}
-DIGEST_TAG = "model.digest"
+PENDING = "pending"
+STATUS_TAG = "review.status"
+REPORT_DIGEST_TAG = "report.digest"
+REPORT_PATH_TAG = "report.path"
+VERDICTS_TAG = "gates.verdicts"
 TAGS = {
     "run": "pipeline.run",
     "pipeline": "pipeline.name",
     "commit": "git.commit",
     "dataset": "dataset.digest",
 }
-PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
-
-
-@dataclass(frozen=True)
-class TensorDescription:
-    """A tensor a model takes or gives; -1 in ``shape`` is a dimension of any size."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a model takes and what it gives."""
-
-    input: TensorDescription
-    output: TensorDescription
-
-
-def patch_signature(mel_bands: int, classes: int) -> Signature:
-    """Of a classifier: log-mel patches (patch, 1, mel, frame) to scores (patch, class)."""
-    return Signature(
-        TensorDescription("patches", (-1, 1, mel_bands, -1)),
-        TensorDescription("scores", (-1, classes)),
-    )
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What is being registered; ``digest`` is of the model's files."""
+    """What is being registered; ``digest`` is of ``files``, the model's."""
 
     run: str
     registered_name: str
-    model: Path
+    files: Mapping[str, Path]
     digest: str
     signature: Signature
-    report: Path
+    evidence: Mapping[str, Path]
+    report_path: str
     metrics: Mapping[str, float]
     verdicts: Sequence[Mapping[str, Any]]
     tags: Mapping[str, str]
@@ -88,6 +77,8 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     verdicts: Sequence[Mapping[str, Any]],
     signature: Signature,
     metrics: Mapping[str, float],
+    exported: Path | None = None,
+    review: Path | None = None,
 ) -> dict[str, str]:
     """Register the model of a run as a candidate for review, once.
 
@@ -97,13 +88,17 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     Args:
         registry: where.
         model: folder with ``model.json`` and ``weights.safetensors``; no pickles.
-        report: folder with ``evaluation.json``; all its files become artifacts of the MLflow run.
+        report: folder with ``evaluation.json``; its files become artifacts of the MLflow run.
         name: of the model; the version goes to ``<name>-candidates``.
         provenance: ``run`` (the Soundgate run's id, required), ``commit``, ``dataset`` (digest),
             ``pipeline``; any other key becomes a tag of that name.
         verdicts: of the gates, ``verdict.json`` each: metric, value, bound, threshold, passed.
         signature: what the model takes and gives.
         metrics: of the evaluation, by name.
+        exported: folder with ``model.onnx`` and what else a user of the model needs; it becomes
+            ``export/`` beside the model's own files.
+        review: folder with ``report.html``, the page a reviewer judges the candidate by; its files
+            become artifacts too. Without it, ``evaluation.json`` is that page.
 
     Returns:
         ``{"name", "version", "run_id", "model_uri", "tracking_uri"}``.
@@ -114,13 +109,16 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     """
     if not provenance.get("run"):
         raise RegistryError("provenance lacks 'run', the id that a candidate is registered under")
+    files = _model_files(model, exported)
+    evidence, report_path = _evidence(report, review)
     candidate = _Candidate(
         run=provenance["run"],
-        registered_name=f"{name}-{ALIAS}s",
-        model=model,
-        digest=_checked(model, report),
+        registered_name=candidates_of(name),
+        files=files,
+        digest=digest_of(files),
         signature=signature,
-        report=report,
+        evidence=evidence,
+        report_path=report_path,
         metrics=metrics,
         verdicts=verdicts,
         tags={TAGS.get(key, key): str(value) for key, value in provenance.items() if value},
@@ -148,19 +146,37 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     }
 
 
-def _checked(model: Path, report: Path) -> str:
-    """SHA-256 over the model's files, which must all be there and none of them a pickle."""
-    for needed in (model / "model.json", model / "weights.safetensors", report / "evaluation.json"):
+def candidates_of(name: str) -> str:
+    """The registered model that holds the candidates of the model ``name``."""
+    return f"{name}-{ALIAS}s"
+
+
+def _model_files(model: Path, exported: Path | None) -> dict[str, Path]:
+    """The model's files by the path they will have; all needed ones, and none of them a pickle."""
+    needed = [model / "model.json", model / "weights.safetensors"]
+    if exported is not None:
+        needed.append(exported / "export.json")
+    _require(needed)
+    files = files_of(model)
+    if exported is not None:
+        files |= files_of(exported, f"{EXPORT}/")
+    refuse_pickles(files)
+    return files
+
+
+def _evidence(report: Path, review: Path | None) -> tuple[dict[str, Path], str]:
+    """Files by their artifact path, and the path of the page that the reviewer judges by."""
+    _require([report / "evaluation.json", *([review / "report.html"] if review else [])])
+    files = files_of(report, "report/")
+    if review is None:
+        return files, "report/evaluation.json"
+    return files | files_of(review, "review/"), "review/report.html"
+
+
+def _require(files: Sequence[Path]) -> None:
+    for needed in files:
         if not needed.is_file():
             raise DataError(f"{needed} is missing; it is needed to register a model")
-    digest = hashlib.sha256()
-    for path in sorted(path for path in model.rglob("*") if path.is_file()):
-        if path.suffix in PICKLES:
-            raise DataError(f"{path} may run code when it is read; save weights as .safetensors")
-        with path.open("rb") as stream:
-            of_file = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{of_file}  {path.relative_to(model).as_posix()}\n".encode())
-    return digest.hexdigest()
 
 
 def _version_of(client: MlflowClient, candidate: _Candidate) -> ModelVersion | None:
@@ -188,30 +204,21 @@ def _logged_model(client: MlflowClient, tracked: Run, candidate: _Candidate) -> 
             model_type="soundgate",
         )
     if logged.status != "READY":
-        client.log_model_artifacts(logged.model_id, str(candidate.model))
         with tempfile.TemporaryDirectory() as folder:
-            description = Path(folder) / "MLmodel"
-            _ml_model(logged, tracked, candidate.signature).save(str(description))
-            client.log_model_artifact(logged.model_id, str(description))
+            whole = Path(folder)
+            _lay_out(candidate.files, whole)
+            write_ml_model(whole, logged, candidate.signature, exported=ONNX in candidate.files)
+            client.log_model_artifacts(logged.model_id, folder)
         logged = client.finalize_logged_model(logged.model_id, "READY")
     return logged
 
 
-def _ml_model(logged: LoggedModel, tracked: Run, signature: Signature) -> Any:
-    """MLflow's description of the model: a flavor of our own, so that no pickle is involved."""
-    import numpy as np
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    def schema(tensor: TensorDescription) -> Schema:
-        return Schema([TensorSpec(np.dtype(tensor.dtype), tensor.shape, tensor.name)])
-
-    return Model(
-        run_id=tracked.info.run_id,
-        model_id=logged.model_id,
-        signature=ModelSignature(schema(signature.input), schema(signature.output)),
-        flavors={"soundgate": {"config": "model.json", "weights": "weights.safetensors"}},
-    )
+def _lay_out(files: Mapping[str, Path], folder: Path) -> None:
+    """Copy files below ``folder``, to the paths they are to have."""
+    for name, path in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _log_evidence(
@@ -227,7 +234,9 @@ def _log_evidence(
         Metric(key, float(value), at_ms, 0, model_id=logged.model_id, run_id=run_id)
         for key, value in candidate.metrics.items()
     ]
-    client.log_artifacts(run_id, str(candidate.report), "report")
+    with tempfile.TemporaryDirectory() as folder:
+        _lay_out(candidate.evidence, Path(folder))
+        client.log_artifacts(run_id, folder)
     client.log_batch(run_id, metrics, tags=[RunTag(*tag) for tag in candidate.tags.items()])
     outputs = client.get_run(run_id).outputs
     linked = {output.model_id for output in outputs.model_outputs} if outputs else set()
@@ -256,9 +265,12 @@ def _create_version(
                 **candidate.tags,
                 **_gate_tags(candidate.verdicts),
                 DIGEST_TAG: candidate.digest,
-                "review.status": "pending",
+                REPORT_DIGEST_TAG: file_sha256(candidate.evidence[candidate.report_path]),
+                REPORT_PATH_TAG: candidate.report_path,
+                VERDICTS_TAG: json.dumps(list(candidate.verdicts)),
+                STATUS_TAG: PENDING,
             },
-            description=_description(logged, candidate),
+            description=version_page(logged, candidate.report_path, candidate.verdicts),
             model_id=logged.model_id,
         )
     first = _version_of(client, candidate) or created
@@ -282,17 +294,3 @@ def _gate_tags(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         passed = verdict["passed"] is True and tags.get(tag) != "fail"
         tags[tag] = "pass" if passed else "fail"
     return tags
-
-
-def _description(logged: LoggedModel, candidate: _Candidate) -> str:
-    """Markdown for the version's page: the gates as a table, and a link to the report."""
-    lines = ["| gate | value | bound | verdict |", "| --- | --- | --- | --- |"]
-    for verdict in candidate.verdicts:
-        word = "passed" if verdict["passed"] is True else "missed"
-        bound = f"{BOUNDS[verdict['bound']]} {verdict['threshold']}"
-        lines.append(f"| {verdict['metric']} | {verdict['value']} | {bound} | {word} |")
-    pages = sorted(path.name for path in candidate.report.glob("*.html"))
-    page = pages[0] if pages else "evaluation.json"
-    run = f"#/experiments/{logged.experiment_id}/runs/{logged.source_run_id}"
-    lines += ["", f"[evaluation report]({run}/artifacts/report/{page})"]
-    return "\n".join(lines)

@@ -140,10 +140,17 @@ class Registry:
             yield client
 
     @contextmanager
-    def transaction(self) -> Iterator[MlflowClient]:
+    def writing(self) -> Iterator[MlflowClient]:
         """Errors become RegistryErrors of one line; embedded, one process at a time is inside."""
-        client, _ = self.client, self.experiment_id
+        client = self.client
         with one_line(self.uri), self._locked():
+            yield client
+
+    @contextmanager
+    def transaction(self) -> Iterator[MlflowClient]:
+        """``writing``, with the experiment at hand that the runs are kept in."""
+        _ = self.experiment_id
+        with self.writing() as client:
             yield client
 
     @contextmanager

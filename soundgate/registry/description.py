@@ -1,0 +1,103 @@
+"""What MLflow is told of a model: ``MLmodel``, flavors that need no pickle, the version's page.
+
+``soundgate`` is a flavor of our own. A model with an exported ONNX program has MLflow's ``onnx``
+and ``python_function`` flavors besides, so that
+``mlflow.pyfunc.load_model("models:/aed@champion")`` takes waveforms without any of our code.
+"""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from soundgate.registry.bundle import EXPORT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mlflow.entities import LoggedModel
+    from mlflow.models import Model
+
+    from soundgate.registry.signatures import Signature, TensorDescription
+
+ONNX = f"{EXPORT}/model.onnx"
+BOUNDS = {"at_least": "≥", "at_most": "≤"}
+NEEDED_BY_ONNX = ("mlflow", "numpy", "onnx", "onnxruntime")
+
+
+def write_ml_model(
+    folder: Path, logged: LoggedModel, signature: Signature, *, exported: bool
+) -> None:
+    """Write ``MLmodel``, and what loading an exported program needs, into ``folder``."""
+    model = _ml_model(logged, signature)
+    if exported:
+        _add_onnx(model, folder)
+        # MLflow's wrapper of an ONNX session reads the description beside the program.
+        (folder / EXPORT).mkdir(exist_ok=True)
+        model.save(str(folder / EXPORT / "MLmodel"))
+    model.save(str(folder / "MLmodel"))
+
+
+def _ml_model(logged: LoggedModel, signature: Signature) -> Model:
+    import numpy as np
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def schema(*tensors: TensorDescription) -> Schema:
+        return Schema([TensorSpec(np.dtype(t.dtype), t.shape, t.name) for t in tensors])
+
+    return Model(
+        run_id=logged.source_run_id,
+        model_id=logged.model_id,
+        signature=ModelSignature(schema(signature.input), schema(*signature.outputs)),
+        flavors={"soundgate": {"description": "model.json", "weights": "weights.safetensors"}},
+    )
+
+
+def _add_onnx(model: Model, folder: Path) -> None:
+    versions = {name: _installed(name) for name in NEEDED_BY_ONNX}
+    model.add_flavor(
+        "onnx",
+        onnx_version=versions["onnx"],
+        data=ONNX,
+        providers=["CUDAExecutionProvider", "CPUExecutionProvider"],
+        onnx_session_options=None,
+        code=None,
+    )
+    model.add_flavor(
+        "python_function",
+        loader_module="mlflow.onnx",
+        data=ONNX,
+        env={"virtualenv": "python_env.yaml"},
+    )
+    (folder / "python_env.yaml").write_text(
+        f"python: {platform.python_version()}\ndependencies:\n- -r requirements.txt\n", "utf-8"
+    )
+    lines = [f"{name}=={found}" if found else name for name, found in versions.items()]
+    (folder / "requirements.txt").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _installed(name: str) -> str:
+    """The version of a library, empty where this machine only registers and lacks it."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def version_page(
+    logged: LoggedModel, report_path: str, verdicts: Sequence[Mapping[str, Any]]
+) -> str:
+    """Markdown for the version's page: the report first, then the gates as a table."""
+    run = f"#/experiments/{logged.experiment_id}/runs/{logged.source_run_id}"
+    lines = [f"[review report]({run}/artifacts/{report_path})", ""]
+    lines += ["| gate | value | bound | verdict |", "| --- | --- | --- | --- |"]
+    for verdict in verdicts:
+        value = "unreadable" if verdict["value"] is None else verdict["value"]
+        bound = f"{BOUNDS[verdict['bound']]} {verdict['threshold']}"
+        word = "passed" if verdict["passed"] is True else "missed"
+        advisory = " (advisory)" if verdict.get("advisory") else ""
+        lines.append(f"| {verdict['metric']} | {value} | {bound} | {word}{advisory} |")
+    return "\n".join(lines)
