@@ -6,23 +6,20 @@ float32 rounding; ``extract`` runs it over a data set as a stream.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.audio import frames, selection, waveforms
+from soundgate.audio import frames, selection, threads, waveforms
 from soundgate.audio.manifest import Clip, read_manifest
 from soundgate.errors import DataError, ParameterError
 from soundgate.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,16 +27,12 @@ if TYPE_CHECKING:
     from soundgate.audio.config import FeatureExtraction, UserConfig
 
 Array: TypeAlias = "NDArray[np.float32]"
-T = TypeVar("T")
-R = TypeVar("R")
 
 # librosa.power_to_db's floor and range.
 _DB_FLOOR = 1e-10
 _DB_RANGE = 80.0
 # Frames that go through the transform at once: their spectra stay in the processor's cache.
 _BLOCK_FRAMES = 256
-# Clips in flight for each worker: enough that a long clip does not starve the others.
-_AHEAD = 4
 
 
 def log_mel(waveform: Tensor, options: FeatureExtraction, sample_rate_hz: int) -> Tensor:
@@ -168,10 +161,10 @@ def extract(
     )
     cache = cache if config.dataset.to_cache else None
     compute = functools.partial(_features_of, clips, config, cache)
-    with _one_torch_thread(), frames.Writer(features, info) as writer:
+    with threads.one_torch_thread(), frames.Writer(features, info) as writer:
         listed = zip(read_manifest(clips), chosen.members(), strict=True)
         wanted = ((clip, member) for clip, member in listed if member is not None)
-        results = _ordered(lambda pair: compute(pair[0]), wanted, workers)
+        results = threads.ordered(lambda pair: compute(pair[0]), wanted, workers)
         for (clip, member), (mel, duration_s) in track(
             results, total=chosen.count, label="features"
         ):
@@ -199,40 +192,6 @@ def _features_of(
         mel = log_mel(torch.from_numpy(samples), options, rate_hz)
         half: frames.Frames = mel.half().numpy()
     return half, duration_s
-
-
-def _ordered(compute: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[tuple[T, R]]:
-    """Yield each item with its result, in the order of the items, a bounded number ahead.
-
-    Threads suffice: libsndfile, soxr and torch let go of Python's lock while they work.
-    """
-    if workers <= 1:
-        yield from ((item, compute(item)) for item in items)
-        return
-    pending: deque[tuple[T, Future[R]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="features") as pool:
-        try:
-            for item in items:
-                pending.append((item, pool.submit(compute, item)))
-                if len(pending) >= workers * _AHEAD:
-                    first, result = pending.popleft()
-                    yield first, result.result()
-            while pending:
-                first, result = pending.popleft()
-                yield first, result.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """A clip is too small to be worth torch's own threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @functools.lru_cache(maxsize=16)

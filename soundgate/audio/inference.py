@@ -118,9 +118,16 @@ def score_clips(
 
     Patches of several clips share a batch; memory holds one batch and one clip's scores.
     """
+    yield from score_frames(classifier, map(features.clip_frames, rows), batch_size)
+
+
+def score_frames(
+    classifier: Classifier, clips: Iterable[Array], batch_size: int = BATCH_SIZE
+) -> Iterator[Array]:
+    """The same for log-mel frames ``(frame, mel)``, wherever they come from."""
     counts: list[int] = []
     scored = np.empty((0, len(classifier.classes)), np.float32)
-    for patches, ends_clip in _batches(classifier, features, rows, batch_size):
+    for patches, ends_clip in _batches(classifier, clips, batch_size):
         if len(patches):
             scored = np.concatenate([scored, classifier.scores(patches)])
         counts += ends_clip
@@ -131,15 +138,15 @@ def score_clips(
 
 
 def _batches(
-    classifier: Classifier, features: FeatureSet, rows: Iterable[Row], batch_size: int
+    classifier: Classifier, clips: Iterable[Array], batch_size: int
 ) -> Iterator[tuple[Array, list[int]]]:
     """Batches of patches, and how many patches each clip has that is complete with the batch."""
     waiting: list[Array] = []
     complete: list[int] = []
     room = batch_size
-    for row in rows:
+    for frames in clips:
         count = 0
-        for piece in classifier.patches(features.clip_frames(row), at_most=batch_size):
+        for piece in classifier.patches(frames, at_most=batch_size):
             count += len(piece)
             if len(piece) >= room:
                 waiting.append(piece[:room])

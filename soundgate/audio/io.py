@@ -8,16 +8,16 @@ clip without a word, and a shorter clip quietly changes every measurement made w
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from soundgate.audio import wholeness
 from soundgate.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -28,25 +28,17 @@ Samples: TypeAlias = NDArray[np.float32]
 EXTENSIONS: Final = frozenset(
     {".wav", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
     | {".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"}
+    | {".avr", ".htk", ".iff", ".ircam", ".mp1", ".mp2", ".nist", ".paf", ".pvf"}
+    | {".sds", ".sf", ".sph", ".svx", ".voc", ".wve"}
 )
 """Lower-case file name extensions that :func:`read` decodes."""
 
 # Tables give times with three decimals, so an end may lie half a millisecond after the last sample.
 SEGMENT_SLACK_S: Final = 0.001
 
-_MAGIC: Final = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"FORM", b".snd", b"caff", b"ID3", b"riff")
-# libsndfile logs what a header promised and what the file holds: "data : 88200 (should be 44100)".
-_PROMISED: Final = re.compile(
-    r"^\s*(?:data|SSND|riff|Data Size)\s*: (\d+) \(should be (\d+)\)"
-    r"|frame count (\d+) does not match value from 'ds64' chunk of (\d+)",
-    re.MULTILINE,
-)
-# A program that writes to a pipe cannot know the length: ffmpeg puts 2^32 - 1, sox about 2^31.
-_STREAMED_BYTES: Final = 0x7FFFF000
-_UNKNOWN_FRAMES: Final = 1 << 62
-# RFC 3533: a page has 27 bytes of header, at most 255 lengths and 255 segments of 255 bytes.
-_OGG_PAGE_BYTES: Final = 27 + 255 + 255 * 255
-_OGG_END_OF_STREAM: Final = 0x04
+# Decoded and thrown away before a segment: a Vorbis block laps over the one before it, an MP3 frame
+# borrows bits from those before, and after a seek both would come out damaged.
+_PREROLL: Final = {"OGG": 8192, "MP3": 32 * 1152}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +56,77 @@ class Info:
         return self.frames / self.rate_hz
 
 
+class Reader:
+    """A file opened to read parts of it, one after another; a context manager.
+
+    Every part is held by itself, so a file of any length is read in the memory of its longest part.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Remember the path; the file is opened on entering.
+
+        Raises (on entering):
+            DataError: the file is missing, empty, cut short or no audio.
+        """
+        self._path = path
+
+    def __enter__(self) -> Self:
+        """Open the file, and check that it holds what its header promises."""
+        wholeness.check_bytes(self._path)
+        try:
+            self._file = soundfile.SoundFile(os.fsencode(self._path))
+        except soundfile.LibsndfileError as error:
+            raise wholeness.cannot_decode(self._path, error) from error
+        try:
+            wholeness.check_whole(self._path, self._file)
+        except DataError:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def info(self) -> Info:
+        """What the header says."""
+        return Info(self._file.frames, self._file.samplerate, self._file.channels)
+
+    def read(self, *, start_s: float | None = None, end_s: float | None = None) -> Samples:
+        """Decode a segment as one channel at the file's own rate; see the function ``read``."""
+        first, last = _segment(self._path, self._file, start_s, end_s)
+        samples = _mono(_decode(self._path, self._file, first, last))
+        # Integer samples cannot be NaN, and looking costs as much as decoding 16-bit WAV does.
+        if not self._file.subtype.startswith("PCM_") and not np.isfinite(samples).all():
+            raise DataError(f"{_name(self._path)}: holds NaN or infinite samples: export it again")
+        return samples
+
+    def load(
+        self, *, sample_rate_hz: int, start_s: float | None = None, end_s: float | None = None
+    ) -> Samples:
+        """Decode a segment as one channel at ``sample_rate_hz``; see the function ``load``."""
+        _check_rate(sample_rate_hz)
+        samples, rate_hz = self.read(start_s=start_s, end_s=end_s), self._file.samplerate
+        if rate_hz == sample_rate_hz:
+            return samples
+        resampled: Samples = soxr.resample(samples, rate_hz, sample_rate_hz, quality="HQ")
+        if resampled.size == 0:
+            raise DataError(
+                f"{_name(self._path)}: {samples.size} sample(s) at {rate_hz} Hz are less than one "
+                f"at {sample_rate_hz} Hz: give a longer clip"
+            )
+        return resampled
+
+
 def info(path: str | os.PathLike[str]) -> Info:
     """Read the header only, and check that the file holds what the header promises.
 
     Raises:
         DataError: the file is missing, empty, cut short or no audio.
     """
-    with _opened(path) as file:
-        return Info(file.frames, file.samplerate, file.channels)
+    with Reader(path) as file:
+        return file.info
 
 
 def read(
@@ -96,13 +151,8 @@ def read(
         DataError: the file is missing, empty, cut short, no audio, holds NaN or infinity, or the
             segment is not inside of it.
     """
-    with _opened(path) as file:
-        first, last = _segment(path, file, start_s, end_s)
-        samples = _mono(_decode(path, file, first, last))
-        # Integer samples cannot be NaN, and looking costs as much as decoding 16-bit WAV does.
-        if not file.subtype.startswith("PCM_") and not np.isfinite(samples).all():
-            raise DataError(f"{_name(path)}: holds NaN or infinite samples: export it again")
-        return samples, file.samplerate
+    with Reader(path) as file:
+        return file.read(start_s=start_s, end_s=end_s), file.info.rate_hz
 
 
 def load(
@@ -123,18 +173,9 @@ def load(
         DataError: see :func:`read`.
         ParameterError: ``sample_rate_hz`` is not positive.
     """
-    if sample_rate_hz <= 0:
-        raise ParameterError(f"sample_rate_hz: {sample_rate_hz} is not positive: give a rate in Hz")
-    samples, rate_hz = read(path, start_s=start_s, end_s=end_s)
-    if rate_hz == sample_rate_hz:
-        return samples
-    resampled: Samples = soxr.resample(samples, rate_hz, sample_rate_hz, quality="HQ")
-    if resampled.size == 0:
-        raise DataError(
-            f"{_name(path)}: {samples.size} sample(s) at {rate_hz} Hz are less than one at "
-            f"{sample_rate_hz} Hz: give a longer clip"
-        )
-    return resampled
+    _check_rate(sample_rate_hz)
+    with Reader(path) as file:
+        return file.load(sample_rate_hz=sample_rate_hz, start_s=start_s, end_s=end_s)
 
 
 def write(
@@ -156,107 +197,17 @@ def write(
         ) from error
 
 
+def _check_rate(rate_hz: int) -> None:
+    if rate_hz <= 0:
+        raise ParameterError(f"sample_rate_hz: {rate_hz} is not positive: give a rate in Hz")
+
+
 def _format(path: str | os.PathLike[str]) -> str:
     return Path(path).suffix[1:].upper() or "WAV"
 
 
 def _name(path: str | os.PathLike[str]) -> str:
     return os.fspath(path)
-
-
-class _opened:  # noqa: N801  # reads as the context manager it is
-    """Open a file for decoding; every way in which that fails is a DataError."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-
-    def __enter__(self) -> soundfile.SoundFile:
-        _check_bytes(self._path)
-        try:
-            self._file = soundfile.SoundFile(os.fsencode(self._path))
-        except soundfile.LibsndfileError as error:
-            raise _cannot_decode(self._path, error) from error
-        try:
-            _check_whole(self._path, self._file)
-        except DataError:
-            self._file.close()
-            raise
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _check_bytes(path: str | os.PathLike[str]) -> None:
-    try:
-        size_bytes = os.stat(path).st_size  # noqa: PTH116  # a Path costs as much as the call
-        if size_bytes:
-            return
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"{_name(path)}: no such file: check the path") from None
-    except OSError as error:
-        raise DataError(f"{_name(path)}: cannot be read: {error.strerror}") from error
-    raise DataError(f"{_name(path)}: is empty (0 bytes): fetch or export it again")
-
-
-def _cannot_decode(path: str | os.PathLike[str], error: soundfile.LibsndfileError) -> DataError:
-    reason = error.error_string.strip().rstrip(".") or "decoding failed"
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            head = file.read(4)
-    except OSError as unreadable:
-        return DataError(f"{_name(path)}: cannot be read: {unreadable.strerror}")
-    if head.startswith(_MAGIC) or head[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"):
-        return DataError(
-            f"{_name(path)}: is damaged or cut short ({reason}): fetch or export it again"
-        )
-    return DataError(
-        f"{_name(path)}: is not audio that can be decoded ({reason}): "
-        "convert it to WAV, FLAC, OGG or MP3"
-    )
-
-
-def _check_whole(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None:
-    if file.format == "OGG" and not _ogg_ends(path):
-        raise DataError(
-            f"{_name(path)}: is cut short: the Ogg end-of-stream page is missing: "
-            "fetch or export it again"
-        )
-    if file.frames == 0:
-        raise DataError(f"{_name(path)}: holds 0 samples: leave it out or export it again")
-    if file.frames >= _UNKNOWN_FRAMES:
-        raise DataError(
-            f"{_name(path)}: its header does not give its length: re-encode it to a file, "
-            "not to a pipe"
-        )
-    if file.format == "OGG":
-        return  # its log is long and promises nothing
-    for found in _PROMISED.finditer(file.extra_info):
-        held, promised = (found[2], found[1]) if found[1] else (found[3], found[4])
-        unit = "bytes" if found[1] else "samples"
-        if int(held) < int(promised) < _STREAMED_BYTES:
-            raise DataError(
-                f"{_name(path)}: is cut short: the header promises {promised} {unit}, "
-                f"{held} are there: fetch or export it again"
-            )
-
-
-def _ogg_ends(path: str | os.PathLike[str]) -> bool:
-    """Whether the last page is whole and carries the end-of-stream flag (RFC 3533, section 6)."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        size_bytes = os.fstat(file.fileno()).st_size
-        # Pages are about 4 KiB as a rule; the longest possible one is sixteen times as long.
-        for tail_bytes in (2 * 4096, _OGG_PAGE_BYTES):
-            file.seek(max(0, size_bytes - tail_bytes))
-            tail = file.read(tail_bytes)
-            start = tail.rfind(b"OggS\0")
-            if start >= 0:
-                break
-    if start < 0 or start + 27 > len(tail):
-        return False
-    lengths = tail[start + 27 : start + 27 + tail[start + 26]]
-    whole = start + 27 + tail[start + 26] + sum(lengths) <= len(tail)
-    return whole and bool(tail[start + 5] & _OGG_END_OF_STREAM)
 
 
 def _segment(
@@ -288,14 +239,14 @@ def _decode(
     path: str | os.PathLike[str], file: soundfile.SoundFile, first: int, last: int
 ) -> Samples:
     """Frames ``first`` to ``last`` as float32 (sample,) or (sample, channel)."""
-    # MP3 frames borrow bits from those before: after a seek the first ones come out as silence.
-    skipped = first if file.format == "MP3" else 0
+    skipped = 0
     try:
-        if first > skipped:
-            file.seek(first)
+        if file.tell() != first:
+            skipped = min(first, _PREROLL.get(file.format, 0))
+            file.seek(first - skipped)
         samples: Samples = file.read(last - first + skipped, dtype="float32")
     except soundfile.LibsndfileError as error:
-        raise _cannot_decode(path, error) from error
+        raise wholeness.cannot_decode(path, error) from error
     missing = last - first + skipped - len(samples)
     if missing:
         raise DataError(
@@ -317,11 +268,24 @@ def _mono(samples: Samples) -> Samples:
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """Yield the audio files under ``folder``, sorted; hidden files and folders are passed over."""
-    for entry in sorted(folder.iterdir(), key=lambda path: path.name):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from find(entry)
-        elif entry.suffix.lower() in EXTENSIONS:
-            yield entry
+    """Yield the audio files under ``folder``, sorted; hidden files and folders are passed over.
+
+    The order is that of the paths below ``folder`` as texts, so that it is a manifest's, and memory
+    holds one folder's names at a time. A link to a folder above itself is not followed.
+    """
+    yield from (folder / name for name in _find(os.fspath(folder), "", frozenset()))
+
+
+def _find(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    here = os.stat(folder)  # noqa: PTH116
+    if (here.st_dev, here.st_ino) in above:
+        return
+    above |= {(here.st_dev, here.st_ino)}
+    with os.scandir(folder) as found:
+        kept = [entry for entry in found if not entry.name.startswith(".")]
+    entries = sorted((f"{e.name}/" if e.is_dir() else e.name, e.path) for e in kept)
+    for name, path in entries:
+        if name.endswith("/"):
+            yield from _find(path, f"{prefix}{name}", above)
+        elif os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122
+            yield f"{prefix}{name}"

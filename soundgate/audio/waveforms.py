@@ -16,8 +16,9 @@ import os
 import struct
 import tempfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from soundgate.audio.config import Preprocessing
 
 Samples: TypeAlias = NDArray[np.float32]
+T = TypeVar("T", bound=np.generic)
 
 # Floor of librosa.power_to_db: a clip that is quieter than it throughout holds no silence.
 _POWER_FLOOR = 1e-10
@@ -69,19 +71,54 @@ def waveform(
 
 def prepare(samples: Samples, preprocessing: Preprocessing) -> Samples:
     """What follows decoding: remove silence, repeat what is too short; (sample,) to (sample,)."""
+    return arrange(samples, preprocessing).apply(samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Which samples of a clip are kept, in which order, and how often they are repeated."""
+
+    audible: NDArray[np.bool_] | None
+    """Which blocks of ``hop_length`` samples are kept, bool (block,); None: all of them."""
+    hop_length: int
+    whole_seconds: int | None
+    """The rate, where what exceeds a whole number of seconds is cut off."""
+    least_before: int
+    """Length, samples, up to which a shorter clip is repeated before silence is removed."""
+    least_after: int
+    """The same after silence is removed."""
+
+    def apply(self, samples: NDArray[T]) -> NDArray[T]:
+        """Arrange anything that has one value a sample: (sample,) to (sample,), never empty.
+
+        Of ``np.arange(sample)`` it tells where in the clip each sample stood.
+        """
+        samples = _repeat(samples, self.least_before)
+        if self.audible is not None:
+            samples = _without_silence(samples, self.audible, self.hop_length)
+        if self.whole_seconds is not None and samples.size >= self.whole_seconds:
+            samples = samples[: samples.size - samples.size % self.whole_seconds]
+        return _repeat(samples, self.least_after)
+
+
+def arrange(samples: Samples, preprocessing: Preprocessing) -> Arrangement:
+    """How a clip's samples (sample,) are prepared; nothing is done to them yet."""
     rate_hz = preprocessing.target_rate
     least = round(preprocessing.min_length * rate_hz)
-    if preprocessing.lengthen == "before":
-        samples = _repeat(samples, least)
-    samples = remove_silence(
-        samples,
+    before = preprocessing.lengthen == "before"
+    audible = _audible(
+        _repeat(samples, least) if before else samples,
         top_db=preprocessing.top_db,
         frame_length=preprocessing.frame_length,
         hop_length=preprocessing.hop_length,
     )
-    if preprocessing.trim_last_second and samples.size >= rate_hz:
-        samples = samples[: samples.size - samples.size % rate_hz]
-    return _repeat(samples, least) if preprocessing.lengthen == "after" else samples
+    return Arrangement(
+        audible=audible,
+        hop_length=preprocessing.hop_length,
+        whole_seconds=rate_hz if preprocessing.trim_last_second else None,
+        least_before=least if before else 0,
+        least_after=0 if before else least,
+    )
 
 
 def remove_silence(
@@ -101,13 +138,23 @@ def remove_silence(
     Returns:
         float32 (sample,), no longer than ``samples`` and never empty.
     """
+    keep = _audible(samples, top_db=top_db, frame_length=frame_length, hop_length=hop_length)
+    return samples if keep is None else _without_silence(samples, keep, hop_length)
+
+
+def _audible(
+    samples: Samples, *, top_db: float | None, frame_length: int, hop_length: int
+) -> NDArray[np.bool_] | None:
+    """Which frames are no silence, bool (frame,); None where nothing is to be dropped."""
     if top_db is None:
-        return samples
+        return None
     power = _frame_power(samples, frame_length, hop_length)
     loudest = max(float(power.max()), _POWER_FLOOR)
     keep = np.maximum(power, _POWER_FLOOR) > loudest * 10 ** (-top_db / 10)
-    if keep.all():
-        return samples
+    return None if keep.all() else keep
+
+
+def _without_silence(samples: NDArray[T], keep: NDArray[np.bool_], hop_length: int) -> NDArray[T]:
     whole = samples.size // hop_length
     body = samples[: whole * hop_length].reshape(whole, hop_length)[keep[:whole]].ravel()
     if samples.size % hop_length and keep[whole]:
@@ -140,7 +187,7 @@ def _frame_power(samples: Samples, frame_length: int, hop_length: int) -> NDArra
     return power
 
 
-def _repeat(samples: Samples, least: int) -> Samples:
+def _repeat(samples: NDArray[T], least: int) -> NDArray[T]:
     return samples if samples.size >= least else np.resize(samples, least)
 
 
