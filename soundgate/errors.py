@@ -9,6 +9,8 @@
     │   └── MissingExtra        an optional library is not installed
     ├── StoreError              the object store failed or holds damaged bytes
     ├── RegistryError           the model registry failed
+    ├── ExecutorError           an engine refused or failed
+    ├── NetworkTried            a task tried the network on a node that has none
     ├── GateMissed              a quality gate was not cleared
     ├── Stopped                 exit 75: a signal asked to stop; a checkpoint was kept
     └── TaskFailed              a task of a run failed; carries its log's last lines
@@ -64,6 +66,14 @@ class StoreError(SoundgateError):
 
 class RegistryError(SoundgateError):
     """The model registry refused or failed."""
+
+
+class ExecutorError(SoundgateError):
+    """An engine refused what was sent to it, or does not answer."""
+
+
+class NetworkTried(SoundgateError):
+    """A task tried the network where there is none."""
 
 
 class GateMissed(SoundgateError):

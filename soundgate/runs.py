@@ -237,3 +237,9 @@ def time_of(started: float) -> str:
 def seconds_since(started: float) -> float:
     """Return the seconds since a ``time.monotonic()``, to the millisecond."""
     return round(time.monotonic() - started, 3)
+
+
+def seconds_between(first: str, last: str) -> float:
+    """Return the seconds from one time to another, both as ``now`` writes them."""
+    took = datetime.fromisoformat(last) - datetime.fromisoformat(first)
+    return round(took.total_seconds(), 3)

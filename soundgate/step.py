@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from soundgate import runs
+from soundgate import offline, runs
 from soundgate.arguments import (
     CheckpointPath,
     InputPath,
@@ -216,6 +216,7 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes a task
     command = [*_program(function), *argv]
     signal.signal(signal.SIGTERM, _terminate)
+    offline.guard()
     partial = {name: _partial(path) for name, path in outputs.items()}
     try:
         for folder in checkpoints:

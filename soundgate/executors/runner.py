@@ -111,7 +111,7 @@ class Runner:
         for task in self.tasks.values():  # what an earlier runner finished is found by its mark
             task.update(state=State.PENDING, reason="", note="", attempt=0)
         self._save(force=True)
-        self.digests = reuse.file_digests(self.cache, self.pipeline)
+        self.digests = self._known_digests()
         folders.place_inputs(self.run, self.digests)
         while True:
             self._start_ready()
@@ -119,6 +119,10 @@ class Runner:
                 break
             self._wait()
         return self._finish()
+
+    def _known_digests(self) -> reuse.Digests:
+        """Return the digests of what no task of this runner writes."""
+        return reuse.file_digests(self.cache, self.pipeline)
 
     # -- starting ---------------------------------------------------------------------------------
 
@@ -189,7 +193,7 @@ class Runner:
         self.schedule.start(task)
         spec = Spec(
             id=task.name,
-            argv=process_argv(folders.command_of(task, self._absolute()), share),
+            argv=self._argv(task, share),
             env=self._environment(task, attempt),
             cwd=str(Path.cwd()),
             log=str(self.run.log(task.name).absolute()),
@@ -227,8 +231,15 @@ class Runner:
 
     def _environment(self, task: Task, attempt: Attempt) -> dict[str, str]:
         context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
-        limits = environment(attempt.share, gpus_here=bool(self.machine.gpus))
-        return {**os.environ, **context.environment(), **limits}
+        return {**os.environ, **context.environment(), **self._limits(attempt.share)}
+
+    def _argv(self, task: Task, share: Share) -> list[str]:
+        """Return what is executed for a task."""
+        return process_argv(folders.command_of(task, self._absolute()), share)
+
+    def _limits(self, share: Share) -> dict[str, str]:
+        """Return the variables that keep a task within its share."""
+        return environment(share, gpus_here=bool(self.machine.gpus))
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -286,21 +297,24 @@ class Runner:
         else:
             reason = exit_reason(status)
         if mark is None or timed_out:
-            context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
-            took = runs.seconds_since(attempt.started)
-            runs.write_mark(
-                folder,
-                context,
-                state=State.FAILED,
-                reason=reason,
-                exit_code=status,
-                argv=folders.command_of(task, self.run),
-                started_at=runs.time_of(attempt.started),
-                ended_at=runs.now(),
-                duration_s=took,
-            )
+            self._mark_failed(task, attempt, status, reason)
         self.tasks[task.name]["duration_s"] = runs.seconds_since(attempt.started)
         self._failed(task, attempt, status, reason)
+
+    def _mark_failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
+        """Write the mark of a task that could not write its own."""
+        context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
+        runs.write_mark(
+            self.run.task(task.name),
+            context,
+            state=State.FAILED,
+            reason=reason,
+            exit_code=status,
+            argv=folders.command_of(task, self.run),
+            started_at=runs.time_of(attempt.started),
+            ended_at=runs.now(),
+            duration_s=runs.seconds_since(attempt.started),
+        )
 
     def _done(self, task: Task, mark: dict[str, Any]) -> None:
         note = last_line(self.run.log(task.name))

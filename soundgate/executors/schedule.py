@@ -13,9 +13,12 @@ class Schedule:
     """The tasks that are ready, in the order in which they became so."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        """Begin with the tasks that depend on nothing."""
+        """Begin with the tasks that depend on nothing; on no task of ``pipeline``, that is."""
         self._tasks = pipeline.tasks
-        self._lacks = {name: set(task.depends_on) for name, task in pipeline.tasks.items()}
+        self._lacks = {
+            name: {upstream for upstream in task.depends_on if upstream in pipeline.tasks}
+            for name, task in pipeline.tasks.items()
+        }
         self._followers: dict[str, list[str]] = {name: [] for name in pipeline.tasks}
         for name, upstream in self._lacks.items():
             for other in upstream:

@@ -1,0 +1,322 @@
+"""Run a pipeline's tasks as batch jobs of a Slurm cluster, on a shared file system.
+
+The whole graph is handed over at once; from then on the submitting host may be closed, and whoever
+looks at the run finds out how it stands from what its tasks wrote.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.cache import Cache, Hit
+from soundgate.errors import DefinitionError, ExecutorError, ParameterError
+from soundgate.executors import folders, reuse
+from soundgate.executors.base import Capabilities, PlannedTask, Submission
+from soundgate.executors.display import display
+from soundgate.executors.logs import tail
+from soundgate.executors.runner import LOG_TAIL_LINES, Runner
+from soundgate.executors.slurm import handover, profile, states
+from soundgate.executors.slurm.client import ENDED, Client
+from soundgate.executors.slurm.jobs import lower
+from soundgate.executors.slurm.scripts import FOLDER, SlurmRequest, dependencies, is_held, render
+from soundgate.pipeline import Pipeline
+from soundgate.runs import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from soundgate.executors.slurm.jobs import Job
+    from soundgate.runs import Run
+
+FIRST_POLL_S, LAST_POLL_S = 0.5, 60.0
+
+
+class SlurmExecutor:
+    """Tasks are Slurm jobs; see the module."""
+
+    capabilities = Capabilities(
+        shared_filesystem=True,
+        renders_whole_graph=True,
+        can_cancel=True,
+        reuses_results=True,
+        keeps_parameters=False,
+    )
+
+    def __init__(self, profile_path: str = "") -> None:
+        """Use the site described by the file at ``profile_path``; empty: the cluster's defaults."""
+        self.profile = profile.load(Path(profile_path) if profile_path else None)
+        self.client = Client()
+
+    def render(
+        self, pipeline: Pipeline, run: Run, names: Sequence[str] | None = None
+    ) -> SlurmRequest:
+        """Turn a pipeline into sbatch scripts. Pure: reads and writes nothing.
+
+        Args:
+            pipeline: the pipeline.
+            run: the run.
+            names: only these tasks; what they need of others is there.
+
+        Raises:
+            DefinitionError: the site cannot run it.
+        """
+        wanted = list(pipeline.tasks if names is None else names)
+        if self.profile.network is None:
+            wanted = [n for n in wanted if not pipeline.tasks[n].needs_network]
+            _check_network(pipeline)
+        return render(lower(pipeline, self.profile, wanted), run, self.profile)
+
+    def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
+        """Tell for each task whether it would be run or reused, and why."""
+        return reuse.plan(pipeline, run, use_cache=use_cache)
+
+    def submit(
+        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+    ) -> dict[str, Any]:
+        """Hand the graph over and wait for it; with ``no_wait`` return once it is in."""
+        watcher = states.Watcher(run, pipeline, self.client)
+        with folders.lock(run):
+            if not self._in_queue(run):
+                self._hand_over(pipeline, run, record, submission)
+            record["engine_id"] = ",".join(states.job_ids(run)[:1])
+            watcher.look(record)
+            states.conclude(record, run)
+            run.write(record)
+        if submission.no_wait or record["state"] != State.RUNNING:
+            return record
+        return self._wait(watcher, record, submission)
+
+    def poll(self, run: Run) -> dict[str, Any]:
+        """Return the run's record, brought up to date with one question to the controller."""
+        record = run.read()
+        if record["state"] != State.RUNNING:
+            return record
+        given = handover.read(run.folder / FOLDER / handover.NAME)
+        watcher = states.Watcher(run, given.pipeline, self.client)
+        for look in range(states.LOOKS):
+            if look and not watcher.absent:
+                break
+            time.sleep(FIRST_POLL_S if look else 0)
+            watcher.look(record)
+        if states.conclude(record, run):
+            run.write(record)
+        return record
+
+    def cancel(self, run: Run) -> None:
+        """End all jobs of the run with one request.
+
+        Raises:
+            ParameterError: it is not running.
+        """
+        record = self.poll(run)
+        if record["state"] != State.RUNNING:
+            raise ParameterError(f"run {run.id} is not running: it {record['state']}")
+        note = run.folder / FOLDER / states.CANCELLED
+        note.write_text("cancelled by cancel-run\n", "utf-8")
+        self.client.cancel(states.job_ids(run))
+        self.poll(run)
+
+    def logs(self, run: Run, task: str) -> Iterator[str]:
+        """Yield the log of a task; of its job, where the task itself never began."""
+        paths = [run.log(task)]
+        job = states.task_ids(run).get(task)
+        if job and not paths[0].exists():
+            paths = sorted((run.folder / FOLDER).glob(f"*.{job}.log"))
+        for path in paths:
+            with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
+                yield from file
+
+    # -- handing over -----------------------------------------------------------------------------
+
+    def _in_queue(self, run: Run) -> bool:
+        """Whether jobs of an earlier submission of this run still wait or run."""
+        ids = set(states.job_ids(run))
+        if not ids:
+            return False
+        queue = self.client.queue()
+        return any(j.id.split("_")[0] in ids and j.state not in ENDED for j in queue.values())
+
+    def _hand_over(
+        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+    ) -> None:
+        cache = Cache(run.root)
+        digests = reuse.file_digests(cache, pipeline)
+        folders.place_inputs(run, digests)
+        if self.profile.network is None:
+            _check_network(pipeline)
+            _run_here(pipeline, run, record, submission)
+        names = _to_submit(cache, pipeline, run, record, digests, submission)
+        folder = run.folder / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / states.CANCELLED).unlink(missing_ok=True)
+        for task in record["tasks"].values():
+            if not State(task["state"]).done:
+                task.update(state=State.PENDING, reason="", note="", attempt=0)
+        record.update(state=State.RUNNING, reason="", ended_at=None)
+        request = self.render(pipeline, run, names)
+        (run.folder / "request.txt").write_text(str(request), "utf-8")
+        handover.Handover(
+            run=run,
+            commit=record["commit"],
+            pipeline=pipeline,
+            jobs={job.name: [list(e) for e in job.elements] for job in request.jobs},
+            digests=digests,
+            use_cache=submission.use_cache,
+            profile=self.profile,
+        ).write(folder)
+        self._send(request, folder)
+
+    def _send(self, request: SlurmRequest, folder: Path) -> None:
+        """Submit all jobs, then let the first ones go; if one is refused, none runs."""
+        sent: dict[str, Any] = {}
+        ids: dict[str, str] = {}
+        path = folder / states.SUBMITTED
+        path.unlink(missing_ok=True)
+        try:
+            for job, script in zip(request.jobs, request.scripts, strict=True):
+                (folder / f"{job.name}.sbatch").write_text(script, "utf-8")
+                ids[job.name] = self.client.submit(script, _options(job, ids))
+                elements = [list(element) for element in job.elements]
+                sent[job.name] = {
+                    "id": ids[job.name],
+                    "elements": elements,
+                    "is_array": job.is_array,
+                }
+                runs.write_json(path, sent)
+            self.client.release(ids[job.name] for job in request.jobs if is_held(job))
+        except BaseException:
+            with suppress(ExecutorError):
+                self.client.cancel(ids.values())
+            raise
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    def _wait(
+        self, watcher: states.Watcher, record: dict[str, Any], submission: Submission
+    ) -> dict[str, Any]:
+        """Look again and again, ever less often while nothing happens, until the run is over."""
+        import sys
+
+        shown = display(record["tasks"], sys.stderr if submission.quiet else sys.stdout)
+        started, pause_s = time.monotonic(), FIRST_POLL_S
+        try:
+            while True:
+                changed = watcher.look(record)
+                for name in changed:
+                    shown.update(name, record["tasks"][name])
+                    if record["tasks"][name]["state"] == State.FAILED:
+                        self._show_log(watcher.run, name, shown)
+                over = states.conclude(record, watcher.run)
+                if changed or over:
+                    watcher.run.write(record)
+                if over:
+                    return record
+                limit = submission.timeout_s
+                if limit is not None and time.monotonic() - started > limit:
+                    self._cancel_for(watcher.run, f"the run exceeded --timeout {limit:g} s")
+                pause_s = FIRST_POLL_S if changed else min(LAST_POLL_S, pause_s * 1.3)
+                time.sleep(pause_s * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the queries
+        except KeyboardInterrupt:
+            shown.say(f"the jobs go on; look with: show-run {watcher.run.id}")
+            raise
+        finally:
+            shown.close()
+
+    def _cancel_for(self, run: Run, reason: str) -> None:
+        (run.folder / FOLDER / states.CANCELLED).write_text(f"{reason}\n", "utf-8")
+        self.client.cancel(states.job_ids(run))
+
+    def _show_log(self, run: Run, name: str, shown: Any) -> None:
+        lines = tail(run.log(name), LOG_TAIL_LINES)
+        if lines:
+            shown.say(f"--- last lines of {name}'s log")
+            shown.say("\n".join(lines))
+        shown.say(f"--- whole log: {run.log(name)}")
+
+
+def _options(job: Job, ids: dict[str, str]) -> list[str]:
+    edges = dependencies(job, ids.__getitem__)
+    return [*(["--hold"] if is_held(job) else []), *([f"--dependency={edges}"] if edges else [])]
+
+
+def _check_network(pipeline: Pipeline) -> None:
+    """Refuse a task that needs the network after one that runs on the cluster."""
+    for task in pipeline.tasks.values():
+        if not task.needs_network:
+            continue
+        for name in task.depends_on:
+            if not pipeline.tasks[name].needs_network:
+                raise DefinitionError(
+                    f"task {task.name!r} needs the network and follows {name!r}, which runs on a "
+                    "compute node; name a partition with network in the profile (network:)"
+                )
+
+
+def _run_here(pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission) -> None:
+    """Run the tasks that need the network on this host, before anything is submitted.
+
+    Raises:
+        ExecutorError: one of them failed.
+    """
+    here = Pipeline(pipeline.name)
+    here.tasks = {n: t for n, t in pipeline.tasks.items() if t.needs_network}
+    if not here.tasks:
+        return
+    part = {**record, "tasks": {name: record["tasks"][name] for name in here.tasks}}
+    with Runner(here, run, part, replace(submission, no_wait=False)) as runner:
+        done = runner.execute()
+    record["tasks"].update(done["tasks"])
+    run.write({**record, "state": State.RUNNING})
+    if done["state"] != State.SUCCEEDED:
+        for name, task in record["tasks"].items():
+            if name not in here.tasks:
+                task.update(state=State.SKIPPED, reason="nothing was submitted")
+        record.update(state=done["state"], reason=done["reason"], ended_at=runs.now())
+        run.write(record)
+        raise ExecutorError(f"nothing was submitted: {done['reason']}")
+
+
+def _to_submit(
+    cache: Cache,
+    pipeline: Pipeline,
+    run: Run,
+    record: dict[str, Any],
+    digests: reuse.Digests,
+    submission: Submission,
+) -> list[str]:
+    """Adopt the results that are there already; return the names of the other tasks."""
+    left: dict[str, None] = {}
+    for task in pipeline.tasks.values():
+        if not any(name in left for name in task.depends_on):
+            components = cache.components(task, digests)
+            found = reuse.decide(
+                cache, pipeline, task, components, run, use_cache=submission.use_cache
+            )
+            if isinstance(found, Hit) and _adopt(cache, run, task.name, found, record):
+                reuse.add_outputs(digests, task, runs.read_mark(run.task(task.name)) or {})
+                continue
+        (run.task(task.name) / runs.MARK).unlink(missing_ok=True)
+        left[task.name] = None
+    return list(left)
+
+
+def _adopt(cache: Cache, run: Run, task: str, hit: Hit, record: dict[str, Any]) -> bool:
+    folder = run.task(task)
+    if hit.folder != folder:
+        context = runs.Context(
+            task=task,
+            run=run.id,
+            pipeline=run.pipeline,
+            commit=record["commit"],
+            key=hit.mark["key"],
+            attempt="0",
+        )
+        if cache.adopt(hit, folder, context) is None:
+            return False
+    return True

@@ -1,0 +1,178 @@
+"""What the submitting host tells the workers: the pipeline, its jobs, the site.
+
+Written beside the scripts when a run is submitted, so that nothing a user edits while the jobs wait
+in the queue changes which arguments they run with.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.arguments import Argument
+from soundgate.errors import ParameterError
+from soundgate.pipeline import Pipeline
+from soundgate.task import File, Output, Resources, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soundgate.executors.slurm.profile import Profile
+
+FORMAT = "soundgate.slurm/1"
+NAME = "handover.json"
+TYPES = {kind.__name__: kind for kind in (str, int, float, bool)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """Everything a worker needs to know."""
+
+    run: runs.Run
+    commit: str
+    pipeline: Pipeline
+    jobs: Mapping[str, list[list[str]]]
+    """The tasks of each job's elements."""
+    digests: Mapping[Output | File, str]
+    """Of what was known at submit: files, and results that were there already."""
+    use_cache: bool
+    profile: Profile
+    interfaces: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        """Write it whole; return its path."""
+        interfaces: dict[str, Any] = {}
+        value = {
+            "format": FORMAT,
+            "root": str(self.run.root.absolute()),
+            "pipeline": self.run.pipeline,
+            "run": self.run.id,
+            "commit": self.commit,
+            "description": self.pipeline.description,
+            "tasks": [_task_out(task, interfaces) for task in self.pipeline.tasks.values()],
+            "interfaces": interfaces,
+            "jobs": self.jobs,
+            "digests": [[_item_out(item), digest] for item, digest in self.digests.items()],
+            "use_cache": self.use_cache,
+            "profile": self.profile.model_dump(mode="json"),
+        }
+        path = folder / NAME
+        runs.write_json(path, value)
+        return path
+
+
+def read(path: Path) -> Handover:
+    """Read what a run's submission wrote.
+
+    Raises:
+        ParameterError: it is absent or of another format.
+    """
+    from soundgate.executors.slurm.profile import Profile
+
+    value = runs.read_json(path)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise ParameterError(f"{path}: no {FORMAT}; submit the run again with --resume")
+    interfaces = {
+        name: {a["name"]: _argument_in(a) for a in arguments}
+        for name, arguments in value["interfaces"].items()
+    }
+    pipeline = Pipeline(value["pipeline"], value["description"])
+    for fields in value["tasks"]:
+        pipeline.tasks[fields["name"]] = _task_in(fields, interfaces)
+    return Handover(
+        run=runs.Run(Path(value["root"]), value["pipeline"], value["run"]),
+        commit=value["commit"],
+        pipeline=pipeline,
+        jobs=value["jobs"],
+        digests={_item_in(item): digest for item, digest in value["digests"]},
+        use_cache=value["use_cache"],
+        profile=Profile(**value["profile"]),
+    )
+
+
+def _task_out(task: Task, interfaces: dict[str, Any]) -> dict[str, Any]:
+    # one description for all tasks of a step: ten thousand of them must not repeat it
+    interfaces.setdefault(task.module, [_argument_out(a) for a in task.interface.values()])
+    return {
+        "name": task.name,
+        "module": task.module,
+        "arguments": {name: _value_out(value) for name, value in task.arguments.items()},
+        "after": task.after,
+        "resources": asdict(task.resources),
+        "needs_network": task.needs_network,
+        "retries": task.retries,
+        "reuse": task.reuse,
+        "environment": task.environment,
+        "group": task.group,
+    }
+
+
+def _task_in(fields: dict[str, Any], interfaces: Mapping[str, Any]) -> Task:
+    arguments = {name: _value_in(value) for name, value in fields["arguments"].items()}
+    return Task(
+        name=fields["name"],
+        module=fields["module"],
+        interface=interfaces[fields["module"]],
+        arguments=arguments,
+        after=tuple(fields["after"]),
+        resources=Resources(**fields["resources"]),
+        needs_network=fields["needs_network"],
+        retries=fields["retries"],
+        reuse=fields["reuse"],
+        environment=tuple(fields["environment"]),
+        group=fields["group"],
+    )
+
+
+def _value_out(value: Any) -> Any:
+    if isinstance(value, (Output, File)):
+        return {"item": _item_out(value)}
+    if isinstance(value, tuple):
+        return {"items": [_item_out(item) for item in value]}
+    return {"value": value}
+
+
+def _value_in(value: dict[str, Any]) -> Any:
+    if "item" in value:
+        return _item_in(value["item"])
+    if "items" in value:
+        return tuple(_item_in(item) for item in value["items"])
+    return value["value"]
+
+
+def _item_out(item: Output | File) -> dict[str, Any]:
+    if isinstance(item, Output):
+        return {"task": item.task, "output": item.name}
+    path = None if item.path is None else str(item.path.absolute())
+    return {"file": item.name, "path": path, "text": item.text}
+
+
+def _item_in(item: dict[str, Any]) -> Output | File:
+    if "task" in item:
+        return Output(item["task"], item["output"])
+    return File(item["file"], None if item["path"] is None else Path(item["path"]), item["text"])
+
+
+def _argument_out(argument: Argument) -> dict[str, Any]:
+    fields = {
+        "name": argument.name,
+        "kind": argument.kind,
+        "type": argument.type.__name__,
+        "is_list": argument.is_list,
+    }
+    if argument.default is not inspect.Parameter.empty:
+        fields["default"] = argument.default
+    return fields
+
+
+def _argument_in(fields: dict[str, Any]) -> Argument:
+    return Argument(
+        fields["name"],
+        fields["kind"],
+        TYPES.get(fields["type"], Path),
+        fields["is_list"],
+        fields.get("default", inspect.Parameter.empty),
+    )

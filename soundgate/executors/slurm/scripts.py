@@ -1,0 +1,150 @@
+"""Jobs as sbatch scripts: exactly what is sent, and in which order."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundgate.errors import ParameterError
+from soundgate.executors.slurm.jobs import Job, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from soundgate.executors.slurm.profile import Profile
+    from soundgate.runs import Run
+
+WORKER = "soundgate.executors.slurm.worker"
+FOLDER = "slurm"
+"""Below the run's folder: scripts, logs of jobs, what workers are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmRequest:
+    """The scripts of a run in the order of their submission; a shell script as text."""
+
+    folder: str
+    jobs: tuple[Job, ...]
+    scripts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return a script that does by hand what ``submit`` does."""
+        lines = ["#!/bin/sh", f"# {self.folder}", "set -eu"]
+        for job, script in zip(self.jobs, self.scripts, strict=True):
+            lines += ["", f"# {_about(job)}"]
+            lines.append(f"{variable(job.name)}=$({self._sbatch(job)} <<'SBATCH'")
+            lines += [script.rstrip("\n"), "SBATCH", ")"]
+        held = [f'"${variable(job.name)}"' for job in self.jobs if is_held(job)]
+        lines += ["", f"scontrol release {' '.join(held)}"]
+        return "\n".join(lines) + "\n"
+
+    def _sbatch(self, job: Job) -> str:
+        words = ["sbatch", "--parsable"]
+        if is_held(job):
+            words.append("--hold")
+        text = shlex.join(words)
+        edges = dependencies(job, lambda name: f"${{{variable(name)}}}")
+        return f'{text} --dependency="{edges}"' if edges else text
+
+
+def is_held(job: Job) -> bool:
+    """Whether it waits, after it is submitted, for the whole graph to be in."""
+    return not (job.after or job.element_wise)
+
+
+def dependencies(job: Job, id_of: object) -> str:
+    """Return what ``--dependency`` takes; empty where the job waits for none."""
+    assert callable(id_of)
+    parts = [f"afterok:{id_of(name)}" for name in job.after]
+    parts += [f"aftercorr:{id_of(name)}" for name in job.element_wise]
+    return ",".join(parts)
+
+
+def variable(name: str) -> str:
+    """Return a job's name as a shell variable."""
+    return "job_" + "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def script(job: Job, run: Run, profile: Profile) -> str:
+    """Return the sbatch script of a job.
+
+    Raises:
+        ParameterError: a name or a path holds what ``#SBATCH`` lines cannot.
+    """
+    folder = (run.folder / FOLDER).absolute()
+    _check_path(folder)
+    lines = ["#!/bin/bash"]
+    lines += [f"#SBATCH {option}" for option in _options(job, run, profile, folder)]
+    # without it a step of a job that was sent with --export=NONE has no PATH
+    lines += ["export SLURM_EXPORT_ENV=ALL", *profile.setup]
+    python = profile.python or sys.executable
+    element = ['"$SLURM_ARRAY_TASK_ID"'] if job.is_array else []
+    words = [python, "-m", WORKER, str(folder / "handover.json"), job.name]
+    # exec: signals of Slurm reach the worker itself
+    lines += [f"cd {shlex.quote(str(Path.cwd()))}"]
+    lines += [" ".join(["exec", shlex.join(words), *element])]
+    return "\n".join(lines) + "\n"
+
+
+def _options(job: Job, run: Run, profile: Profile, folder: Path) -> list[str]:
+    where = partition_of(job.kind, profile)
+    needs = job.resources
+    number = "%A_%a" if job.is_array else "%j"
+    options = {
+        "job-name": f"{run.pipeline}.{job.name}",
+        "comment": f"soundgate:{run.id}",
+        "partition": where.name,
+        "account": where.account or profile.account,
+        "qos": where.qos,
+        "constraint": where.constraint,
+        "array": f"0-{len(job.elements) - 1}%{profile.throttle}" if job.is_array else None,
+        "nodes": str(needs.nodes),
+        "ntasks-per-node": "1",
+        "cpus-per-task": str(needs.cpus),
+        "mem": f"{math.ceil(needs.memory_gb * 1024)}M" if profile.memory else None,
+        "time": str(max(1, math.ceil(needs.hours * 60))),
+        "signal": f"B:USR1@{warning_s(job, profile)}",
+        "output": str(folder / f"{job.name}.{number}.log"),
+        "open-mode": "append",
+        "export": "NONE",
+        "kill-on-invalid-dep": "yes",
+        "mail-user": profile.mail_user,
+        "mail-type": profile.mail_type if profile.mail_user else None,
+    }
+    found = [f"--{name}={value}" for name, value in options.items() if value]
+    if needs.gpus:
+        found.append(profile.gpu_option.format(gpus=needs.gpus))
+    return [*found, "--requeue", *profile.lines, *where.lines]
+
+
+def warning_s(job: Job, profile: Profile) -> int:
+    """Return how long before the time limit the job is warned: at most half of its time."""
+    return max(10, min(profile.warn_s, int(job.resources.hours * 1800)))
+
+
+def _about(job: Job) -> str:
+    count = f"{len(job.elements)} elements" if job.is_array else job.name
+    said = f"{job.name}: {count}, {job.kind}" if job.is_array else f"{job.name}: {job.kind}"
+    after = [*job.after, *(f"{name} (element-wise)" for name in job.element_wise)]
+    parts = [said, job.why, f"after {', '.join(after)}" if after else ""]
+    return "; ".join(part for part in parts if part)
+
+
+def _check_path(folder: Path) -> None:
+    """Refuse what sbatch would read as a pattern or as the end of an option."""
+    wrong = [letter for letter in "%\n\\ \t'\"" if letter in str(folder)]
+    if wrong:
+        raise ParameterError(
+            f"{folder}: Slurm cannot name log files there because of {wrong[0]!r}; choose another "
+            "folder of runs (SOUNDGATE_RUNS)"
+        )
+
+
+def render(jobs: Sequence[Job], run: Run, profile: Profile) -> SlurmRequest:
+    """Write all scripts."""
+    texts = tuple(script(job, run, profile) for job in jobs)
+    return SlurmRequest(str(run.folder), tuple(jobs), texts)
