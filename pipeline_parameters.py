@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from soundgate.errors import ParameterError
+from soundgate.errors import ParameterError, nearest
 from soundgate.parameters import ConfigFile
 from soundgate.pipeline import Metric
 
@@ -186,3 +186,67 @@ def get_pipeline_parameters(default_threshold: float = 0.5) -> AedParameters:
         q_clip_level_acc_threshold=default_threshold,
         q_patch_level_acc_threshold=default_threshold,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictParameters:
+    """Parameters of ``pipelines.predict``, predictions of a registered model."""
+
+    config: ConfigFile = field(
+        default=ConfigFile("user_configs/predict.yaml", must_exist=False),
+        metadata={"check": "soundgate.audio.config:check"},
+    )
+    """User config (``--config``), optional: ``prediction``, ``deployment``, ``general``."""
+
+    model_name: str = "aed"
+    """Registered model; candidates are versions of ``<model_name>-candidates``."""
+
+    version: str = "champion"
+    """Alias (``champion``, ``candidate``) or number of the version."""
+
+    audio: str = ""
+    """Folder or audio file; empty: ``prediction.test_files_path``, else the manifest's folder."""
+
+    manifest: str = ""
+    """``manifest.jsonl`` or a CSV with path, start_s, end_s; empty: every file of ``audio``."""
+
+    format: str = "csv"
+    """Format of the tables: csv, parquet or jsonl."""
+
+    runtime: str = "torch"
+    """What computes: torch, onnx or int8; the last two need a version with exported programs."""
+
+    segment_s: float = 0.0
+    """Length of the segments that long files are cut into, seconds; 0: the model's longest clip."""
+
+    hop_s: float = 0.0
+    """From the start of a segment to the next one's, seconds; 0: ``segment_s``."""
+
+    unknown_class_threshold: float = 0.0
+    """Below it a clip's best score makes it unknown; 0: ``deployment.unknown_class_threshold``."""
+
+    strict: bool = False
+    """Whether a file that cannot be read ends the run; otherwise it is listed in failures.jsonl."""
+
+    in_place: bool = False
+    """Hand on the folder's name, not its bytes: not read twice, predicted anew by every run."""
+
+    gpu: bool = False
+    """Whether the task asks for a GPU."""
+
+    def __post_init__(self) -> None:
+        """Refuse at once what would fail only after the model is fetched."""
+        for name, known in (
+            ("format", ("csv", "parquet", "jsonl")),
+            ("runtime", ("torch", "onnx", "int8")),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                raise ParameterError(f"{name}: {value!r} is none{nearest(value, known)}")
+        for name in ("segment_s", "hop_s"):
+            if getattr(self, name) < 0:
+                raise ParameterError(f"{name}: {getattr(self, name)} is below 0")
+        if not 0 <= self.unknown_class_threshold <= 1:
+            raise ParameterError(
+                f"unknown_class_threshold: {self.unknown_class_threshold} is no score from 0 to 1"
+            )

@@ -1,0 +1,19 @@
+"""Let a trained model listen to any audio: a folder, a file, or the rows of a table.
+
+A file no longer than the model's ``preprocessing.max_length`` is one clip, scored exactly as
+evaluation scores it. A longer one is cut into segments, each of them a clip with times in the file.
+
+    clips.{csv,parquet,jsonl}     a row a clip: path, start_s, end_s, predicted, score, unknown,
+                                  and the score of each class
+    patches.{csv,parquet,jsonl}   a row a patch: path, start_s, end_s, the score of each class
+    failures.jsonl                a row for what could not be read: path, start_s, end_s, reason
+    predictions.json              model, columns, settings, counts, throughput; written last
+
+Rows are sorted by path and time. Nothing but the settings and the audio has a say in them: not the
+number of workers, not the order in which a folder lists its files, not what shares a batch.
+"""
+
+from soundgate.audio.prediction.prediction import predict
+from soundgate.audio.prediction.settings import FORMATS, RUNTIMES, Settings
+
+__all__ = ["FORMATS", "RUNTIMES", "Settings", "predict"]

@@ -1,0 +1,139 @@
+"""Which clips to predict: those of a folder, of a file, of a manifest or of a table.
+
+A table is a CSV (or TSV) file with a header; of its columns these count, in any order:
+
+    path | filename | file    the audio file, relative to the audio folder or to ``audio/`` in it
+    start_s, end_s            optional: the segment of the file, in seconds
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from soundgate.audio import io
+from soundgate.audio.manifest import read_manifest
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+_PATH: Final = ("path", "filename", "file")
+_TIMES: Final = ("start_s", "end_s")
+_TABLES: Final = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A file, or a part of it."""
+
+    path: str
+    """POSIX path below the audio folder."""
+    start_s: float | None = None
+    """None is the beginning of the file."""
+    end_s: float | None = None
+    """None is the end of the file."""
+
+
+def listing(audio: Path, manifest: Path | None) -> tuple[Path, Callable[[], Iterator[Stretch]]]:
+    """The folder that paths are relative to, and a function that lists what is asked for.
+
+    The list is sorted by path and time, and free of repetitions; it can be gone through again.
+
+    Raises:
+        DataError: the folder is not there, or the table is wrong.
+    """
+    if not audio.exists():
+        raise DataError(f"{audio}: no such file or folder: check the path")
+    if manifest is None:
+        if audio.is_dir():
+            return audio, lambda: _in_folder(audio)
+        return audio.parent, lambda: iter([Stretch(audio.name)])
+    if not audio.is_dir():
+        raise DataError(f"{audio}: is no folder: name the one that {manifest} is relative to")
+    if manifest.suffix.lower() in _TABLES:
+        rows = sorted(set(_in_table(manifest, audio)), key=_key)
+        return audio, lambda: iter(rows)
+    return audio, lambda: _in_manifest(manifest)
+
+
+def _in_folder(folder: Path) -> Iterator[Stretch]:
+    return (Stretch(file.relative_to(folder).as_posix()) for file in io.find(folder))
+
+
+def _in_manifest(manifest: Path) -> Iterator[Stretch]:
+    for clip in read_manifest(manifest, allow_unlabelled=True):
+        yield Stretch(clip.path, clip.start_s, clip.end_s)
+
+
+def _key(row: Stretch) -> tuple[str, float, float]:
+    return row.path, row.start_s or 0.0, math.inf if row.end_s is None else row.end_s
+
+
+def _in_table(table: Path, folder: Path) -> Iterator[Stretch]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            columns = [
+                name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])
+            ]
+            rows = csv.reader(file, delimiter=delimiter, strict=True)
+            yield from _rows(table, columns, rows, folder)
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise DataError(f"{table}: is not UTF-8 text: save the table as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{table}: is not CSV ({error}): quote the cells again") from None
+
+
+def _rows(
+    table: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], folder: Path
+) -> Iterator[Stretch]:
+    names = [name for name in _PATH if name in columns]
+    if len(names) != 1:
+        raise DataError(
+            f"{table}:1: expected one column {' or '.join(_PATH)} in the header "
+            f"({', '.join(columns)}): name one so"
+        )
+    for number, cells in enumerate(rows, 2):
+        if not cells:
+            continue
+        where = f"{table}:{number}"
+        if len(cells) != len(columns):
+            raise DataError(f"{where}: {len(cells)} cells for {len(columns)} columns: quote commas")
+        row = dict(zip(columns, cells, strict=True))
+        start_s, end_s = (_seconds(where, name, row.get(name, "")) for name in _TIMES)
+        if end_s is not None and end_s <= (start_s or 0.0):
+            raise DataError(f"{where}: end_s {end_s:g} is not after start_s {start_s or 0.0:g}")
+        yield Stretch(_located(where, row[names[0]].strip(), folder), start_s, end_s)
+
+
+def _seconds(where: str, name: str, text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise DataError(f"{where}: {name} {text!r} is not a time in the file: write seconds from 0")
+    return value
+
+
+def _located(where: str, name: str, folder: Path) -> str:
+    """The path as the listing has it; a file that is nowhere is reported when it is read."""
+    if not name:
+        raise DataError(f"{where}: no file name: fill in the cell or drop the row")
+    path = PurePosixPath(name)
+    if path.is_absolute() and path.is_relative_to(folder.absolute()):
+        path = path.relative_to(folder.absolute())
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"{where}: {name!r} is not inside of {folder}: write it relative to it")
+    below = folder / "audio" / path
+    return path.as_posix() if (folder / path).exists() or not below.exists() else f"audio/{path}"

@@ -1,0 +1,177 @@
+"""The whole of a prediction: list, decode, score, write."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from soundgate.audio import model_folder, threads
+from soundgate.audio.prediction import checkpoint as checkpoints
+from soundgate.audio.prediction import reading, runtimes
+from soundgate.audio.prediction.listing import listing
+from soundgate.audio.prediction.reading import Failure
+from soundgate.audio.prediction.results import Listener
+from soundgate.audio.prediction.settings import Settings, lengths
+from soundgate.audio.prediction.tables import Tables
+from soundgate.errors import DataError, Stopped
+from soundgate.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from soundgate.audio.prediction.checkpoint import Checkpoint, Result
+    from soundgate.audio.prediction.reading import Part
+
+SUMMARY: Final = "predictions.json"
+FORMAT: Final = "soundgate.predictions/1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done, and who asks to stop."""
+
+    listener: Listener
+    groups: Iterator[list[Part]]
+    checkpoint: Checkpoint
+    workers: int
+    stop: Callable[[], bool]
+
+    def results(self) -> Iterator[tuple[list[Part], list[Result]]]:
+        """Yield groups with their results, in order: those kept from before, then the others."""
+        groups = self.groups
+        for identities, results in self.checkpoint.kept():
+            taken = list(itertools.islice(groups, len(identities)))
+            if [checkpoints.identity(group) for group in taken] != identities:
+                groups = itertools.chain(taken, groups)
+                break
+            yield [part for group in taken for part in group], results
+        for group, results in threads.ordered(self.listener.listen, groups, self.workers):
+            self.checkpoint.add(group, results)
+            yield group, results
+            if self.stop():
+                self.checkpoint.save()
+                raise Stopped("asked to stop: what is predicted so far is kept in the checkpoint")
+
+
+def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
+    model: Path,
+    audio: Path,
+    predictions: Path,
+    settings: Settings | None = None,
+    *,
+    manifest: Path | None = None,
+    about: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    checkpoints_folder: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Predict clips and write the files that the package describes.
+
+    Args:
+        model: folder ``model/`` of a training, for the exported programs with ``export/`` in it.
+        audio: a folder, searched with all folders in it, or one file.
+        predictions: folder to write.
+        settings: how.
+        manifest: ``manifest.jsonl`` or a CSV table: predict these clips of ``audio`` only.
+        about: what ``predictions.json`` says of the model: name, version.
+        workers: threads; the results do not depend on their number.
+        checkpoints_folder: where an interrupted attempt keeps its results.
+        stop: asked between groups of clips.
+
+    Returns:
+        What ``predictions.json`` holds.
+
+    Raises:
+        DataError: there is nothing to predict, nothing can be read, or with ``settings.strict``
+            something cannot be read; the model or the table is wrong.
+        ParameterError: segments longer than the model's clips.
+        Stopped: ``stop`` said so.
+    """
+    settings = settings or Settings()
+    started = time.monotonic()
+    description = model_folder.read_description(model)
+    divided = lengths(settings, description)
+    runtime = runtimes.load(settings.runtime, model, description, settings.batch_size)
+    folder, stretches = listing(audio, manifest)
+    total = sum(1 for _ in stretches())
+    if not total:
+        raise DataError(f"{manifest or audio}: holds no audio: name another folder or table")
+    digest = model_digest(model)
+    dependent = {name: getattr(settings, name) for name in ("runtime", "segment_s", "hop_s")}
+    work = _Work(
+        Listener(folder, description, divided, runtime),
+        reading.groups(folder, stretches(), divided, runtime.group_s),
+        checkpoints.Checkpoint(checkpoints_folder, {**dependent, "model": digest}),
+        workers,
+        stop,
+    )
+    tables = Tables(
+        predictions,
+        settings.format,
+        description.classes,
+        multi_label=description.multi_label,
+        unknown_class_threshold=settings.unknown_class_threshold,
+    )
+    with threads.one_torch_thread(), tables:
+        scored = _write(work, tables, strict=settings.strict)
+        for _ in track(scored, total=total, label="predicting"):
+            pass
+        tables.flush()
+        if not tables.clips:
+            raise DataError(f"{audio}: none of {total} could be read: {tables.first_failure}")
+    summary = _summary(settings, tables, description, total, time.monotonic() - started)
+    summary["model"] = {"digest": digest, **(about or {})}
+    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+    (predictions / SUMMARY).write_text(text, "utf-8", newline="\n")
+    return summary
+
+
+def _write(work: _Work, tables: Tables, *, strict: bool) -> Iterator[None]:
+    """Write results as they come; yield once for each file, or stretch of one, that is done."""
+    for group, results in work.results():
+        for result in results:
+            if strict and isinstance(result, Failure):
+                raise DataError(f"{result.path}: {result.reason}")
+            tables.add(result)
+        for part in group:
+            if part.ends:
+                yield
+
+
+def model_digest(model: Path) -> str:
+    """SHA-256, hex, of what the scores depend on: description and weights."""
+    digest = hashlib.sha256()
+    for name in (model_folder.DESCRIPTION, model_folder.WEIGHTS):
+        with (model / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _summary(
+    settings: Settings,
+    tables: Tables,
+    description: model_folder.Description,
+    files: int,
+    took_s: float,
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "classes": list(description.classes),
+        "multi_label": description.multi_label,
+        "columns": tables.columns,
+        "settings": asdict(settings),
+        "files": files,
+        "clips": tables.clips,
+        "patches": tables.patches,
+        "unknown": tables.unknown,
+        "failures": tables.failures,
+        "audio_s": round(tables.audio_s, 3),
+        "took_s": round(took_s, 3),
+        "clips_per_s": round(tables.clips / took_s, 1),
+        "audio_s_per_s": round(tables.audio_s / took_s, 1),
+    }

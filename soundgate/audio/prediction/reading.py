@@ -1,0 +1,147 @@
+"""From a list of files to clips in memory, one at a time, and to groups of work of even size."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from soundgate.audio import io
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from soundgate.audio.prediction.listing import Stretch
+    from soundgate.audio.prediction.settings import Lengths
+
+    Array = npt.NDArray[Any]
+    Span = tuple[float, float]
+
+# A file up to this size is opened once, by whoever decodes it, who then finds out how long it is.
+# Of a larger one the header is read first, so that its segments can be shared out.
+_SMALL_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Clips of one file that are read one after another."""
+
+    stretch: Stretch
+    spans: tuple[Span, ...] | None
+    """Start and end of each clip, seconds; None: as many as the file turns out to hold."""
+    ends: bool = True
+    """Whether nothing of the stretch follows."""
+    reason: str = ""
+    """Why it cannot be read, where that is known beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A clip, decoded and resampled."""
+
+    path: str
+    start_s: float
+    end_s: float
+    samples: Array
+    """Float32 (sample,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What could not be read, and why."""
+
+    path: str
+    start_s: float | None
+    end_s: float | None
+    reason: str
+
+
+def groups(
+    folder: Path, stretches: Iterable[Stretch], lengths: Lengths, group_s: float
+) -> Iterator[list[Part]]:
+    """Divide the work; a group has about ``group_s`` seconds of sound, and at least one clip."""
+    group: list[Part] = []
+    weight_s = 0.0
+    for stretch in stretches:
+        for part in _parts(folder, stretch, lengths, group_s):
+            spans = part.spans if part.spans is not None else ((0.0, lengths.longest_s),)
+            more_s = sum(end - start for start, end in spans)
+            if group and weight_s + more_s > group_s:
+                yield group
+                group, weight_s = [], 0.0
+            group.append(part)
+            weight_s += more_s
+    if group:
+        yield group
+
+
+def _parts(folder: Path, stretch: Stretch, lengths: Lengths, group_s: float) -> Iterator[Part]:
+    try:
+        file = folder / stretch.path
+        stretch.path.encode()
+        start_s, end_s = stretch.start_s or 0.0, stretch.end_s
+        if end_s is None:
+            if file.stat().st_size <= _SMALL_BYTES:
+                yield Part(stretch, None)
+                return
+            end_s = io.info(file).duration_s
+    except UnicodeEncodeError:
+        yield Part(stretch, (), reason="its name is not valid UTF-8: rename it")
+    except OSError:
+        yield Part(stretch, None)  # decoding says it better
+    except DataError as error:
+        yield Part(stretch, (), reason=_reason(file, error))
+    else:
+        if start_s >= end_s:
+            yield Part(stretch, None)  # so does it here
+            return
+        spans = lengths.spans(start_s, end_s)
+        at_most = max(1, int(group_s / lengths.segment_s))
+        part = tuple(itertools.islice(spans, at_most))
+        while part:
+            following = tuple(itertools.islice(spans, at_most))
+            yield Part(stretch, part, ends=not following)
+            part = following
+
+
+def clips(folder: Path, part: Part, lengths: Lengths) -> Iterator[Heard | Failure]:
+    """Decode the clips of a part, one at a time; memory holds the one that is yielded."""
+    stretch = part.stretch
+    file = folder / stretch.path
+    if part.reason:
+        printable = stretch.path.encode(errors="backslashreplace").decode()
+        yield Failure(printable, stretch.start_s, stretch.end_s, part.reason)
+        return
+    try:
+        with io.Reader(file) as opened:
+            spans: Iterable[Span] = part.spans or _spans(stretch, opened.info, lengths)
+            for start_s, end_s in spans:
+                yield _clip(opened, stretch.path, file, (start_s, end_s), lengths.sample_rate_hz)
+    except DataError as error:
+        yield Failure(stretch.path, stretch.start_s, stretch.end_s, _reason(file, error))
+
+
+def _spans(stretch: Stretch, info: io.Info, lengths: Lengths) -> Iterable[Span]:
+    start_s = stretch.start_s or 0.0
+    end_s = info.duration_s if stretch.end_s is None else stretch.end_s
+    # A stretch that is not in the file is handed on as it is: reading it says what is wrong.
+    return lengths.spans(start_s, end_s) if start_s < end_s else [(start_s, end_s)]
+
+
+def _clip(
+    opened: io.Reader, path: str, file: Path, span: Span, sample_rate_hz: int
+) -> Heard | Failure:
+    start_s, end_s = span
+    try:
+        samples = opened.load(sample_rate_hz=sample_rate_hz, start_s=start_s, end_s=end_s)
+    except DataError as error:
+        return Failure(path, start_s, end_s, _reason(file, error))
+    return Heard(path, start_s, end_s, samples)
+
+
+def _reason(file: Path, error: DataError) -> str:
+    return str(error).removeprefix(f"{file}: ")

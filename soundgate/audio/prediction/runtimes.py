@@ -1,0 +1,144 @@
+"""What computes the scores: the trained network, or one of its exported programs.
+
+Each takes clips as they were decoded, at the model's rate, and is called from several threads at
+once, each of which is to use one core.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from soundgate.audio import features, inference
+from soundgate.errors import DataError, MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from soundgate.audio.model_folder import Description
+    from soundgate.audio.waveforms import Arrangement, Samples
+
+    Array = npt.NDArray[Any]
+
+PROGRAMS: Final = {"onnx": "model.onnx", "int8": "model_int8.onnx"}
+
+
+class Runtime(Protocol):
+    """Turns clips into scores."""
+
+    group_s: float
+    """Seconds of sound that are best handed over at once."""
+
+    def score(self, clips: Sequence[tuple[Samples, Arrangement]]) -> list[Array]:
+        """Patch scores float32 (patch, class) of each of the clips, in their order."""
+
+
+def load(name: str, model: Path, description: Description, batch_size: int) -> Runtime:
+    """The runtime called ``name`` for the model in a ``model/`` folder.
+
+    Raises:
+        DataError: the model is damaged, or has no such program.
+        MissingExtra: the program's library is not installed.
+    """
+    if name == "torch":
+        return TorchRuntime(model, description, batch_size)
+    return OnnxRuntime(model, PROGRAMS[name], description, batch_size)
+
+
+class TorchRuntime:
+    """The network itself, with the features computed as preprocessing computes them."""
+
+    def __init__(self, model: Path, description: Description, batch_size: int) -> None:
+        """Read the weights; the GPU is used where there is one."""
+        self._classifier = inference.load(model)
+        _fold_normalisation(self._classifier.network.eval())
+        self._options = description.feature_extraction
+        self._rate_hz = description.preprocessing.target_rate
+        self._batch_size = batch_size
+        self.group_s = 600.0 if self._classifier.device.type == "cuda" else 60.0
+
+    def score(self, clips: Sequence[tuple[Samples, Arrangement]]) -> list[Array]:
+        """See ``Runtime``."""
+        frames = (self._frames(arranged.apply(samples)) for samples, arranged in clips)
+        return list(inference.score_frames(self._classifier, frames, self._batch_size))
+
+    def _frames(self, samples: Samples) -> Array:
+        """Log-mel frames float16 (frame, mel): half precision, because features are kept in it."""
+        with torch.inference_mode():
+            waveform = torch.from_numpy(np.ascontiguousarray(samples))
+            mel = features.log_mel(waveform, self._options, self._rate_hz)
+            half: Array = mel.half().numpy()
+        return half
+
+
+class OnnxRuntime:
+    """An exported program, front-end included, under ONNX Runtime on the CPU."""
+
+    group_s = 60.0
+
+    def __init__(
+        self, model: Path, program: str, description: Description, batch_size: int
+    ) -> None:
+        """Open the program."""
+        path = model / "export" / program
+        if not path.is_file():
+            raise DataError(
+                f"{path}: absent: this version was registered without programs; "
+                "set runtime to torch"
+            )
+        try:
+            import onnxruntime
+        except ImportError as error:
+            message = "onnxruntime is not installed; pip install 'soundgate[export]'"
+            raise MissingExtra(message) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            # its errors have no base class of their own
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{path}: is damaged; export the model again: {reason}") from error
+        spec = description.feature_extraction
+        step = spec.patch_length - int(spec.patch_length * spec.overlap)
+        self._at_most = batch_size * step * spec.hop_length  # samples
+
+    def score(self, clips: Sequence[tuple[Samples, Arrangement]]) -> list[Array]:
+        """See ``Runtime``; clips of one length share a batch."""
+        of_length: dict[int, list[int]] = defaultdict(list)
+        for number, (samples, _) in enumerate(clips):
+            of_length[samples.size].append(number)
+        scored: dict[int, Array] = {}
+        for length, numbers in of_length.items():
+            size = max(1, self._at_most // length)
+            for first in range(0, len(numbers), size):
+                batch = numbers[first : first + size]
+                waveform = np.stack([clips[number][0] for number in batch])
+                scores, patches = self._session.run(
+                    ["patch_scores", "patches"], {"waveform": waveform}
+                )
+                for row, number in enumerate(batch):
+                    scored[number] = scores[row, : int(patches[row])]
+        return [scored[number] for number in range(len(clips))]
+
+
+def _fold_normalisation(module: nn.Module) -> None:
+    """Merge each batch normalisation with the convolution before it: the same numbers, sooner."""
+    if isinstance(module, nn.Sequential):
+        for index in range(len(module) - 1):
+            first, second = module[index], module[index + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[index] = fuse_conv_bn_eval(first, second)
+                module[index + 1] = nn.Identity()
+    for child in module.children():
+        _fold_normalisation(child)

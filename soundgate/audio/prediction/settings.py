@@ -1,0 +1,113 @@
+"""What can be chosen about a prediction, and how long files are divided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from soundgate.audio.inference import BATCH_SIZE
+from soundgate.errors import ParameterError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from soundgate.audio.model_folder import Description
+
+FORMATS: Final = ("csv", "parquet", "jsonl")
+RUNTIMES: Final = ("torch", "onnx", "int8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to predict."""
+
+    runtime: str = "torch"
+    """One of ``RUNTIMES``: the trained network, its exported program, or that in 8 bits."""
+    format: str = "csv"
+    """One of ``FORMATS``."""
+    segment_s: float = 0.0
+    """Length of the segments that a long file is cut into, seconds; 0: the longest clip."""
+    hop_s: float = 0.0
+    """From the start of a segment to the next one's, seconds; 0: ``segment_s``."""
+    unknown_class_threshold: float = 0.0
+    """A clip whose best score is below it is marked unknown; 0: never."""
+    batch_size: int = BATCH_SIZE
+    """Patches scored at once, at most; changes the scores by rounding only."""
+    strict: bool = False
+    """Whether a file that cannot be read is an error; otherwise it is listed, and the rest read."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning.
+
+        Raises:
+            ParameterError: names the setting.
+        """
+        for name, known in (("runtime", RUNTIMES), ("format", FORMATS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ParameterError(f"{name}: {value!r} is none{nearest(value, known)}")
+        for name in ("segment_s", "hop_s"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ParameterError(f"{name}: {getattr(self, name)} is no length in seconds")
+        if not 0 <= self.unknown_class_threshold <= 1:
+            raise ParameterError(
+                f"unknown_class_threshold: {self.unknown_class_threshold} is no score from 0 to 1"
+            )
+        if self.batch_size < 1:
+            raise ParameterError(f"batch_size: {self.batch_size} is below 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How a stretch of a file becomes clips."""
+
+    sample_rate_hz: int
+    longest_s: float
+    """No stretch up to this long is cut."""
+    segment_s: float
+    hop_s: float
+    least_s: float
+    """What is left of a file behind its last segment is a clip too, unless it is this short."""
+
+    def spans(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
+        """Yield the (start, end) of the clips of a stretch of a file, all in seconds."""
+        if self.fits(end_s - start_s):
+            yield start_s, end_s
+            return
+        number = 0
+        while True:
+            start = start_s + number * self.hop_s
+            rest_s = end_s - start
+            if rest_s < self.least_s and number:
+                return
+            yield start, min(start + self.segment_s, end_s)
+            if rest_s <= self.segment_s:
+                return
+            number += 1
+
+    def fits(self, duration_s: float) -> bool:
+        """Whether so much sound is one clip; rounded to samples, as decoding does."""
+        return round(duration_s * self.sample_rate_hz) <= self.longest_s * self.sample_rate_hz
+
+
+def lengths(settings: Settings, model: Description) -> Lengths:
+    """How this model wants files to be divided.
+
+    Raises:
+        ParameterError: segments would be longer than the longest clip the model knows.
+    """
+    preprocessing = model.preprocessing
+    longest_s = preprocessing.max_length
+    segment_s = settings.segment_s or longest_s
+    if segment_s > longest_s:
+        raise ParameterError(
+            f"segment_s: {segment_s:g} s exceeds the model's preprocessing.max_length of "
+            f"{longest_s:g} s: give less"
+        )
+    return Lengths(
+        sample_rate_hz=preprocessing.target_rate,
+        longest_s=longest_s,
+        segment_s=segment_s,
+        hop_s=settings.hop_s or segment_s,
+        least_s=model.feature_extraction.n_fft / preprocessing.target_rate,
+    )

@@ -1,0 +1,78 @@
+"""Where in a clip the patches lie that a network was shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from soundgate.audio import features, waveforms
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from soundgate.audio.config import FeatureExtraction, Preprocessing
+    from soundgate.audio.waveforms import Arrangement, Samples
+
+    Array = npt.NDArray[Any]
+
+
+def arrange(
+    samples: Samples, preprocessing: Preprocessing, options: FeatureExtraction
+) -> Arrangement:
+    """How a clip is prepared; one that is too short for a patch is repeated until it fills one.
+
+    Preprocessing a data set refuses such a clip instead.
+    """
+    arrangement = waveforms.arrange(samples, preprocessing)
+    return replace(arrangement, least_after=max(arrangement.least_after, _least(options)))
+
+
+def _least(options: FeatureExtraction) -> int:
+    """Samples of the shortest clip that fills a patch."""
+    half = options.n_fft // 2 if options.center else 0
+    one_patch = options.hop_length * (options.patch_length - 1) + options.n_fft - 2 * half
+    if half and options.pad_mode == "reflect":
+        return max(one_patch, half + 1)
+    return max(one_patch, 1)
+
+
+def patch_times(
+    arrangement: Arrangement,
+    samples: int,
+    patches: int,
+    options: FeatureExtraction,
+    sample_rate_hz: int,
+) -> Array:
+    """First and last moment of the sound in each patch.
+
+    A patch begins with its first frame and ends with the end of its last one. Where silence was cut
+    out or the clip repeated, its samples are followed back to where they stood: a patch that
+    reaches over a cut lasts as long as what was cut out does too.
+
+    Args:
+        arrangement: what was done to the clip.
+        samples: how many samples the clip had before.
+        patches: how many patches were scored.
+        options: how frames and patches were cut.
+        sample_rate_hz: of the samples.
+
+    Returns:
+        Float64 (patch, 2): start and end in seconds from the beginning of the clip.
+    """
+    origin = arrangement.apply(np.arange(samples))
+    half = options.n_fft // 2 if options.center else 0
+    frames = features.frame_count(origin.size, options)
+    starts = features.patch_starts(
+        max(frames, options.patch_length),
+        options.patch_length,
+        options.overlap,
+        include_last_patch=options.include_last_patch,
+    )[:patches]
+    first = np.clip(starts * options.hop_length - half, 0, origin.size - 1)
+    length = (options.patch_length - 1) * options.hop_length + options.n_fft
+    last = np.clip(starts * options.hop_length - half + length, first + 1, origin.size)
+    spans = [origin[begin:end] for begin, end in zip(first, last, strict=True)]
+    ends = [(int(span.min()), int(span.max()) + 1) for span in spans]
+    return np.array(ends, np.float64).reshape(-1, 2) / sample_rate_hz

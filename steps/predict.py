@@ -1,0 +1,104 @@
+"""Let a registered model listen to clips: a folder, a file, or the rows of a table.
+
+Reads   version/       version.json and model/, as ``pull`` writes them; or a model/ folder itself
+        audio/         any folder, searched with all folders in it, or one audio file; or
+                       audio_path.txt, which says where such a folder lies on this machine
+        manifest       manifest.jsonl, or a CSV with columns path, start_s, end_s (optional)
+Writes  predictions/   clips and patches in ``format``, failures.jsonl, predictions.json
+
+A killed attempt continues from its checkpoint with the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from soundgate.step import CheckpointPath, InputPath, OutputPath, cpus, graceful_stop, main
+
+PLACE = "audio_path.txt"
+
+
+def predict(
+    version: InputPath,
+    audio: InputPath,
+    predictions: OutputPath,
+    manifest: InputPath | None = None,
+    checkpoints: CheckpointPath | None = None,
+    *,
+    runtime: str = "torch",
+    format: str = "csv",  # noqa: A002 - the word users know
+    segment_s: float = 0.0,
+    hop_s: float = 0.0,
+    unknown_class_threshold: float = 0.0,
+    batch_size: int = 256,
+    strict: bool = False,
+) -> None:
+    """Score every clip, and cut files that are longer than the model's clips into segments.
+
+    Args:
+        version: the model.
+        audio: the clips, or where they lie: a folder too large to be read twice is not made an
+            artifact.
+        predictions: the tables.
+        manifest: which of them; all where omitted.
+        checkpoints: where a killed attempt left its work.
+        runtime: torch, onnx or int8.
+        format: csv, parquet or jsonl.
+        segment_s: length of segments; 0: the longest clip of the model.
+        hop_s: from segment to segment; 0: ``segment_s``.
+        unknown_class_threshold: below it a clip is of an unknown class; 0: never.
+        batch_size: patches scored at once.
+        strict: whether a file that cannot be read is an error.
+    """
+    from soundgate.audio import prediction
+
+    place = Path(audio.read_text("utf-8")) if audio.name == PLACE else audio
+    model, about = _model(version)
+    settings = prediction.Settings(
+        runtime=runtime,
+        format=format,
+        segment_s=segment_s,
+        hop_s=hop_s,
+        unknown_class_threshold=unknown_class_threshold,
+        batch_size=batch_size,
+        strict=strict,
+    )
+    with graceful_stop() as stop:
+        summary = prediction.predict(
+            model,
+            place,
+            predictions,
+            settings,
+            manifest=manifest,
+            about=about,
+            workers=cpus(),
+            checkpoints_folder=checkpoints,
+            stop=stop,
+        )
+    print(
+        f"{summary['clips']} clips, {summary['patches']} patches, {summary['failures']} failures; "
+        f"{summary['clips_per_s']} clips/s, {summary['audio_s_per_s']} s of audio a second"
+    )
+
+
+def _model(version: Path) -> tuple[Path, dict[str, Any]]:
+    """The model's folder, and its name, version and digest where it comes from a registry."""
+    from soundgate.errors import DataError
+
+    card = version / "version.json"
+    if not card.is_file():
+        return version, {"name": None, "version": None}
+    about = json.loads(card.read_text("utf-8"))
+    if about["version"] is None:
+        raise DataError(
+            f"{version}: model {about['name']!r} has no such version: approve one first"
+        )
+    known = {name: about[name] for name in ("name", "version", "run_id")}
+    digest = about["tags"].get("model.digest")
+    return version / "model", known | ({"digest": digest} if digest else {})
+
+
+if __name__ == "__main__":
+    main(predict)
