@@ -49,6 +49,8 @@ __all__ = [
 ]
 
 GATE_STEP = "steps.gate"
+JUDGING = Resources(memory_gb=0.5, hours=0.1)
+"""What a gate needs: it reads one number."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 RESERVED = (
     "function",
@@ -202,6 +204,7 @@ class Pipeline:
             bound=bound,
             threshold=threshold,
             advisory=advisory,
+            resources=JUDGING,
         )
         gated = Gate(metric, report, bound, threshold or 0.0, advisory)
         self.tasks[label] = _replace(task, gate=gated)

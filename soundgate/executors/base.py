@@ -14,6 +14,7 @@ from soundgate.arguments import SCALARS, spell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from soundgate.pipeline import File, Output, Pipeline, Task
     from soundgate.runs import Run
@@ -54,6 +55,16 @@ class PlannedTask:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was looked at before a run."""
+
+    what: str
+    found: str
+    fix: str = ""
+    """What to do; empty where it is as it should be."""
+
+
 class Request(Protocol):
     """What would be sent to an engine; ``str()`` of it is the whole truth."""
 
@@ -85,6 +96,9 @@ class Executor(Protocol):
 
     def logs(self, run: Run, task: str) -> Iterator[str]:
         """Yield the log of a task, line by line."""
+
+    def examine(self, root: Path) -> Iterator[Finding]:
+        """Look for what could keep a run from working here; ``root`` is the folder of runs."""
 
 
 def argument_vector(

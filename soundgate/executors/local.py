@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.errors import ParameterError
 from soundgate.executors import folders, reuse
-from soundgate.executors.base import Capabilities, PlannedTask, Submission
+from soundgate.executors.base import Capabilities, Finding, PlannedTask, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
     from soundgate.task import Task
+
+LEAST_FREE_GB = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,19 @@ class LocalExecutor:
         path = run.log(task)
         with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
             yield from file
+
+    def examine(self, root: Path) -> Iterator[Finding]:
+        """Look at this machine: cores, memory, GPUs, room for runs."""
+        from soundgate.executors.machine import Machine
+
+        here = Machine()
+        yield Finding("cores", str(here.cpus))
+        yield Finding("memory", f"{here.memory_gb:.1f} GB")
+        yield Finding("GPUs", str(len(here.gpus)))
+        root.mkdir(parents=True, exist_ok=True)
+        free_gb = shutil.disk_usage(root).free / 2**30
+        fix = "" if free_gb > LEAST_FREE_GB else "free space, or set SOUNDGATE_RUNS"
+        yield Finding("folder of runs", f"{root.absolute()}, {free_gb:.1f} GB free", fix)
 
 
 def _about(task: Task) -> str:

@@ -76,7 +76,7 @@ class Client:
     def submit(self, script: str, options: Sequence[str]) -> str:
         """Submit a script; return its job id."""
         answer = self._run(["sbatch", "--parsable", *options], script)
-        found = re.search(r"^(\d+)(;\S+)?$", answer.strip().splitlines()[-1] if answer else "")
+        found = re.search(r"^(\d+)(;\S+)?\s*\Z", answer, re.MULTILINE)
         if found is None:
             raise SlurmRefused(f"sbatch answered {answer.strip()!r} instead of a job id")
         return found[1]

@@ -17,11 +17,11 @@ from soundgate import runs
 from soundgate.cache import Cache, Hit
 from soundgate.errors import DefinitionError, ExecutorError, ParameterError
 from soundgate.executors import folders, reuse
-from soundgate.executors.base import Capabilities, PlannedTask, Submission
+from soundgate.executors.base import Capabilities, Finding, PlannedTask, Submission
 from soundgate.executors.display import display
 from soundgate.executors.logs import tail
 from soundgate.executors.runner import LOG_TAIL_LINES, Runner
-from soundgate.executors.slurm import handover, profile, states
+from soundgate.executors.slurm import doctor, handover, profile, states
 from soundgate.executors.slurm.client import ENDED, Client
 from soundgate.executors.slurm.jobs import lower
 from soundgate.executors.slurm.scripts import FOLDER, SlurmRequest, dependencies, is_held, render
@@ -131,6 +131,10 @@ class SlurmExecutor:
         for path in paths:
             with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
                 yield from file
+
+    def examine(self, root: Path) -> Iterator[Finding]:
+        """Look for what could keep a run from working at this site; submits a small job."""
+        return doctor.examine(self.profile, self.client, root)
 
     # -- handing over -----------------------------------------------------------------------------
 

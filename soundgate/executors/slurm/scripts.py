@@ -78,7 +78,7 @@ def script(job: Job, run: Run, profile: Profile) -> str:
     folder = (run.folder / FOLDER).absolute()
     _check_path(folder)
     lines = ["#!/bin/bash"]
-    lines += [f"#SBATCH {option}" for option in _options(job, run, profile, folder)]
+    lines += [f"#SBATCH {option}" for option in job_options(job, run, profile, folder)]
     # without it a step of a job that was sent with --export=NONE has no PATH
     lines += ["export SLURM_EXPORT_ENV=ALL", *profile.setup]
     python = profile.python or sys.executable
@@ -90,7 +90,8 @@ def script(job: Job, run: Run, profile: Profile) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _options(job: Job, run: Run, profile: Profile, folder: Path) -> list[str]:
+def job_options(job: Job, run: Run, profile: Profile, folder: Path) -> list[str]:
+    """Return what a job asks of Slurm, as options of sbatch; its log goes to ``folder``."""
     where = partition_of(job.kind, profile)
     needs = job.resources
     number = "%A_%a" if job.is_array else "%j"
