@@ -1,0 +1,135 @@
+"""Which clips a reviewer should hear: the surest mistakes, and what changed since the champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from soundgate.audio.review.media import Media, media
+from soundgate.errors import DataError
+from soundgate.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from soundgate.audio.clip_results import ClipResult
+    from soundgate.audio.review.evidence import Evidence
+
+WORST = 20
+"""Most clips shown for being decided wrongly."""
+CHANGED = 12
+"""Most clips shown of those that the champion had wrong, and of those that it had right."""
+MEDIA_BYTES = 3_200_000
+"""What sound and pictures may add to the page."""
+SHOWN_SCORES = 3
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A class and its score."""
+
+    label: str
+    score: float
+    is_truth: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """A clip on the page."""
+
+    result: ClipResult
+    champion: tuple[str, ...] | None
+    """What the champion says; None where the clip was not compared."""
+    reasons: tuple[str, ...]
+    """Why it is shown: ``broken``, ``fixed``, ``worst``."""
+    bars: tuple[Bar, ...]
+    media: Media | None
+    problem: str
+    """Why there is no sound; empty where there is."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The clips of the page, and how many there are of each kind."""
+
+    cards: Sequence[Card]
+    wrong: int
+    broken: int
+    fixed: int
+    dropped: int
+    """Chosen, and left out for the size of the page."""
+
+    def shown(self, reason: str) -> int:
+        """How many cards are there for ``reason``."""
+        return sum(reason in card.reasons for card in self.cards)
+
+
+def select(evidence: Evidence) -> Selection:
+    """Choose the clips, and make their sound and pictures."""
+    wrong = _surest(result for result in evidence.results if not result.right)
+    compared = [
+        (result, evidence.champion[result.identity])
+        for result in evidence.results
+        if result.identity in evidence.champion
+    ]
+    broken = _surest(ours for ours, theirs in compared if theirs.right and not ours.right)
+    fixed = _surest(theirs for ours, theirs in compared if ours.right and not theirs.right)
+    by_identity = {result.identity: result for result in evidence.results}
+    fixed = [by_identity[theirs.identity] for theirs in fixed]
+    chosen: dict[int, tuple[ClipResult, list[str]]] = {}
+    for reason, results in (
+        ("broken", broken[:CHANGED]),
+        ("fixed", fixed[:CHANGED]),
+        ("worst", wrong[:WORST]),
+    ):
+        for result in results:
+            chosen.setdefault(id(result), (result, []))[1].append(reason)
+    cards: list[Card] = []
+    size_bytes = 0
+    for result, reasons in track(list(chosen.values()), total=len(chosen), label="clips"):
+        card = _card(result, tuple(reasons), evidence)
+        size_bytes += card.media.size_bytes if card.media else 0
+        if size_bytes > MEDIA_BYTES:
+            break
+        cards.append(card)
+    return Selection(cards, len(wrong), len(broken), len(fixed), len(chosen) - len(cards))
+
+
+def _surest(results: Iterable[ClipResult]) -> list[ClipResult]:
+    """Those first whose mistake is the surest."""
+    return sorted(results, key=lambda result: (-sureness(result), str(result.identity)))
+
+
+def sureness(result: ClipResult) -> float:
+    """How sure a model is of its mistake; 0.0 for a clip that is right.
+
+    The score of a class wrongly given, or else what a class wrongly left out lacks.
+    """
+    given = [result.scores[label] for label in result.predicted if label not in result.truth]
+    missed = [1 - result.scores[k] for k in result.truth if k not in result.predicted]
+    return max(given or missed, default=0.0)
+
+
+def _card(result: ClipResult, reasons: tuple[str, ...], evidence: Evidence) -> Card:
+    ranked = sorted(result.scores, key=lambda label: (-result.scores[label], label))
+    shown = ranked[:SHOWN_SCORES]
+    shown += [label for label in result.truth if label in result.scores and label not in shown]
+    champion = evidence.champion.get(result.identity)
+    sound, problem = None, ""
+    try:
+        sound = media(
+            evidence.clips / result.path,
+            *(result.start_s, result.end_s),
+            *(evidence.model.preprocessing, evidence.model.feature_extraction),
+        )
+    except DataError as error:
+        # The folder of clips is a machine's business: the page names the clip.
+        problem = str(error).replace(f"{evidence.clips}/", "")
+    return Card(
+        result=result,
+        champion=champion.predicted if champion else None,
+        reasons=reasons,
+        bars=tuple(Bar(k, float(result.scores[k]), k in result.truth) for k in shown),
+        media=sound,
+        problem=problem,
+    )

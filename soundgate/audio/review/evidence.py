@@ -1,0 +1,114 @@
+"""What a review page is made of: the folders of a run, read and checked once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from soundgate.audio import comparison, evaluation, model_folder
+from soundgate.audio.clip_results import ClipResult, read_results
+from soundgate.audio.training_log import HISTORY
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from soundgate.audio.clip_results import Identity
+
+CARD = "dataset.json"
+EXPORT = "export.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where a candidate's run left what the page shows."""
+
+    report: Path
+    model: Path
+    metrics: Path
+    clips: Path
+    card: Path
+    comparison: Path
+    exported: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All of it, in memory; audio stays on disk."""
+
+    clips: Path
+    figures: Mapping[str, Any]
+    """``evaluation.json``."""
+    results: Sequence[ClipResult]
+    comparison: Mapping[str, Any]
+    champion: Mapping[Identity, ClipResult]
+    """The champion's results on the compared clips."""
+    model: model_folder.Description
+    history: Sequence[Mapping[str, Any]]
+    """A row an epoch; empty where the training left none."""
+    card: Mapping[str, Any]
+    export: Mapping[str, Any]
+    verdicts: Sequence[Mapping[str, Any]]
+    """As ``verdict.json`` has them, with ``file`` and ``json_path`` of the number judged."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Run, pipeline, commit, versions: what the folders do not know."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The candidate's classes."""
+        return tuple(self.figures["confusion_matrix"]["labels"])
+
+
+def gather(
+    folders: Folders, verdicts: Sequence[Mapping[str, Any]], provenance: Mapping[str, str]
+) -> Evidence:
+    """Read the folders of a run.
+
+    Raises:
+        DataError: a file is missing or damaged. A missing history is none: the page says so.
+    """
+    rows = read_results(folders.comparison / comparison.CHAMPION_PREDICTIONS)
+    export = folders.exported / EXPORT if folders.exported else None
+    return Evidence(
+        clips=folders.clips,
+        figures=read_json(folders.report / evaluation.REPORT),
+        results=list(read_results(folders.report / evaluation.PREDICTIONS)),
+        comparison=read_json(folders.comparison / comparison.COMPARISON),
+        champion={row.identity: row for row in rows},
+        model=model_folder.read_description(folders.model),
+        history=_history(folders.metrics / HISTORY),
+        card=read_json(folders.card / CARD),
+        export=read_json(export) if export and export.exists() else {},
+        verdicts=verdicts,
+        provenance=provenance,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is damaged: it is not JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise DataError(f"{path}: is damaged: it holds no JSON object")
+    return fields
+
+
+def _history(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is damaged; train the model again: {error}") from error

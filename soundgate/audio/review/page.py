@@ -1,0 +1,253 @@
+"""Make ``review/report.html`` from the evidence; the same evidence gives the same bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from soundgate.audio import comparison, evaluation
+from soundgate.audio.review import charts, tables, wording
+from soundgate.audio.review.clips import Selection, select
+from soundgate.audio.review.evidence import Evidence, Folders, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+PAGE = "report.html"
+SUMMARY = "review.json"
+
+_LOSSES = {"loss": ("training", "one"), "validation_loss": ("validation", "two")}
+_ACCURACIES = {
+    "training_accuracy": ("training patches", "one"),
+    "validation_patch_accuracy": ("validation patches", "two"),
+    "validation_clip_accuracy": ("validation clips", "three"),
+}
+# Long lists that the page shows in other places, or nobody reads.
+_UNSHOWN = {"format", "classes", "labels", "normalization", "preprocessing", "feature_extraction"}
+_LONGEST_TEXT = 300
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A headline figure; what is not known is None."""
+
+    name: str
+    hint: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    thresholds: tuple[float, ...] = ()
+    """Bounds of the gates on it."""
+    quantized: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A verdict, with the interval of its number where the report has one."""
+
+    verdict: Mapping[str, Any]
+    low: float | None
+    high: float | None
+
+    @property
+    def state(self) -> str:
+        """A word for it."""
+        if self.verdict["passed"]:
+            return "passed"
+        return "not judged" if self.verdict["value"] is None else "missed"
+
+    @property
+    def sign(self) -> str:
+        """Of its bound."""
+        return {"at_least": "≥", "at_most": "≤"}[self.verdict["bound"]]
+
+
+def write(
+    folders: Folders,
+    review: Path,
+    *,
+    verdicts: Sequence[Mapping[str, Any]] = (),
+    provenance: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Write ``report.html`` and ``review.json``.
+
+    Args:
+        folders: what the candidate's run left.
+        review: folder to write.
+        verdicts: as ``verdict.json`` has them; ``file`` and ``json_path`` of the number, where
+            given, let the page show its interval.
+        provenance: what the folders do not know: run, pipeline, commit, versions.
+
+    Returns:
+        What ``review.json`` holds: digest and bytes of the page, clips shown and tested.
+
+    Raises:
+        DataError: a file is missing or damaged. Audio that is missing is said in the page.
+    """
+    evidence = gather(folders, verdicts, provenance or {})
+    selection = select(evidence)
+    page = render(evidence, selection).encode("utf-8")
+    review.mkdir(parents=True, exist_ok=True)
+    (review / PAGE).write_bytes(page)
+    summary = {
+        "digest": f"sha256:{hashlib.sha256(page).hexdigest()}",
+        "bytes": len(page),
+        "clips_shown": len(selection.cards),
+        "clips_tested": len(evidence.results),
+    }
+    (review / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+    print(
+        f"{PAGE}: {len(page) / 1e6:.2f} MB, {summary['clips_shown']} of "
+        f"{summary['clips_tested']} test clips to listen to"
+    )
+    return summary
+
+
+def render(evidence: Evidence, selection: Selection) -> str:
+    """The page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("soundgate.audio.review"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "exact": evaluation.decimal,
+        "fraction": wording.fraction,
+        "signed": wording.signed,
+        "counted": wording.counted,
+        "thousands": wording.thousands,
+        "plain": wording.plain,
+    }
+    script = _source(environment, "report.js")
+    # Names in a manifest may hold anything: besides being escaped, nothing but this script runs.
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    kept = evidence.model.training.get("best_epoch")
+    page: str = environment.get_template("report.html").render(
+        evidence=evidence,
+        figures=evidence.figures,
+        compared=evidence.comparison,
+        wording=wording,
+        style=Markup(_source(environment, "report.css")),  # noqa: S704  # our own file
+        script=Markup(script),  # noqa: S704  # our own file
+        script_digest=digest,
+        banner=wording.banner(evidence.verdicts, evidence.comparison),
+        gates=[_gate(verdict, evidence) for verdict in evidence.verdicts],
+        headline=headline(evidence),
+        selection=selection,
+        confusion=tables.confusion(evidence),
+        classes=tables.per_class(evidence),
+        bins=charts.reliability(evidence.figures["calibration"]["bins"]),
+        curves=[
+            chart
+            for chart in (
+                charts.curves("Loss", evidence.history, _LOSSES, kept),
+                charts.curves("Accuracy", evidence.history, _ACCURACIES, kept, up_to=1.0),
+            )
+            if chart
+        ],
+        provenance=origins(evidence),
+        recipe=recipe(evidence),
+    )
+    return page
+
+
+def headline(evidence: Evidence) -> list[Figure]:
+    """The figures a reviewer asks for first."""
+    figures = evidence.figures
+    accuracies = figures["multiclass_classification_metrics"]
+    quantized = figures.get("quantized") or {}
+    multi_label = figures["multi_label"]
+    exact = "every label given and none besides" if multi_label else "share of clips decided right"
+    found = []
+    for key, name, hint in (
+        ("clip_acc", "Clip accuracy", exact),
+        ("patch_acc", "Patch accuracy", exact.replace("clips", "patches")),
+    ):
+        value, low, high = (accuracies[key][part] for part in ("value", "low", "high"))
+        bounds = _thresholds(evidence, f"multiclass_classification_metrics.{key}.value")
+        found.append(Figure(name, hint, value, low, high, bounds, quantized.get(key)))
+    found.append(Figure("Macro F1", "mean over classes", figures["macro_f1"]))
+    if multi_label:
+        labels = figures["multi_label_metrics"]
+        precision = labels["mean_average_precision"]
+        found.append(Figure("Mean average precision", "mean over classes", precision))
+        found.append(Figure("Micro F1", "of all labels together", labels["micro_f1"]))
+    hint = "mean gap between score and accuracy; lower is better"
+    found.append(Figure("Calibration error", hint, figures["calibration"]["ece"]))
+    return found
+
+
+def origins(evidence: Evidence) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Where the candidate comes from: groups of names and values."""
+    card, model = evidence.card, evidence.model.as_json()
+    data = {
+        key: card[key]
+        for key in ("name", "title", "version", "licence", "clips", "digest", "homepage")
+        if card.get(key)
+    }
+    data["tested"] = (
+        f"{wording.counted(evidence.figures['clips'], 'clip')} of "
+        f"{wording.counted(evidence.figures['sources'], 'recording')}, "
+        f"split {evidence.figures['split']}"
+    )
+    groups: list[tuple[str, Mapping[str, Any]]] = [
+        ("Data set", data),
+        ("Run", evidence.provenance),
+        ("Model", {key: value for key, value in model.items() if key not in _UNSHOWN}),
+        ("Export", {key: value for key, value in evidence.export.items() if key not in _UNSHOWN}),
+    ]
+    return [
+        (title, [(key.replace("_", " "), _shortened(value)) for key, value in group.items()])
+        for title, group in groups
+        if group
+    ]
+
+
+def recipe(evidence: Evidence) -> list[tuple[str, list[tuple[str, str]]]]:
+    """How the model's features are made, in the same form."""
+    model = evidence.model.as_json()
+    return [
+        (title, [(key, _shortened(value)) for key, value in model[section].items()])
+        for title, section in (
+            ("Preprocessing", "preprocessing"),
+            ("Feature extraction", "feature_extraction"),
+        )
+    ]
+
+
+def _gate(verdict: Mapping[str, Any], evidence: Evidence) -> Gate:
+    """Look for the interval that the number judged stands in."""
+    files = {evaluation.REPORT: evidence.figures, comparison.COMPARISON: evidence.comparison}
+    place: Any = files.get(str(verdict.get("file")))
+    for part in str(verdict.get("json_path", "")).split(".")[:-1]:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or verdict["value"] is None:
+        place = {}
+    return Gate(verdict, place.get("low"), place.get("high"))
+
+
+def _thresholds(evidence: Evidence, json_path: str) -> tuple[float, ...]:
+    return tuple(
+        verdict["threshold"]
+        for verdict in evidence.verdicts
+        if verdict.get("json_path") == json_path
+    )
+
+
+def _shortened(value: Any) -> str:
+    text = wording.plain(value)
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _source(environment: jinja2.Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]

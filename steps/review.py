@@ -1,0 +1,63 @@
+"""Make the page a reviewer decides by.
+
+Reads   report/ comparison/ gates     figures, the champion's, and what the gates ask of them
+        model/ metrics/ exported/     the candidate, how its training went, what it became
+        clips/ card/                  the audio, and which data it is
+Writes  review/    report.html, one file that needs nothing besides itself; review.json
+"""
+
+from __future__ import annotations
+
+import json
+
+from soundgate.step import InputPath, OutputPath, main
+
+
+def review(
+    report: InputPath,
+    model: InputPath,
+    metrics: InputPath,
+    clips: InputPath,
+    card: InputPath,
+    comparison: InputPath,
+    gates: InputPath,
+    review: OutputPath,
+    exported: InputPath | None = None,
+) -> None:
+    """Write verdicts, figures beside the champion's, clips to listen to, and provenance."""
+    import platform
+    from importlib.metadata import version
+
+    from soundgate.audio.review.evidence import Folders
+    from soundgate.audio.review.page import write
+    from soundgate.gates import judge_all
+    from soundgate.runs import Context
+
+    context = Context.from_environment()
+    declared = json.loads(gates.read_text("utf-8"))
+    verdicts = judge_all(gates, {"report": report, "comparison": comparison})
+    libraries = [f"{name} {version(name)}" for name in ("soundgate", "torch", "numpy", "soundfile")]
+    provenance = {
+        "run": context.run or "by hand",
+        "pipeline": context.pipeline,
+        "commit": context.commit,
+        "versions": ", ".join([f"Python {platform.python_version()}", *libraries]),
+    }
+    write(
+        Folders(
+            report=report,
+            model=model,
+            metrics=metrics,
+            clips=clips,
+            card=card,
+            comparison=comparison,
+            exported=exported,
+        ),
+        review,
+        verdicts=[gate | verdict for gate, verdict in zip(declared, verdicts, strict=True)],
+        provenance={name: value for name, value in provenance.items() if value},
+    )
+
+
+if __name__ == "__main__":
+    main(review)
