@@ -15,7 +15,6 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
@@ -25,6 +24,7 @@ from soundgate.executors.base import Capabilities, Finding, PlannedTask, Submiss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
