@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 import shutil
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,8 @@ def _copy(source: str, target: Path) -> None:
             with urllib.request.urlopen(source, timeout=WAIT_S) as answer:  # noqa: S310 - http only
                 _write(answer, target, int(answer.headers.get("Content-Length") or -1), source)
         except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             raise DataError(f"{source}: cannot be fetched: {error}") from error
         return
     try:
