@@ -25,6 +25,7 @@ from soundgate.audio.features import log_mel
 from soundgate.audio.frames import Info
 from soundgate.audio.inference import BATCH_SIZE
 from soundgate.audio.manifest import read_manifest
+from soundgate.audio.threads import one_torch_thread
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ComputedFrames(FeatureSet):
         least = spec.hop_length * (spec.patch_length - 1) + spec.n_fft
         if samples.size < least:
             samples = np.resize(samples, least)
-        with torch.inference_mode():
+        with one_torch_thread(), torch.inference_mode():
             mel = log_mel(torch.from_numpy(samples), spec, preprocessing.target_rate)
         frames: Frames = mel.half().numpy()
         return frames

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from soundgate.audio.review.media import Media, media
+from soundgate.audio.threads import one_torch_thread
 from soundgate.errors import DataError
 from soundgate.progress import track
 
@@ -86,12 +87,13 @@ def select(evidence: Evidence) -> Selection:
             chosen.setdefault(id(result), (result, []))[1].append(reason)
     cards: list[Card] = []
     size_bytes = 0
-    for result, reasons in track(list(chosen.values()), total=len(chosen), label="clips"):
-        card = _card(result, tuple(reasons), evidence)
-        size_bytes += card.media.size_bytes if card.media else 0
-        if size_bytes > MEDIA_BYTES:
-            break
-        cards.append(card)
+    with one_torch_thread():
+        for result, reasons in track(list(chosen.values()), total=len(chosen), label="clips"):
+            card = _card(result, tuple(reasons), evidence)
+            size_bytes += card.media.size_bytes if card.media else 0
+            if size_bytes > MEDIA_BYTES:
+                break
+            cards.append(card)
     return Selection(cards, len(wrong), len(broken), len(fixed), len(chosen) - len(cards))
 
 
