@@ -258,6 +258,8 @@ def test_a_candidate_carries_what_a_reviewer_needs(registry, folders, tmp_path):
         "gate.clip_accuracy": "pass",
         "gate.patch_accuracy": "fail",
         "git.commit": "abc123",
+        "metric.clip_accuracy": "0.83",
+        "metric.patch_accuracy": "0.6",
         "pipeline.name": "aed",
         "pipeline.run": "aed-1",
         "report.digest": hashlib.sha256(b'{"clip_accuracy": 0.83}').hexdigest(),

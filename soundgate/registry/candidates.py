@@ -1,7 +1,8 @@
 """Registering a candidate: a model, its signature, and what a reviewer needs to judge it.
 
 A candidate is a version of the registered model ``<name>-candidates``, tagged ``gate.<metric>``,
-``review.status=pending``, ``git.commit``, ``dataset.digest`` and ``pipeline.run``. A reviewer
+``metric.<name>``, ``review.status=pending``, ``git.commit``, ``dataset.digest``, ``pipeline.run``,
+and the digests of the model's files and of the page that it is reviewed by. A reviewer
 releases it by copying it to ``<name>``: MLflow grants rights for each registered model, so that
 whoever trains cannot release.
 """
@@ -43,6 +44,8 @@ STATUS_TAG = "review.status"
 REPORT_DIGEST_TAG = "report.digest"
 REPORT_PATH_TAG = "report.path"
 VERDICTS_TAG = "gates.verdicts"
+GATE_TAG = "gate."
+METRIC_TAG = "metric."
 TAGS = {
     "run": "pipeline.run",
     "pipeline": "pipeline.name",
@@ -264,6 +267,7 @@ def _create_version(
             tags={
                 **candidate.tags,
                 **_gate_tags(candidate.verdicts),
+                **{f"{METRIC_TAG}{key}": str(value) for key, value in candidate.metrics.items()},
                 DIGEST_TAG: candidate.digest,
                 REPORT_DIGEST_TAG: file_sha256(candidate.evidence[candidate.report_path]),
                 REPORT_PATH_TAG: candidate.report_path,
@@ -290,7 +294,7 @@ def _gate_tags(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """``gate.<metric>``: pass where every gate on that metric passed."""
     tags: dict[str, str] = {}
     for verdict in verdicts:
-        tag = f"gate.{verdict['metric']}"
+        tag = f"{GATE_TAG}{verdict['metric']}"
         passed = verdict["passed"] is True and tags.get(tag) != "fail"
         tags[tag] = "pass" if passed else "fail"
     return tags

@@ -36,6 +36,12 @@ def one_line(uri: str) -> Iterator[None]:
         raise RegistryError(_line(uri, error)) from error
 
 
+def is_refusal(error: Exception) -> bool:
+    """Whether MLflow answered that this user may not do that."""
+    cause = error.__cause__ if isinstance(error, RegistryError) else error
+    return isinstance(cause, Exception) and _status(cause, str(cause)) in {401, 403}
+
+
 def no_address(uri: str) -> str:
     """The text of the error for a URI that MLflow cannot keep a registry at."""
     return (

@@ -80,7 +80,7 @@ def get(registry: Registry, name: str, which: str) -> Version:
     with registry.reading() as client:
         model = registered_model(client, name)
         if model is None:
-            known = [found.name for found in client.search_registered_models()]
+            known = _names(client)
             hint = nearest(name, known) or "; no model is registered there"
             raise RegistryError(f"{registry.uri} has no model {name!r}{hint}")
         number = which if which.isdecimal() else model.aliases.get(which)
@@ -118,6 +118,16 @@ def all_versions(registry: Registry, name: str, condition: str = "") -> list[Ver
                 break
         versions = [_as_version(entry, model) for entry in found]
     return sorted(versions, key=lambda version: int(version.version), reverse=True)
+
+
+def model_names(registry: Registry) -> list[str]:
+    """Names of the registered models.
+
+    Raises:
+        RegistryError: MLflow refused or failed.
+    """
+    with registry.reading() as client:
+        return _names(client)
 
 
 def download(registry: Registry, version: Version, folder: Path) -> None:
@@ -174,6 +184,10 @@ def registered_model(client: MlflowClient, name: str) -> RegisteredModel | None:
         if error.error_code != ABSENT:
             raise
         return None
+
+
+def _names(client: MlflowClient) -> list[str]:
+    return [found.name for found in client.search_registered_models()]
 
 
 def _fetched(registry: Registry, version: Version, scratch: Path) -> Path:

@@ -313,7 +313,7 @@ def test_every_command_explains_itself(command, capsys):
     from soundgate.cli import main
 
     with pytest.raises(SystemExit) as end:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     about = COMMANDS[command][0].__doc__

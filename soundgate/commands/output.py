@@ -1,0 +1,38 @@
+"""What several commands share: where runs are, how results are printed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+RUNS_VARIABLE = "SOUNDGATE_RUNS"
+
+
+def runs_root() -> Path:
+    """Return the folder of all runs: ``SOUNDGATE_RUNS``, else ``runs``."""
+    return Path(os.environ.get(RUNS_VARIABLE) or "runs")
+
+
+def output_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--output``."""
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns; the first row is the head."""
+    for line in table_lines(rows):
+        print(line)
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows in columns, a line each."""
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(f"{cell!s:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,246 @@
+"""Commands of a reviewer: look at candidates, approve and reject them, roll a release back."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from soundgate.commands.output import output_argument, runs_root
+from soundgate.errors import ParameterError
+
+if TYPE_CHECKING:
+    import argparse
+    from types import FrameType
+
+    from soundgate.registry.decisions import Entry
+    from soundgate.registry.review import Desk
+
+MODEL = "aed"
+CANDIDATE = "candidate"
+
+
+def _place_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model-name", default=MODEL, metavar="NAME", help=f"name of the model; {MODEL}"
+    )
+    parser.add_argument(
+        "--registry", metavar="URI", help="MLflow's; MLFLOW_TRACKING_URI, or mlflow.db of the runs"
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where decisions are recorded: a folder or s3://bucket/prefix",
+    )
+    output_argument(parser)
+
+
+def _decision_arguments(parser: argparse.ArgumentParser) -> None:
+    _place_arguments(parser)
+    parser.add_argument("--comment", metavar="TEXT", help="why; asked for where omitted")
+    parser.add_argument(
+        "--reviewer", metavar="NAME", help="who; MLFLOW_TRACKING_USERNAME, or the login name"
+    )
+    parser.add_argument(
+        "--hook",
+        metavar="COMMAND",
+        help="told of the decision, as JSON on standard input; SOUNDGATE_REVIEW_HOOK",
+    )
+
+
+def list_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``review-model list``."""
+    parser.add_argument("--limit", type=int, default=20, help="candidates shown (20)")
+    _place_arguments(parser)
+
+
+def show_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``review-model show``."""
+    parser.add_argument(
+        "version", nargs="?", default=CANDIDATE, help="a candidate: number or alias; the newest"
+    )
+    _place_arguments(parser)
+
+
+def approve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``review-model approve``."""
+    parser.add_argument("version", help="a candidate: number or alias")
+    parser.add_argument(
+        "--override", action="store_true", help="although it missed a gate or was rejected"
+    )
+    _decision_arguments(parser)
+
+
+def reject_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``review-model reject``."""
+    parser.add_argument("version", help="a candidate: number or alias")
+    _decision_arguments(parser)
+
+
+def rollback_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``review-model rollback``."""
+    parser.add_argument("--to", metavar="VERSION", help="of the model; the previous champion")
+    parser.add_argument(
+        "--override", action="store_true", help="although its candidate was rejected"
+    )
+    _decision_arguments(parser)
+
+
+def listen_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``review-model listen``."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="port to listen at")
+    parser.add_argument(
+        "--command",
+        dest="hook",
+        required=True,
+        metavar="COMMAND",
+        help="told of each event, as JSON on standard input",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="oldest delivery that is taken (300)",
+    )
+
+
+def list_candidates(args: argparse.Namespace) -> int:
+    """List candidates, those to be reviewed first, and the champion."""
+    from soundgate.registry.overview import overview
+
+    found = overview(_desk(args), args.limit)
+    if args.output == "json":
+        print(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+    else:
+        from soundgate.commands.review_text import overview_text
+
+        print(overview_text(found))
+    return 0
+
+
+def show_candidate(args: argparse.Namespace) -> int:
+    """Show what a reviewer needs to decide on a candidate."""
+    from soundgate.registry.overview import dossier
+
+    found = dossier(_desk(args), args.version)
+    if args.output == "json":
+        print(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+    else:
+        from soundgate.commands.review_text import dossier_text
+
+        print(dossier_text(found))
+    return 0
+
+
+def approve_candidate(args: argparse.Namespace) -> int:
+    """Release a candidate as the champion; the earlier champion becomes previous."""
+    return _told(_desk(args).approve(args.version, override=args.override), args)
+
+
+def reject_candidate(args: argparse.Namespace) -> int:
+    """Reject a candidate."""
+    return _told(_desk(args).reject(args.version), args)
+
+
+def roll_back(args: argparse.Namespace) -> int:
+    """Make the previous champion, or another version, the champion again."""
+    return _told(_desk(args).roll_back(args.to, override=args.override), args)
+
+
+def listen(args: argparse.Namespace) -> int:
+    """Take MLflow's webhooks, signed with SOUNDGATE_WEBHOOK_SECRET, and run a command for each."""
+    from soundgate.registry import hooks, webhooks
+
+    secret = os.environ.get(webhooks.SECRET_VARIABLE)
+    if not secret:
+        raise ParameterError(
+            f"{webhooks.SECRET_VARIABLE} is not set: give the secret the webhook was made with"
+        )
+    command = hooks.parse_command(args.hook, "--command")
+    try:
+        receiver = webhooks.Receiver(
+            (args.host, args.port),
+            secret,
+            command,
+            tolerance_s=args.tolerance,
+            say=webhooks.tell,
+        )
+    except (OSError, OverflowError) as error:
+        raise ParameterError(f"cannot listen at {args.host}:{args.port}: {error}") from error
+    signal.signal(signal.SIGTERM, _interrupt)
+    webhooks.tell(f"listening at http://{args.host}:{receiver.server_port}")
+    with receiver:
+        receiver.serve_forever()
+    return 0
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
+
+
+def _desk(args: argparse.Namespace) -> Desk:
+    from soundgate.registry.connection import Registry, tracking_uri
+    from soundgate.registry.decisions import DecisionLog
+    from soundgate.registry.review import Desk
+    from soundgate.store import open_store
+
+    root = runs_root()
+    account = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    return Desk(
+        registry=Registry(args.registry or tracking_uri(root)),
+        log=DecisionLog(open_store(args.store or str(root / "store")), args.model_name),
+        by=getattr(args, "reviewer", None) or account,
+        account=account,
+        comment=lambda: _comment(args.comment),
+    )
+
+
+def _comment(given: str | None) -> str:
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise ParameterError("--comment is missing: say why, for whoever reads it later")
+    try:
+        return input("why: ")
+    except EOFError:
+        raise ParameterError("no comment was given; nothing was decided") from None
+
+
+def _told(entry: Entry, args: argparse.Namespace) -> int:
+    """Print what was decided, then tell the hook; a hook that fails changes nothing."""
+    from soundgate.commands.review_text import decision_text
+    from soundgate.registry import hooks
+
+    event = _event(entry)
+    if args.output == "json":
+        print(json.dumps(event, indent=1, ensure_ascii=False), flush=True)
+    else:
+        print(decision_text(entry), flush=True)
+    text = args.hook or os.environ.get(hooks.HOOK_VARIABLE)
+    if text:
+        try:
+            failure = hooks.call(hooks.parse_command(text, "--hook"), event)
+        except ParameterError as error:
+            failure = str(error)
+        if failure:
+            print(f"review-model: {failure}; the decision stands", file=sys.stderr)
+    return 0
+
+
+def _event(entry: Entry) -> dict[str, Any]:
+    outcome = entry.outcome
+    return {
+        "event": f"review.{entry.decision.verdict}",
+        "model": entry.decision.model,
+        "version": (outcome.champion if outcome else None) or "",
+        "alias": "" if entry.decision.verdict == "reject" else "champion",
+        "at": entry.decision.at,
+        "decision": asdict(entry.decision),
+        "outcome": asdict(outcome) if outcome else None,
+    }

@@ -1,0 +1,133 @@
+"""What ``review-model`` prints for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from soundgate.commands.output import table_lines
+
+if TYPE_CHECKING:
+    from soundgate.registry.decisions import Entry
+    from soundgate.registry.overview import Dossier, Overview, Row
+
+SIGNS = {"at_least": ">=", "at_most": "<="}
+AGES = ((86_400 * 2, 86_400, "d"), (3_600 * 2, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))
+COMMENT_LETTERS = 40
+
+
+def overview_text(found: Overview) -> str:
+    """All candidates as a table, then the champion and what is not as it should be."""
+    head = ["version", "status", "gates", "clip accuracy", "age", "run", "decided"]
+    rows = [_columns(row) for row in found.candidates]
+    lines = table_lines([head, *rows]) if rows else []
+    if found.more:
+        lines.append(f"and {found.more} more: --limit {len(rows) + found.more}")
+    if rows:
+        lines.append("")
+    lines.append(f"champion: {_champion(found.model, found.champion)}")
+    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+
+
+def _columns(row: Row) -> list[str]:
+    missed = [metric for metric, verdict in row.gates.items() if verdict != "pass"]
+    status = row.status
+    if row.released:
+        status += f" as {row.released}, champion" if row.champion else f" as {row.released}"
+    return [
+        row.version,
+        status,
+        f"missed {', '.join(missed)}" if missed else "passed" if row.gates else "none",
+        _number(row.clip_accuracy),
+        age(row.age_s),
+        row.run,
+        f"{row.decided_by}: {_short(row.comment)}" if row.decided_by else "",
+    ]
+
+
+def dossier_text(found: Dossier) -> str:
+    """Everything about one candidate."""
+    row = found.candidate
+    lines = [f"{found.uri}  {_columns(row)[1]}  {age(row.age_s)} old, run {row.run}"]
+    lines += [f"report  {found.report}", ""]
+    lines += table_lines([["gate", "value", "bound", "verdict", ""], *_verdicts(found.verdicts)])
+    lines.append("")
+    at = f"champion {found.champion}" if found.champion else "no champion yet"
+    names = [*found.metrics, *(n for n in found.champion_metrics if n not in found.metrics)]
+    values = [_compared(n, found.metrics.get(n), found.champion_metrics.get(n)) for n in names]
+    lines += table_lines([["metric", "candidate", at, "difference"], *values])
+    lines.append("")
+    lines += [f"{tag:16}  {value}" for tag, value in found.tags.items()]
+    lines.append("")
+    lines += [_history(decision) for decision in found.decisions] or ["no decision yet"]
+    lines += [f"needs --override: {doubt}" for doubt in found.doubts]
+    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+
+
+def _verdicts(verdicts: list[dict[str, Any]]) -> list[list[str]]:
+    rows = []
+    for v in verdicts:
+        passed = "passed" if v["passed"] is True else "missed"
+        advisory = " (advisory)" if v.get("advisory") else ""
+        bound = f"{SIGNS.get(v['bound'], v['bound'])} {_number(v['threshold'])}"
+        said = "" if v["passed"] is True else str(v.get("message", ""))
+        rows.append([v["metric"], _number(v["value"]), bound, passed + advisory, said])
+    return rows
+
+
+def _compared(name: str, candidate: float | None, champion: float | None) -> list[str]:
+    known = candidate is not None and champion is not None
+    difference = f"{candidate - champion:+.4g}" if known else ""  # type: ignore[operator]
+    return [name, _number(candidate), _number(champion), difference]
+
+
+def _history(decision: dict[str, Any]) -> str:
+    outcome = decision["outcome"] or {"state": "interrupted", "reason": "", "released": None}
+    released = f" as version {outcome['released']}" if outcome["released"] else ""
+    override = ", overriding" if decision["override"] else ""
+    reason = f" ({outcome['reason']})" if outcome["reason"] else ""
+    return (
+        f"{decision['at']}  {decision['by']}  {decision['verdict']}{override}, "
+        f"{outcome['state']}{released}{reason}: {decision['comment']}"
+    )
+
+
+def decision_text(entry: Entry) -> str:
+    """What a decision did."""
+    decision, outcome = entry.decision, entry.outcome
+    model = decision.model
+    if decision.verdict == "reject":
+        line = f"rejected candidate {decision.candidate} of {model}"
+    elif decision.verdict == "approve":
+        line = f"approved candidate {decision.candidate} as {model} version"
+        line += f" {outcome.released if outcome else ''}, the champion"
+    else:
+        line = f"rolled {model} back: version {decision.target} is the champion"
+    if decision.verdict != "reject" and decision.expected_champion:
+        line += f"; version {decision.expected_champion} is previous"
+    note = f"\nnote: {outcome.reason}" if outcome and outcome.reason else ""
+    return f"{line} (decision {decision.number}, by {decision.by}){note}"
+
+
+def _champion(model: str, version: str | None) -> str:
+    return f"{model} version {version}" if version else f"{model} has none yet"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _short(comment: str) -> str:
+    line = " ".join(comment.split())
+    return line if len(line) <= COMMENT_LETTERS else f"{line[: COMMENT_LETTERS - 1]}…"
+
+
+def age(seconds: float) -> str:
+    """Write an age in its largest sensible unit.
+
+    >>> age(59), age(7200), age(172800)
+    ('59 s', '2 h', '2 d')
+    """
+    for least, unit_s, unit in AGES:
+        if seconds >= least:
+            return f"{seconds // unit_s:.0f} {unit}"
+    return "0 s"

@@ -1,0 +1,189 @@
+"""Commands that run: a pipeline, its definition, its parameters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundgate import executors, invocation, parameters, runs
+from soundgate.commands.output import output_argument, print_table, runs_root
+from soundgate.errors import ParameterError
+from soundgate.executors.base import Submission, initial_tasks
+from soundgate.executors.display import duration
+from soundgate.invocation import Invocation
+from soundgate.mermaid import mermaid
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+RECORDED = ("module_name", "config", "assignments", "kwargs", "executor", "description", "tags")
+"""Options that a resumed run takes from its record."""
+UNRUN = "RUN-ID"  # stands for a run's id where nothing is run
+
+
+def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--module-name", metavar="MODULE", help="pipelines.aed, say")
+    parser.add_argument(
+        "--kwargs", help="parameters as a mapping: JSON first, a Python literal second"
+    )
+    parser.add_argument("--config", metavar="FILE", help="user config (YAML)")
+    parser.add_argument(
+        "--set",
+        dest="assignments",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter, or section.key of the user config; may be repeated",
+    )
+    parser.add_argument(
+        "--executor", help=f"one of: {', '.join(executors.EXECUTORS)}; local where omitted"
+    )
+    parser.add_argument("--graph", action="store_true", help="print the graph (Mermaid) and end")
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``run-pipeline``."""
+    _pipeline_arguments(parser)
+    parser.add_argument("--role-arn", help="role that SageMaker assumes")
+    parser.add_argument("--description", default="", help="what this run is for")
+    parser.add_argument("--tags", help='[{"Key": ..., "Value": ...}]: JSON or a Python literal')
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and why")
+    parser.add_argument("--resume", metavar="RUN", help="continue a run: its id, or 'last'")
+    parser.add_argument("--no-wait", action="store_true", help="return once the run has started")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="cancel the run then")
+    parser.add_argument("--no-cache", action="store_true", help="run every task")
+    output_argument(parser)
+
+
+def definition_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``get-pipeline-definition``."""
+    _pipeline_arguments(parser)
+    parser.add_argument("-f", "--file-name", help="write it there instead of printing it")
+
+
+def parameter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``show-parameters``."""
+    parser.add_argument("-n", "--module-name", metavar="MODULE", required=True)
+
+
+def _invocation(args: argparse.Namespace) -> Invocation:
+    if not args.module_name:
+        raise ParameterError("-n/--module-name is missing: name a pipeline, pipelines.aed say")
+    return Invocation(
+        module=args.module_name,
+        executor=args.executor or "local",
+        config=args.config,
+        assignments=tuple(args.assignments),
+        kwargs=parameters.parse_keywords(args.kwargs, "--kwargs") or {},
+        description=getattr(args, "description", ""),
+        tags=_tags(getattr(args, "tags", None)),
+        role_arn=getattr(args, "role_arn", None),
+    )
+
+
+def _tags(text: str | None) -> list[dict[str, str]]:
+    tags = parameters.parse_keywords(text, "--tags") or []
+    if not isinstance(tags, list) or any(
+        not isinstance(tag, dict) or set(tag) != {"Key", "Value"} for tag in tags
+    ):
+        raise ParameterError(f'--tags: expected [{{"Key": ..., "Value": ...}}], not {tags!r}')
+    return tags
+
+
+def run_pipeline(args: argparse.Namespace) -> int:
+    """Run a pipeline."""
+    root = runs_root()
+    if args.timeout is not None and not args.timeout > 0:
+        raise ParameterError(f"--timeout {args.timeout:g}: expected more than 0 seconds")
+    if args.resume:
+        if any(getattr(args, name) for name in RECORDED):
+            raise ParameterError("--resume takes everything from the run; pass nothing else")
+        run = runs.find_run(root, args.resume)
+        record = run.read()
+        asked = invocation.recorded(record)
+        pipeline, _ = invocation.declare(asked, run.root)
+        record["tasks"] = {**initial_tasks(pipeline), **_kept(record, pipeline.tasks)}
+    else:
+        asked = _invocation(args)
+        pipeline, values = invocation.declare(asked, root)
+        if args.graph:
+            print(mermaid(pipeline), end="")
+            return 0
+        run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id())
+        record = {} if args.dry_run else invocation.new_record(asked, pipeline, values, run)
+    executor = executors.load(asked.executor)
+    request = executor.render(pipeline, run)
+    if args.dry_run:
+        return _show_plan(executor.plan(pipeline, run, use_cache=not args.no_cache), request, args)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "request.txt").write_text(str(request), "utf-8")
+    if not args.resume:  # whoever holds a run writes its record
+        run.write(record)
+    submission = Submission(
+        no_wait=args.no_wait,
+        timeout_s=args.timeout,
+        use_cache=not args.no_cache,
+        quiet=args.output == "json",
+    )
+    record = executor.submit(pipeline, run, record, submission)
+    return _report(run, record, args)
+
+
+def _kept(record: dict[str, Any], tasks: Any) -> dict[str, Any]:
+    return {name: task for name, task in record["tasks"].items() if name in tasks}
+
+
+def _show_plan(plan: Sequence[Any], request: Any, args: argparse.Namespace) -> int:
+    if args.output == "json":
+        rows = [{"task": p.task, "action": p.action, "reason": p.reason} for p in plan]
+        print(json.dumps({"plan": rows, "request": str(request)}, indent=1))
+        return 0
+    print_table([["task", "would", "because"], *([p.task, p.action, p.reason] for p in plan)])
+    print(f"\n{request}", end="")
+    return 0
+
+
+def _report(run: runs.Run, record: dict[str, Any], args: argparse.Namespace) -> int:
+    state = record["state"]
+    if args.output == "json":
+        print(json.dumps(record, indent=1))
+    elif args.no_wait:
+        print(f"{record['pipeline']} {run.id} started; look with: show-run {run.id}")
+    else:
+        took = f" in {duration(record['duration_s'])}" if record.get("duration_s") else ""
+        failed = [name for name, t in record["tasks"].items() if t["state"] == runs.State.FAILED]
+        reason = ", ".join(failed) or record["reason"]  # why a task failed was said when it did
+        reason = f": {reason}" if reason else ""
+        print(f"{record['pipeline']} {run.id} {state}{took}{reason}\n{run.folder}")
+        if state not in (runs.State.SUCCEEDED, runs.State.RUNNING):
+            print(f"continue it with: run-pipeline --resume {run.id}")
+    if state == runs.State.CANCELLED:
+        return 128 + int(record.get("exit_signal") or 0)
+    return 1 if state == runs.State.FAILED else 0
+
+
+def get_definition(args: argparse.Namespace) -> int:
+    """Print exactly what would be sent to an engine."""
+    asked = _invocation(args)
+    pipeline, _ = invocation.declare(asked, runs_root())
+    run = runs.Run(runs_root(), pipeline.name, UNRUN)
+    executor = executors.load(asked.executor)
+    text = mermaid(pipeline) if args.graph else str(executor.render(pipeline, run))
+    if args.file_name:
+        file = Path(args.file_name)
+        if not file.parent.exists():
+            raise ParameterError(f"--file-name {file}: there is no folder {file.parent}: make it")
+        file.write_text(text, "utf-8")
+    else:
+        print(text, end="")
+    return 0
+
+
+def show_parameters(args: argparse.Namespace) -> int:
+    """List a pipeline's parameters with their defaults and meaning."""
+    kind = parameters.parameter_type(invocation.load_module(args.module_name).get_pipeline)
+    rows = [list(row) for row in parameters.describe(kind)] if kind else []
+    print_table([["parameter", "type", "default", "meaning"], *rows])
+    return 0

@@ -1,0 +1,111 @@
+"""What a candidate is judged by: its gates, its figures, and a report whose bytes are checked."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from soundgate.errors import RegistryError
+from soundgate.registry.bundle import file_sha256
+from soundgate.registry.candidates import (
+    GATE_TAG,
+    METRIC_TAG,
+    REPORT_DIGEST_TAG,
+    REPORT_PATH_TAG,
+    VERDICTS_TAG,
+)
+from soundgate.registry.versions import download
+
+if TYPE_CHECKING:
+    from soundgate.registry.connection import Registry
+    from soundgate.registry.versions import Version
+
+
+def gates(version: Version) -> dict[str, str]:
+    """``pass`` or ``fail`` by metric."""
+    found = {k: v for k, v in version.tags.items() if k.startswith(GATE_TAG)}
+    return {k.removeprefix(GATE_TAG): v for k, v in sorted(found.items()) if k != VERDICTS_TAG}
+
+
+def verdicts(version: Version) -> list[dict[str, Any]]:
+    """What each gate said, as ``verdict.json`` has it; none where that was not kept."""
+    try:
+        found = json.loads(version.tags.get(VERDICTS_TAG, "[]"))
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def metrics(version: Version) -> dict[str, float]:
+    """The figures of a version by name."""
+    found = {}
+    for tag, text in sorted(version.tags.items()):
+        if tag.startswith(METRIC_TAG):
+            try:
+                found[tag.removeprefix(METRIC_TAG)] = float(text)
+            except ValueError:
+                continue
+    return found
+
+
+def doubts(version: Version) -> list[str]:
+    """Why a candidate must not be released without an override; empty where nothing is wrong."""
+    judged = gates(version)
+    missed = [metric for metric, verdict in judged.items() if verdict != "pass"]
+    found = [f"it missed its gates: {', '.join(missed)}"] if missed else []
+    if not judged:
+        found.append("no gate judged it")
+    if REPORT_DIGEST_TAG not in version.tags:
+        found.append(f"it has no tag {REPORT_DIGEST_TAG}, so that its report cannot be checked")
+    return found
+
+
+def report_address(registry: Registry, version: Version) -> str:
+    """Where a reviewer opens the report: a file, or the page of a server.
+
+    Raises:
+        RegistryError: MLflow refused or failed.
+    """
+    path = version.tags.get(REPORT_PATH_TAG, "report/evaluation.json")
+    with registry.reading() as client:
+        info = client.get_run(version.run_id).info
+    if registry.uri.startswith("http"):
+        run = f"#/experiments/{info.experiment_id}/runs/{info.run_id}"
+        return f"{registry.uri.rstrip('/')}/{run}/artifacts/{path}"
+    parts = urlsplit(info.artifact_uri)
+    if parts.scheme in {"", "file"}:
+        return f"{unquote(parts.path)}/{path}"
+    return f"{info.artifact_uri}/{path}"
+
+
+def check(registry: Registry, version: Version) -> str:
+    """Check that report and model are the bytes that were registered; returns the report's digest.
+
+    The digest is empty where none was registered, which ``doubts`` tells.
+
+    Raises:
+        RegistryError: one of them was altered or is gone, or MLflow refused or failed.
+    """
+    expected = version.tags.get(REPORT_DIGEST_TAG, "")
+    with tempfile.TemporaryDirectory() as folder:
+        if expected:
+            _check_report(registry, version, expected, folder)
+        download(registry, version, Path(folder) / "model")
+    return expected
+
+
+def _check_report(registry: Registry, version: Version, expected: str, folder: str) -> None:
+    path = version.tags[REPORT_PATH_TAG]
+    try:
+        with registry.reading() as client:
+            found = file_sha256(Path(client.download_artifacts(version.run_id, path, folder)))
+    except RegistryError as error:
+        raise RegistryError(f"{path} of {version.uri} cannot be read: {error}") from error
+    if found != expected:
+        raise RegistryError(
+            f"{path} of {version.uri} was altered after it was registered (its digest is {found}, "
+            f"registered was {expected}); it is no evidence: register the model again"
+        )

@@ -1,0 +1,184 @@
+"""What a reviewer looks at: all candidates at a glance, or everything about one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from soundgate.errors import SoundgateError, nearest
+from soundgate.registry import evidence
+from soundgate.registry.candidates import TAGS, candidates_of
+from soundgate.registry.decisions import candidate_of, last_on, release_of, status_of
+from soundgate.registry.release import CHAMPION
+from soundgate.registry.review import another_record, moved_by_others, unfinished
+from soundgate.registry.versions import all_versions, find, get, model_names
+
+if TYPE_CHECKING:
+    from soundgate.registry.decisions import Entry
+    from soundgate.registry.review import Desk
+    from soundgate.registry.versions import Version
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate at a glance."""
+
+    version: str
+    status: str
+    gates: dict[str, str]
+    clip_accuracy: float | None
+    created_at: str
+    age_s: float
+    run: str
+    decided_by: str
+    decided_at: str
+    comment: str
+    released: str | None
+    """Version of the model that it was released as."""
+    champion: bool
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All candidates of a model; ``notes`` are what is not as it should be."""
+
+    model: str
+    registry: str
+    champion: str | None
+    candidates: list[Row]
+    more: int
+    """How many are not shown."""
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """Everything about one candidate."""
+
+    candidate: Row
+    model: str
+    uri: str
+    tags: dict[str, str]
+    doubts: list[str]
+    """Why it is not released without an override."""
+    verdicts: list[dict[str, Any]]
+    metrics: dict[str, float]
+    champion: str | None
+    champion_candidate: str | None
+    champion_metrics: dict[str, float]
+    report: str
+    decisions: list[dict[str, Any]]
+    """On this candidate and on what was released of it, oldest first, with what became of each."""
+    notes: list[str]
+
+
+def overview(desk: Desk, limit: int) -> Overview:
+    """Look at all candidates: those to be reviewed first, the newest first.
+
+    Raises:
+        RegistryError: there is no such model, or MLflow refused or failed.
+        StoreError: the record of decisions is damaged, or the store failed.
+    """
+    desk.registry.require()
+    announced = desk.announced()
+    entries = desk.log.entries()
+    name = candidates_of(desk.model)
+    found = all_versions(desk.registry, name)
+    champion = find(desk.registry, desk.model, CHAMPION)
+    rows = [_row(version, entries, champion) for version in found]
+    rows.sort(key=lambda row: row.status != "pending")
+    notes = _notes(announced, entries, champion)
+    if not found:
+        suffix = candidates_of("")
+        names = [model for model in model_names(desk.registry) if model.endswith(suffix)]
+        known = [model.removesuffix(suffix) for model in names]
+        notes.append(f"model {desk.model!r} has no candidate yet{nearest(desk.model, known)}")
+    return Overview(
+        model=desk.model,
+        registry=desk.registry.uri,
+        champion=champion.version if champion else None,
+        candidates=rows[:limit],
+        more=max(0, len(rows) - limit),
+        notes=notes,
+    )
+
+
+def dossier(desk: Desk, which: str) -> Dossier:
+    """Look at one candidate, a number or an alias of ``<model>-candidates``.
+
+    Raises:
+        RegistryError: there is no such candidate, or MLflow refused or failed.
+        StoreError: the record of decisions is damaged, or the store failed.
+    """
+    announced = desk.announced()
+    entries = desk.log.entries()
+    version = get(desk.registry, candidates_of(desk.model), which)
+    champion = find(desk.registry, desk.model, CHAMPION)
+    notes = _notes(announced, entries, champion)
+    try:
+        report = evidence.report_address(desk.registry, version)
+        evidence.check(desk.registry, version)
+    except SoundgateError as error:
+        report = version.tags.get("report.path", "")
+        notes.append(str(error))
+    return Dossier(
+        candidate=_row(version, entries, champion),
+        model=desk.model,
+        uri=version.uri,
+        tags={key: version.tags[key] for key in sorted(version.tags) if key in _PROVENANCE},
+        doubts=evidence.doubts(version),
+        verdicts=evidence.verdicts(version),
+        metrics=evidence.metrics(version),
+        champion=champion.version if champion else None,
+        champion_candidate=candidate_of(champion.version, entries) if champion else None,
+        champion_metrics=evidence.metrics(champion) if champion else {},
+        report=report,
+        decisions=[
+            {**asdict(e.decision), "outcome": asdict(e.outcome) if e.outcome else None}
+            for e in entries
+            if _concerns(e, version.version, entries)
+        ],
+        notes=notes,
+    )
+
+
+_PROVENANCE = {*TAGS.values(), "dataset.name", "dataset.licence", "model.digest", "report.digest"}
+
+
+def _row(version: Version, entries: list[Entry], champion: Version | None) -> Row:
+    last = last_on(version.version, entries)
+    release = release_of(version.version, entries)
+    released = release.outcome.released if release and release.outcome else None
+    return Row(
+        version=version.version,
+        status=status_of(version.version, entries),
+        gates=evidence.gates(version),
+        clip_accuracy=evidence.metrics(version).get("clip_accuracy"),
+        created_at=version.created_at,
+        age_s=round(
+            (datetime.now(UTC) - datetime.fromisoformat(version.created_at)).total_seconds()
+        ),
+        run=version.tags.get(TAGS["run"], ""),
+        decided_by=last.decision.by if last else "",
+        decided_at=last.decision.at if last else "",
+        comment=last.decision.comment if last else "",
+        released=released,
+        champion=champion is not None and released == champion.version,
+    )
+
+
+def _concerns(entry: Entry, candidate: str, entries: list[Entry]) -> bool:
+    """Whether a decision is on a candidate, or moved a version that was made from it."""
+    moved = (entry.decision.target, entry.decision.expected_champion)
+    back = entry.decision.verdict == "rollback" and any(
+        version is not None and candidate_of(version, entries) == candidate for version in moved
+    )
+    return back or entry.decision.candidate == candidate
+
+
+def _notes(announced: str, entries: list[Entry], champion: Version | None) -> list[str]:
+    found = [*unfinished(entries), another_record(announced, entries)]
+    if all(entry.outcome for entry in entries):
+        found.append(moved_by_others(champion, entries))
+    return [note for note in found if note]

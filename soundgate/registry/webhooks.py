@@ -1,0 +1,211 @@
+"""MLflow's webhooks: is a delivery genuine, and a small receiver that runs a command for each.
+
+A server signs with HMAC-SHA256 over ``<delivery id>.<timestamp>.<body>`` and sends the signature as
+``v1,<base64>`` (the scheme of https://www.standardwebhooks.com). A delivery is taken once, and only
+while its timestamp is fresh, so that a recorded one cannot be sent again.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import http.server
+import json
+import queue
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from soundgate.registry import hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DELIVERY_HEADER = "X-MLflow-Delivery-Id"
+TIMESTAMP_HEADER = "X-MLflow-Timestamp"
+SIGNATURE_HEADER = "X-MLflow-Signature"
+SECRET_VARIABLE = "SOUNDGATE_WEBHOOK_SECRET"  # noqa: S105 # the name of the variable
+TOLERANCE_S = 300.0
+MOST_BYTES = 1 << 20
+MOST_WAITING = 1000
+SOCKET_LIMIT_S = 10.0
+
+
+class Headers(Protocol):
+    """The headers of a request."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return one by its name."""
+        ...
+
+
+def refusal(
+    headers: Headers,
+    body: bytes,
+    secret: str,
+    *,
+    now_s: float,
+    tolerance_s: float = TOLERANCE_S,
+) -> str:
+    """Why a delivery is not to be believed; empty for a genuine one.
+
+    Args:
+        headers: of the request; any mapping that ignores case, or has MLflow's spelling.
+        body: of the request, as it came.
+        secret: shared with the server.
+        now_s: Unix time.
+        tolerance_s: how far the delivery's own time may be from it, either way.
+    """
+    delivery = headers.get(DELIVERY_HEADER) or ""
+    timestamp = headers.get(TIMESTAMP_HEADER) or ""
+    signatures = headers.get(SIGNATURE_HEADER) or ""
+    if not (delivery and timestamp and signatures):
+        return "it is not signed"
+    if not (timestamp.isascii() and timestamp.isdigit()):
+        return "its timestamp is not a number"
+    signed = f"{delivery}.{timestamp}.".encode() + body
+    expected = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+    genuine = False
+    for signature in signatures.split():
+        version, _, encoded = signature.partition(",")
+        genuine |= version == "v1" and hmac.compare_digest(expected, _decoded(encoded))
+    if not genuine:
+        return "its signature is wrong"
+    if abs(now_s - int(timestamp)) > tolerance_s:
+        return "it is too old, or a clock is wrong"
+    return ""
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """Takes deliveries, answers at once, and runs the command for one after the other.
+
+    It answers 204 to a genuine delivery (also to a repeated one, which is not run again), 401 to
+    any other, 400 to one that is no event, 413 to a large one and 503 while too many wait: MLflow
+    sends those again.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        secret: str,
+        command: list[str],
+        *,
+        tolerance_s: float = TOLERANCE_S,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Listen at ``address``; port 0 takes a free one. ``say`` gets a line for each delivery."""
+        super().__init__(address, _Handler)
+        self.secret = secret
+        self.command = command
+        self.tolerance_s = tolerance_s
+        self.say = say
+        self._seen: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._worker = threading.Thread(target=self._work, name="hook")
+        self._worker.start()
+
+    def take(self, delivery: str, event: dict[str, Any]) -> bool:
+        """Queue an event unless its delivery was taken before; False where the queue is full."""
+        oldest = time.time() - 2 * self.tolerance_s
+        with self._lock:
+            self._seen = {key: at for key, at in self._seen.items() if at > oldest}
+            if delivery in self._seen:
+                return True
+            try:
+                self._waiting.put_nowait(event)
+            except queue.Full:
+                return False
+            self._seen[delivery] = time.time()
+        return True
+
+    def server_close(self) -> None:
+        """Stop listening; what was taken is still run."""
+        super().server_close()
+        self._waiting.put(None)
+        self._worker.join()
+
+    def _work(self) -> None:
+        while (event := self._waiting.get()) is not None:
+            failure = hooks.call(self.command, event)
+            self.say(f"{event['event']} of {event['model']}: {failure or 'hook ran'}")
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Receiver
+    timeout = SOCKET_LIMIT_S
+
+    def do_POST(self) -> None:
+        """Take one delivery."""
+        length = self.headers.get("Content-Length") or ""
+        if not length.isdecimal() or int(length) > MOST_BYTES:
+            self._answer(413, f"a delivery of {length or 'unknown'} bytes: too large")
+            return
+        body = self.rfile.read(int(length))
+        wrong = refusal(
+            self.headers,
+            body,
+            self.server.secret,
+            now_s=time.time(),
+            tolerance_s=self.server.tolerance_s,
+        )
+        if wrong:
+            self._answer(401, f"a delivery was refused: {wrong}")
+            return
+        event = as_event(body)
+        if event is None:
+            self._answer(400, "a delivery was refused: it is no event of MLflow")
+            return
+        if not self.server.take(self.headers[DELIVERY_HEADER], event):
+            self._answer(503, "too many events wait for the hook")
+            return
+        self._answer(204)
+
+    def _answer(self, status: int, said: str = "") -> None:
+        if said:
+            self.server.say(said)
+            self.close_connection = True  # what was not read is not the next request
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the name is http.server's
+        """Keep quiet: ``say`` tells what matters."""
+
+
+def as_event(body: bytes) -> dict[str, Any] | None:
+    """What a hook is told of a delivery; None where it is no event of MLflow.
+
+    ``event`` is MLflow's name, ``model_version_alias.created`` say; ``model``, ``version`` and
+    ``alias`` are empty where it has none; ``data`` is all that MLflow sent.
+    """
+    try:
+        found = json.loads(body)
+        data = found["data"]
+        return {
+            "event": f"{found['entity']}.{found['action']}",
+            "model": str(data.get("name", "")),
+            "version": str(data.get("version", "")),
+            "alias": str(data.get("alias", "")),
+            "at": str(found.get("timestamp", "")),
+            "data": data,
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def tell(line: str) -> None:
+    """Print a line for whoever watches the receiver."""
+    print(line, file=sys.stderr, flush=True)
