@@ -48,6 +48,11 @@ class Standardisation(NamedTuple):
         mean = torch.as_tensor(self.mean, device=patches.device)[:, None]
         return (patches - mean) / torch.as_tensor(self.deviation, device=patches.device)[:, None]
 
+    def undo(self, patches: torch.Tensor) -> torch.Tensor:
+        """Take standardised float32 ``(batch, mel, frame)`` back to what they were."""
+        mean = torch.as_tensor(self.mean, device=patches.device)[:, None]
+        return patches * torch.as_tensor(self.deviation, device=patches.device)[:, None] + mean
+
 
 def standardisation(frames: Array, clips: Clips) -> Standardisation:
     """Measure every band over the frames of ``clips``, in one pass, block by block.

@@ -50,7 +50,8 @@ class Description:
     feature_extraction: FeatureExtraction
     standardisation: Standardisation
     training: dict[str, Any] = field(default_factory=dict)
-    """How it came about: seed, epochs, best_epoch, parameters, test_fold."""
+    """How it came about: seed, epochs, best_epoch, parameters, test_fold, and, where it started
+    from other weights, pretrained: their name, sha256, licence."""
 
     def as_json(self) -> dict[str, Any]:
         """What the file holds."""
@@ -123,7 +124,7 @@ def read_description(folder: Path) -> Description:
         norm = fields["normalization"]
         mean = np.array(norm["mean"], np.float32)
         deviation = np.array(norm["standard_deviation"], np.float32)
-        known = ("seed", "epochs", "best_epoch", "parameters", "test_fold")
+        known = ("seed", "epochs", "best_epoch", "parameters", "test_fold", "pretrained")
         return Description(
             architecture=fields["architecture"],
             size=fields["size"],

@@ -27,7 +27,7 @@ MIN_MELS = 16
 
 # Kernel stride and output channels of YAMNet's depthwise-separable layers 2 to 14
 # (github.com/tensorflow/models, research/audioset/yamnet).
-_YAMNET_LAYERS = (
+YAMNET_LAYERS = (
     (1, 64),
     (2, 128),
     (1, 128),
@@ -43,8 +43,10 @@ _YAMNET_LAYERS = (
     (1, 1024),
 )
 # An embedding of this size ends after so many of the layers above.
-_YAMNET_DEPTH = {256: 5, 512: 11, 1024: 13}
-_YAMNET_BATCH_NORM_EPSILON = 1e-4
+YAMNET_DEPTH = {256: 5, 512: 11, 1024: 13}
+YAMNET_BATCH_NORM_EPSILON = 1e-4
+MINIRESNET_BATCH_NORM_EPSILON = 1.001e-5
+"""Of ``keras.applications.resnet``."""
 
 
 def plain(
@@ -92,14 +94,14 @@ def yamnet(
     Raises:
         ConfigError: no YAMNet has such an embedding.
     """
-    if embedding_size not in _YAMNET_DEPTH:
-        sizes = ", ".join(map(str, _YAMNET_DEPTH))
+    if embedding_size not in YAMNET_DEPTH:
+        sizes = ", ".join(map(str, YAMNET_DEPTH))
         raise ConfigError(
             f"training.model.embedding_size: yamnet has {sizes}, not {embedding_size}"
         )
     channels = _scaled(32, width)
     layers: list[nn.Module] = [_same_convolution(1, channels, stride=2)]
-    for stride, count in _YAMNET_LAYERS[: _YAMNET_DEPTH[embedding_size]]:
+    for stride, count in YAMNET_LAYERS[: YAMNET_DEPTH[embedding_size]]:
         after = _scaled(count, width)
         layers.append(_same_convolution(channels, channels, stride=stride, groups=channels))
         layers.append(_same_convolution(channels, after, kernel=1))
@@ -107,7 +109,7 @@ def yamnet(
     return _Classifier(nn.Sequential(*layers), _pool(pooling), channels, n_classes, dropout)
 
 
-def miniresnet(
+def miniresnet(  # noqa: PLR0913 - keyword arguments, a line of a config each
     n_classes: int,
     *,
     n_stacks: int = 1,
@@ -115,11 +117,14 @@ def miniresnet(
     width: float = 1.0,
     pooling: str = "avg",
     dropout: float = 0.2,
+    n_mels: int = 64,
+    patch_frames: int = 50,
 ) -> nn.Module:
     """The small residual networks of ST's model zoo, after He et al. 2016.
 
     A 7x7 stem of stride 2, 3x3 maximum pooling of stride 2, then stacks of two blocks (1x1 and 3x3
-    convolution) with 64, 128, 256 channels.
+    convolution) with 64, 128, 256 channels. Padding, the normalisation's epsilon and the place of
+    each activation are those of the model zoo's Keras files.
 
     Args:
         n_classes: how many logits.
@@ -127,8 +132,11 @@ def miniresnet(
         version: "v1" halves each axis in a stack's first block and normalises after a convolution;
             "v2" normalises before it and halves in a stack's last block.
         width: multiplies every layer's channels.
-        pooling: from maps to the embedding: "avg", "max" or "mean_max".
+        pooling: from maps to the embedding: "avg", "max", "mean_max", or "flatten", which keeps
+            every value, as the model zoo's networks without pooling do.
         dropout: share of the embedding's values set to zero in training.
+        n_mels: bands of a patch; "flatten" alone needs it.
+        patch_frames: frames of a patch, fixed by "flatten" alone.
 
     Raises:
         ConfigError: another number of stacks, another version.
@@ -139,10 +147,12 @@ def miniresnet(
         raise ConfigError(f"training.model.version: miniresnet has v1 and v2, not {version!r}")
     block = _ResidualBlock if version == "v1" else _PreActivationBlock
     channels = _scaled(64, width)
-    layers: list[nn.Module] = [nn.Conv2d(1, channels, 7, stride=2, padding=3, bias=False)]
+    stem = nn.Conv2d(1, channels, 7, stride=2, padding=3, bias=version == "v2")
+    layers: list[nn.Module] = [stem]
     if version == "v1":
-        layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-    layers.append(nn.MaxPool2d(3, stride=2, padding=1))
+        layers += [_normalisation(channels), nn.ReLU(inplace=True)]
+    # Zeros, not minus infinity: what v2 pools may be negative.
+    layers.append(nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, stride=2)))
     for stack in range(n_stacks):
         after = _scaled(64 * 2**stack, width)
         strides = (2, 1) if version == "v1" else (1, 2)
@@ -150,7 +160,11 @@ def miniresnet(
         layers.append(block(after, after, stride=strides[1], project=False))
         channels = after
     if version == "v2":
-        layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+        layers += [_normalisation(channels), nn.ReLU(inplace=True)]
+    if pooling == "flatten":
+        halvings = 2 + n_stacks
+        size = channels * _halved(n_mels, halvings) * _halved(patch_frames, halvings)
+        return _Classifier(nn.Sequential(*layers), _Pool(_flatten), size, n_classes, dropout)
     return _Classifier(nn.Sequential(*layers), _pool(pooling), channels, n_classes, dropout)
 
 
@@ -240,10 +254,17 @@ def _mean_max(maps: Tensor) -> Tensor:
     return over_time.mean(2) + over_time.amax(2)
 
 
+def _flatten(maps: Tensor) -> Tensor:
+    """Keras's order: bands, frames, channels."""
+    return maps.permute(0, 2, 3, 1).flatten(1)
+
+
 _POOLS = {"avg": _mean, "max": _max, "mean_max": _mean_max}
 
 
 def _pool(name: str) -> nn.Module:
+    if name == "flatten":
+        raise ConfigError("training.model.pooling: flatten is miniresnet's alone; set avg or max")
     if name not in _POOLS:
         raise ConfigError(f"training.model.pooling: no pooling {name!r}{nearest(name, _POOLS)}")
     return _Pool(_POOLS[name])
@@ -269,12 +290,14 @@ class _ResidualBlock(nn.Module):
 
     def __init__(self, before: int, after: int, *, stride: int, project: bool) -> None:
         super().__init__()
+        epsilon = MINIRESNET_BATCH_NORM_EPSILON
         self.body = nn.Sequential(
-            _convolution(before, after, kernel=1, stride=stride), _convolution(after, after)
+            _convolution(before, after, kernel=1, stride=stride, epsilon=epsilon),
+            _convolution(after, after, epsilon=epsilon),
         )
         self.shortcut = (
             nn.Sequential(
-                nn.Conv2d(before, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after)
+                nn.Conv2d(before, after, 1, stride=stride, bias=False), _normalisation(after)
             )
             if project
             else nn.Identity()
@@ -289,9 +312,9 @@ class _PreActivationBlock(nn.Module):
 
     def __init__(self, before: int, after: int, *, stride: int, project: bool) -> None:
         super().__init__()
-        self.activation = nn.Sequential(nn.BatchNorm2d(before), nn.ReLU())
+        self.activation = nn.Sequential(_normalisation(before), nn.ReLU())
         self.body = nn.Sequential(
-            _convolution(before, after, kernel=1),
+            _convolution(before, after, kernel=1, epsilon=MINIRESNET_BATCH_NORM_EPSILON),
             nn.Conv2d(after, after, 3, stride=stride, padding=1),
         )
         self.project = nn.Conv2d(before, after, 1, stride=stride) if project else None
@@ -307,10 +330,12 @@ class _PreActivationBlock(nn.Module):
         return total
 
 
-def _convolution(before: int, after: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def _convolution(
+    before: int, after: int, *, kernel: int = 3, stride: int = 1, epsilon: float = 1e-5
+) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(after),
+        nn.BatchNorm2d(after, eps=epsilon),
         nn.ReLU(inplace=True),
     )
 
@@ -322,9 +347,18 @@ def _same_convolution(
     return nn.Sequential(
         *pad,
         nn.Conv2d(before, after, kernel, stride=stride, groups=groups, bias=False),
-        nn.BatchNorm2d(after, eps=_YAMNET_BATCH_NORM_EPSILON),
+        nn.BatchNorm2d(after, eps=YAMNET_BATCH_NORM_EPSILON),
         nn.ReLU(inplace=True),
     )
+
+
+def _normalisation(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=MINIRESNET_BATCH_NORM_EPSILON)
+
+
+def _halved(size: int, times: int) -> int:
+    """What is left of an axis after so many layers of stride 2, each of which rounds up."""
+    return -(-size // (1 << times))
 
 
 def _scaled(channels: int, width: float) -> int:

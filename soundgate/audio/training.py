@@ -21,17 +21,18 @@ from soundgate.audio import (
     augmentation,
     checkpoints,
     distributed,
+    linear_probe,
     model_folder,
     models,
     optimisation,
     pretrained,
+    probe_training,
     reproducibility,
     training_log,
     validation,
 )
-from soundgate.audio.batches import FrameBank, Sampler, gathered, standardisation
+from soundgate.audio.batches import FrameBank, Sampler, gathered
 from soundgate.audio.feature_set import read_features
-from soundgate.audio.inference import Classifier
 from soundgate.audio.training_plan import Plan
 from soundgate.errors import ConfigError, Stopped
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from soundgate.audio.config import UserConfig
     from soundgate.audio.distributed import Group
+    from soundgate.audio.pretrained import Beginning
 
     Row = dict[str, float]
 
@@ -101,7 +103,9 @@ def fit(  # noqa: PLR0913
         )
         plan = Plan(read_features(features), config, test_fold, epochs)
         diary = training_log.Diary(metrics if group.writes else None, log)
-        outcome = _every_epoch(plan, group, diary, checkpoints, stop)
+        beginning = pretrained.begin(plan, group)
+        train = probe_training.every_round if plan.frozen else _every_epoch
+        outcome = train(plan, beginning, group, diary, checkpoints, stop)
         if group.writes:
             model_folder.write(model, *outcome, plan.split)
         group.share(None)  # nobody leaves before the model is written
@@ -109,20 +113,25 @@ def fit(  # noqa: PLR0913
 
 def _every_epoch(
     plan: Plan,
+    beginning: Beginning,
     group: Group,
     diary: training_log.Diary,
     folder: Path | None,
     stop: Callable[[], bool],
 ) -> tuple[model_folder.Description, dict[str, Tensor]]:
     """Every epoch that is left; what there is to write afterwards."""
-    trainer = _Trainer(plan, group, folder)
+    trainer = _Trainer(plan, beginning, group, folder)
+    if beginning.start.origin and not beginning.start.head and not trainer.history:
+        head = probe_training.fitted_head(plan, beginning, group, stop)
+        linear_probe.install(trainer.network, head)
     with diary:
         diary.repeat(trainer.history)
         while not trainer.finished:
             diary.add(trainer.epoch(stop))
             trainer.keep()
     weights, best = trainer.kept()
-    training = plan.origin | {"epochs": len(trainer.history), "best_epoch": best}
+    training = plan.origin | beginning.start.told
+    training |= {"epochs": len(trainer.history), "best_epoch": best}
     training["parameters"] = models.parameter_count(trainer.network)
     return plan.description(trainer.classifier.standardisation, training), weights
 
@@ -130,7 +139,7 @@ def _every_epoch(
 class _Trainer:
     """A network and what changes it from step to step."""
 
-    def __init__(self, plan: Plan, group: Group, folder: Path | None) -> None:
+    def __init__(self, plan: Plan, beginning: Beginning, group: Group, folder: Path | None) -> None:
         self._plan, self._group, self._folder = plan, group, folder
         self._training = plan.config.training
         info, features = plan.features.info, plan.features
@@ -139,21 +148,9 @@ class _Trainer:
                 f"training.batch_size {self._training.batch_size} cannot be shared among "
                 f"{group.world} processes; make it a multiple"
             )
-        torch.manual_seed(plan.seed)
-        network = models.build(plan.architecture, len(info.classes), plan.size)
-        norm = pretrained.start(network, self._training, info) or standardisation(
-            features.frames, plan.clips
-        )
-        self.network = models.place(network, group.device)
+        self.classifier, self._measured = beginning.classifier, beginning.measured
+        self.network = self.classifier.network
         self._wrapped = group.wrap(self.network)
-        self.classifier = Classifier(
-            network=self.network,
-            standardisation=norm,
-            classes=info.classes,
-            multi_label=info.multi_label,
-            feature_extraction=info.feature_extraction,
-            device=group.device,
-        )
         self._optimizer = optimisation.optimizer(self.network, self._training)
         validated = bool(plan.validation)
         self._plateau = optimisation.plateau(self._training, self._optimizer, validated=validated)
@@ -178,7 +175,7 @@ class _Trainer:
         self.history: list[Row] = []
         self._best: dict[str, Tensor] | None = None
         self._best_epoch = 0
-        self._fingerprint = plan.fingerprint(norm, group.world)
+        self._fingerprint = plan.fingerprint(self.classifier.standardisation, group.world)
         self._restore()
 
     @property
@@ -302,8 +299,11 @@ class _Trainer:
         config = self._plan.config.data_augmentation
         targets = self._targets[torch.as_tensor(chosen, device=self._group.device)]
         patches = augmentation.on_features(patches, config, rng)
-        patches = self.classifier.standardisation.apply(patches)
+        # What augmentation does is in units of the data, whatever the network is fed.
+        patches = self._measured.apply(patches)
         patches, targets = augmentation.on_standardised(patches, targets, config, rng)
+        if self.classifier.standardisation is not self._measured:
+            patches = self.classifier.standardisation.apply(self._measured.undo(patches))
         with torch.autocast(
             self._group.device.type, dtype=self._format, enabled=self._format is not None
         ):

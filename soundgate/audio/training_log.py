@@ -21,6 +21,13 @@ def sentence(row: Mapping[str, float], epochs: int, seconds: float) -> str:
     >>> sentence({"epoch": 3, "loss": 1.5, "learning_rate": 0.003, "training_accuracy": 0.5}, 9, 2)
     'epoch 3 of 9: loss 1.5000, training accuracy 0.5000, learning rate 3.00e-03, 2.0 s'
     """
+    rate = f"learning rate {row['learning_rate']:.2e}"
+    parts = [*figures(row), rate, f"{seconds:.1f} s"]
+    return f"epoch {row['epoch']:.0f} of {epochs}: {', '.join(parts)}"
+
+
+def figures(row: Mapping[str, float]) -> list[str]:
+    """Loss and accuracies of ``row``, each with its name."""
     parts = [f"loss {row['loss']:.4f}", f"training accuracy {row['training_accuracy']:.4f}"]
     if "validation_loss" in row:
         parts += [
@@ -28,8 +35,7 @@ def sentence(row: Mapping[str, float], epochs: int, seconds: float) -> str:
             f"clip accuracy {row['validation_clip_accuracy']:.4f}",
             f"patch accuracy {row['validation_patch_accuracy']:.4f}",
         ]
-    parts += [f"learning rate {row['learning_rate']:.2e}", f"{seconds:.1f} s"]
-    return f"epoch {row['epoch']:.0f} of {epochs}: {', '.join(parts)}"
+    return parts
 
 
 class Diary:

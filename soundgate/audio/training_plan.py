@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from soundgate.audio import frames, model_folder, models, splits
+from soundgate.audio import frames, model_folder, models, pretrained, splits
 from soundgate.audio.batches import Clips
 from soundgate.errors import ConfigError, ParameterError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from soundgate.audio.batches import Standardisation
-    from soundgate.audio.config import UserConfig
+    from soundgate.audio.config import FeatureExtraction, UserConfig
     from soundgate.audio.feature_set import FeatureSet
 
 
@@ -59,10 +60,9 @@ class Plan:
         self.clips = Clips.of(self.rows)
         self.targets = features.targets(self.rows)
         self.origin: dict[str, Any] = {"seed": self.seed, "test_fold": fold}
-        options = config.training.model.model_dump() | {"dropout": config.training.dropout}
         self.architecture = config.training.model.name
-        self.size = models.size_of(self.architecture, options)
         spec = features.info.feature_extraction
+        self.size = models.size_of(self.architecture, _options(config, spec))
         if spec.patch_length < models.MIN_FRAMES or spec.n_mels < models.MIN_MELS:
             raise ConfigError(
                 f"feature_extraction: patches of {spec.n_mels} bands and {spec.patch_length} "
@@ -79,15 +79,17 @@ class Plan:
             "split": [side for _, side in self.split],
             "features": [_digest(self.features.folder / name) for name in _TEXTS],
             "normalization": [part.tolist() for part in norm],
-            "pretrained": self._pretrained_digest(),
+            "pretrained": pretrained.digest(self.config.training.model.pretrained_weights),
             "world": world,
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def _pretrained_digest(self) -> str:
-        folder = self.config.training.model.pretrained_weights
-        return _digest(Path(folder) / model_folder.WEIGHTS) if isinstance(folder, str) else ""
+    @property
+    def frozen(self) -> bool:
+        """Whether the classifier's last layer alone learns."""
+        training = self.config.training
+        return bool(training.model.pretrained_weights) and not training.fine_tune
 
     def description(
         self, norm: Standardisation, training: dict[str, Any]
@@ -104,6 +106,14 @@ class Plan:
             standardisation=norm,
             training=training,
         )
+
+
+def _options(config: UserConfig, spec: FeatureExtraction) -> dict[str, Any]:
+    """Everything of the config that may say how large a network is."""
+    options = config.training.model.model_dump() | {"dropout": config.training.dropout}
+    if config.training.model.pooling == "flatten":
+        options |= {"n_mels": spec.n_mels, "patch_frames": spec.patch_length}
+    return options
 
 
 def _digest(path: Path) -> str:

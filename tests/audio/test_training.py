@@ -245,14 +245,14 @@ def test_a_checkpoint_that_began_with_other_weights_is_passed_over(features, tmp
     training.fit(
         features, tmp_path / "model", tmp_path / "m", begun, epochs=1, checkpoints=tmp_path / "k"
     )
-    assert "resumed after epoch 1" in capsys.readouterr().out
+    assert "resumed after round" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("weights", "text"),
     [
         ({"pretrained_weights": True}, "give the path of a model"),
-        ({"pretrained_weights": "nowhere"}, "no folder"),
+        ({"pretrained_weights": "nowhere"}, "no folder or file"),
         ({"name": "yamnet"}, "is plain .*set training.model to it"),
     ],
 )

@@ -41,7 +41,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import torch
 torch.set_num_threads(1)
-from soundgate.audio import training
+from soundgate.audio import pretrained, training
 from toy_features import config
 calls = 0
 def stop():
@@ -125,4 +125,5 @@ def test_two_processes_train_like_one_and_write_once(features, tmp_path):
 def test_a_batch_that_processes_cannot_share_is_refused(features, tmp_path, monkeypatch):
     plan = Plan(read_features(features), config(training={"batch_size": 9}), None, None)
     with pytest.raises(ConfigError, match="cannot be shared among 2 processes"):
-        training._Trainer(plan, Group(0, 2, torch.device("cpu")), None)
+        group = Group(0, 2, torch.device("cpu"))
+        training._Trainer(plan, pretrained.begin(plan, group), group, None)

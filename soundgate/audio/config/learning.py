@@ -98,10 +98,12 @@ class Model(Section):
     """Number of stacks of ``miniresnet``."""
     version: Literal["v1", "v2"] = "v2"
     """Order of the layers in a block of ``miniresnet``: v2 activates before the convolution."""
-    pooling: Literal["avg", "max"] | None = None
-    """Pooling before the classifier; null: the architecture's own."""
+    pooling: Literal["avg", "max", "flatten"] | None = None
+    """Pooling before the classifier; null: the architecture's own. ``flatten`` is ``miniresnet``'s,
+    and keeps every value, as the model zoo does where it has no pooling."""
     pretrained_weights: bool | str = False
-    """Folder ``model/`` of a training to start from; false: fresh weights. None are shipped."""
+    """What to start from: a folder ``model/`` of a training, or a Keras ``.h5`` backbone (YAMNet
+    or MiniResNet of the STM32 model zoo); false: fresh weights. None are shipped."""
 
 
 class Optimizer(Section):
@@ -177,7 +179,11 @@ class Training(Section):
     model: Model = Model()
     """The network."""
     fine_tune: bool = False
-    """Whether pretrained layers learn too; otherwise only the classifier does."""
+    """Whether pretrained layers learn too, once the classifier is fitted; otherwise the classifier
+    alone is fitted, to convergence: then epochs, batches, optimiser and augmentation play no
+    part."""
+    l2: float = Field(default=0.01, gt=0)
+    """Penalty on the classifier's squared weights where it alone is fitted."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of the embedding that is dropped before the classifier."""
     batch_size: int = Field(default=32, ge=1)
@@ -189,7 +195,7 @@ class Training(Section):
     optimizer: Optimizer = Optimizer()
     """The algorithm."""
     learning_rate: float = Field(default=3e-3, gt=0)
-    """Highest learning rate of the schedule."""
+    """Highest learning rate of the schedule; by default 1e-4 with ``fine_tune``."""
     weight_decay: float = Field(default=0.05, ge=0)
     """Decay of the weight matrices; by default 0 with any optimiser but ``adamw``."""
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "one_cycle"
@@ -212,6 +218,8 @@ class Training(Section):
         optimizer = values.get("optimizer")
         if isinstance(optimizer, dict) and optimizer.get("name", "adamw") != "adamw":
             values.setdefault("weight_decay", 0.0)
+        if values.get("fine_tune") is True:
+            values.setdefault("learning_rate", 1e-4)
         if values.get("schedule") == "plateau":
             callbacks = values.get("callbacks") or {}
             if isinstance(callbacks, dict):
