@@ -12,7 +12,7 @@ import torch
 import toy_features
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
-from soundgate.audio import checkpoints, training
+from soundgate.audio import checkpoints, pretrained, training
 from soundgate.audio.distributed import Group
 from soundgate.audio.feature_set import read_features
 from soundgate.audio.training_plan import Plan
@@ -41,7 +41,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import torch
 torch.set_num_threads(1)
-from soundgate.audio import pretrained, training
+from soundgate.audio import training
 from toy_features import config
 calls = 0
 def stop():
@@ -124,6 +124,7 @@ def test_two_processes_train_like_one_and_write_once(features, tmp_path):
 
 def test_a_batch_that_processes_cannot_share_is_refused(features, tmp_path, monkeypatch):
     plan = Plan(read_features(features), config(training={"batch_size": 9}), None, None)
+    group = Group(0, 2, torch.device("cpu"))
+    beginning = pretrained.begin(plan, group)
     with pytest.raises(ConfigError, match="cannot be shared among 2 processes"):
-        group = Group(0, 2, torch.device("cpu"))
-        training._Trainer(plan, pretrained.begin(plan, group), group, None)
+        training._Trainer(plan, beginning, group, None)
