@@ -25,6 +25,10 @@ _PROMISED: Final = re.compile(
 # A program that writes to a pipe cannot know the length: ffmpeg puts 2^32 - 1, sox about 2^31.
 _STREAMED_BYTES: Final = 0x7FFFF000
 _UNKNOWN_FRAMES: Final = 1 << 62
+# ID3v2: "ID3", version, flags, size.
+_ID3_BYTES: Final = 10
+# An MPEG layer 3 frame has at most 1441 bytes.
+_MP3_FRAME_BYTES: Final = 1441
 # RFC 3533: a page has 27 bytes of header, at most 255 lengths and 255 segments of 255 bytes.
 _OGG_PAGE_BYTES: Final = 27 + 255 + 255 * 255
 _OGG_END_OF_STREAM: Final = 0x04
@@ -93,6 +97,26 @@ def check_whole(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None
                 f"{os.fspath(path)}: is cut short: the header promises {promised} {unit}, "
                 f"{held} are there: fetch or export it again"
             )
+
+
+def is_length_known(path: str | os.PathLike[str], file: soundfile.SoundFile) -> bool:
+    """Whether the number of samples was read; of an MP3 without a Xing header it is a guess.
+
+    Then nobody can tell whether the end is missing.
+    """
+    if file.format != "MP3":
+        return True
+    with open(path, "rb", buffering=0) as opened:  # noqa: PTH123
+        head = opened.read(_ID3_BYTES)
+        if head.startswith(b"ID3"):  # its size is 4 times 7 bits
+            size = sum(
+                (byte & 0x7F) << shift
+                for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False)
+            )
+            opened.seek(_ID3_BYTES + size)
+            head = b""
+        first_frame = head + opened.read(_MP3_FRAME_BYTES)
+    return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
 
 
 def _ogg_ends(path: str | os.PathLike[str]) -> bool:

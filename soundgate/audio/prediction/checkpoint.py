@@ -127,7 +127,7 @@ def _arrays(identities: Sequence[str], results: Sequence[Result]) -> dict[str, A
 def _read(path: Path) -> tuple[list[str], list[Result]] | None:
     """Groups and their results; None where there is no such file, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None

@@ -93,7 +93,6 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         Stopped: ``stop`` said so.
     """
     settings = settings or Settings()
-    started = time.monotonic()
     description = model_folder.read_description(model)
     divided = lengths(settings, description)
     runtime = runtimes.load(settings.runtime, model, description, settings.batch_size)
@@ -117,6 +116,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         multi_label=description.multi_label,
         unknown_class_threshold=settings.unknown_class_threshold,
     )
+    started = time.monotonic()
     with threads.one_torch_thread(), tables:
         scored = _write(work, tables, strict=settings.strict)
         for _ in track(scored, total=total, label="predicting"):

@@ -140,7 +140,10 @@ def _clip(
         samples = opened.load(sample_rate_hz=sample_rate_hz, start_s=start_s, end_s=end_s)
     except DataError as error:
         return Failure(path, start_s, end_s, _reason(file, error))
-    return Heard(path, start_s, end_s, samples)
+    held_s = samples.size / sample_rate_hz
+    # Of some MP3 files the length is a guess.
+    ends_early = held_s < end_s - start_s - io.SEGMENT_SLACK_S
+    return Heard(path, start_s, start_s + held_s if ends_early else end_s, samples)
 
 
 def _reason(file: Path, error: DataError) -> str:

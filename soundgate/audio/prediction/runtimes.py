@@ -56,6 +56,9 @@ def load(name: str, model: Path, description: Description, batch_size: int) -> R
 class TorchRuntime:
     """The network itself, with the features computed as preprocessing computes them."""
 
+    GROUP_S = 60.0  # patches of a minute fill a core as well as those of ten
+    GPU_GROUP_S = 600.0
+
     def __init__(self, model: Path, description: Description, batch_size: int) -> None:
         """Read the weights; the GPU is used where there is one."""
         self._classifier = inference.load(model)
@@ -63,7 +66,8 @@ class TorchRuntime:
         self._options = description.feature_extraction
         self._rate_hz = description.preprocessing.target_rate
         self._batch_size = batch_size
-        self.group_s = 600.0 if self._classifier.device.type == "cuda" else 60.0
+        on_gpu = self._classifier.device.type == "cuda"
+        self.group_s = self.GPU_GROUP_S if on_gpu else self.GROUP_S
 
     def score(self, clips: Sequence[tuple[Samples, Arrangement]]) -> list[Array]:
         """See ``Runtime``."""

@@ -154,13 +154,10 @@ class Tables:
         )
 
     def _add_failure(self, failure: Failure) -> None:
-        """Join what cannot be read for one reason, so that half a long file is one row."""
+        """Join neighbours: the rest of a long file that is cut short is one row."""
         last = self._failure
-        if last and (last.path, last.reason, last.end_s) == (
-            failure.path,
-            failure.reason,
-            failure.start_s,
-        ):
+        is_next = last and last.end_s is not None and last.end_s == failure.start_s
+        if last and is_next and last.path == failure.path:
             self._failure = Failure(last.path, last.start_s, failure.end_s, last.reason)
             return
         self._flush_failure()
