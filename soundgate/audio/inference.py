@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 BATCH_SIZE = 256
+
+
+class Scorer(Protocol):
+    """What scores patches: a network in torch, or one that was exported."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the scores."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether each score stands on its own."""
+
+    def patches(self, frames: Array, *, at_most: int) -> Iterator[Array]:
+        """Cut a clip ``(frame, mel)`` into patches ``(patch, mel, frame)``, at least one."""
+
+    def scores(self, patches: Array) -> Array:
+        """Scores float32 ``(patch, class)`` of patches ``(patch, mel, frame)``."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +98,15 @@ class Classifier:
         """Scores float32 ``(patch, class)`` of patches ``(patch, mel, frame)``, in one batch."""
         self.network.eval()
         with torch.inference_mode():
-            batch = torch.from_numpy(patches).to(self.device).float()
-            logits = self.network(self.standardisation.apply(batch).unsqueeze(1)).float()
+            logits = self.network(self.standardised(patches)).float()
             scores = logits.sigmoid() if self.multi_label else logits.softmax(1)
         result: Array = scores.cpu().numpy()
         return result
+
+    def standardised(self, patches: Array) -> torch.Tensor:
+        """What the network takes, float32 ``(patch, 1, mel, frame)``, on its device."""
+        batch = torch.from_numpy(patches).to(self.device).float()
+        return self.standardisation.apply(batch).unsqueeze(1)
 
 
 def load(model: Path, device: torch.device | None = None) -> Classifier:
@@ -112,7 +134,7 @@ def load(model: Path, device: torch.device | None = None) -> Classifier:
 
 
 def score_clips(
-    classifier: Classifier, features: FeatureSet, rows: Iterable[Row], batch_size: int = BATCH_SIZE
+    classifier: Scorer, features: FeatureSet, rows: Iterable[Row], batch_size: int = BATCH_SIZE
 ) -> Iterator[Array]:
     """Yield the patch scores float32 ``(patch, class)`` of each of ``rows``, in their order.
 

@@ -1,0 +1,58 @@
+"""What leaves training: programs that need none of this code.
+
+front_end.py     waveforms to patches, as modules that can be exported
+program.py       the whole classifier as one module, and its tracing
+graphs.py        ONNX graphs of it; the network cut out and put back
+opsets.py        older versions of ONNX's operator set
+quantisation.py  the network in 8 bits
+calibration.py   the clips from which its ranges are learnt
+checks.py        comparison with the way in which models are evaluated
+runtime.py       exported networks run by ONNX Runtime
+folder.py        the ``exported/`` folder: who calls whom, and what stands where
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from soundgate.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from soundgate.audio.config import UserConfig
+
+
+def write(
+    features: Path,
+    model: Path,
+    exported: Path,
+    config: UserConfig,
+    *,
+    calibration_clips: Path | None = None,
+) -> dict[str, Any]:
+    """Write the ``exported/`` folder of a model; see ``folder.export``.
+
+    Raises:
+        MissingExtra: a library that only exporting needs is not installed.
+    """
+    require()
+    from soundgate.audio.export import folder
+
+    return folder.export(features, model, exported, config, calibration_clips=calibration_clips)
+
+
+def require() -> None:
+    """Look for the libraries that only exported models need.
+
+    Raises:
+        MissingExtra: one is not installed.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript
+    except ImportError as error:
+        message = f"{error.name} is not installed; pip install 'soundgate[export]'"
+        raise MissingExtra(message) from error
+    del onnx, onnxruntime, onnxscript

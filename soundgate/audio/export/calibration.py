@@ -1,0 +1,131 @@
+"""The patches from which the ranges of an int8 network are learnt."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from soundgate.audio import features, io, model_folder, waveforms
+from soundgate.audio.manifest import read_manifest
+from soundgate.audio.splits import TRAINING
+from soundgate.errors import ConfigError, DataError
+from soundgate.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from soundgate.audio.feature_set import FeatureSet
+    from soundgate.audio.frames import Row
+    from soundgate.audio.inference import Classifier
+    from soundgate.audio.model_folder import Description
+
+    Array = npt.NDArray[Any]
+
+BATCH_SIZE = 32
+
+
+@dataclass
+class Calibration:
+    """Clips to calibrate with; ``patches`` counts what was read of them."""
+
+    source: str
+    """"training" or "folder"."""
+    clips: Sequence[str]
+    frames: Iterator[Array]
+    """Log-mel frames (frame, mel) of each clip."""
+    patches: int = 0
+
+    def batches(self, classifier: Classifier) -> Iterator[Array]:
+        """Standardised patches float32 (batch, 1, mel, frame)."""
+        frames = track(self.frames, total=len(self.clips), label="calibrating")
+        pieces = (piece for one in frames for piece in classifier.patches(one, at_most=BATCH_SIZE))
+        for group in _grouped(pieces):
+            self.patches += len(group)
+            yield classifier.standardised(group).cpu().numpy()
+
+
+def of_training(clips: FeatureSet, model: Path, share: float | None, seed: int) -> Calibration:
+    """A share of the clips that the model was trained with, of every class alike.
+
+    Which clips depends on the seed and their own names alone.
+
+    Args:
+        clips: the features of the data set.
+        model: folder with ``split.jsonl``.
+        share: 0 to 1; None: all.
+        seed: of the choice.
+
+    Raises:
+        ConfigError: the share leaves no clip.
+    """
+    if share == 0:
+        raise ConfigError(
+            "dataset.quantization_split: 0 leaves no clip to calibrate with; give a share above 0, "
+            "or null for all training clips"
+        )
+    rows = model_folder.rows_of(model, clips.rows, TRAINING)
+    if share is not None:
+        rows = _share_of(rows, share, seed)
+    names = [row.path for row in rows]
+    return Calibration("training", names, (clips.clip_frames(row) for row in rows))
+
+
+def of_folder(folder: Path, description: Description) -> Calibration:
+    """All clips of a ``clips/`` folder, or of any folder with audio files below it.
+
+    Raises:
+        DataError: there is no audio, or, later, a file cannot be decoded.
+    """
+    if (folder / "manifest.jsonl").is_file():
+        segments = [(clip.path, clip.start_s, clip.end_s) for clip in read_manifest(folder)]
+    else:
+        files = (path for path in folder.rglob("*") if path.suffix.lower() in io.EXTENSIONS)
+        names = sorted(path.relative_to(folder).as_posix() for path in files if path.is_file())
+        segments = [(name, None, None) for name in names]
+    if not segments:
+        raise DataError(f"{folder}: holds no audio to calibrate with; name another folder")
+    frames = (_log_mel(folder / name, start, end, description) for name, start, end in segments)
+    return Calibration("folder", [name for name, _, _ in segments], frames)
+
+
+def _log_mel(
+    path: Path, start_s: float | None, end_s: float | None, description: Description
+) -> Array:
+    """Log-mel frames (frame, mel) of a clip."""
+    preprocessing, options = description.preprocessing, description.feature_extraction
+    samples, _ = waveforms.waveform(path, preprocessing, start_s=start_s, end_s=end_s)
+    if features.frame_count(samples.size, options) < 1:
+        raise DataError(f"{path}: is shorter than one frame; leave it out of the calibration")
+    with torch.inference_mode():
+        mel = features.log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
+    result: Array = mel.numpy()
+    return result
+
+
+def _share_of(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
+    """At least one clip of every class; one of several classes stands for its first."""
+    order = sorted(rows, key=lambda row: _rank(row, seed))
+    kept: set[int] = set()
+    for label in {row.labels[:1] for row in rows}:
+        alike = [row.first_frame for row in order if row.labels[:1] == label]
+        kept.update(alike[: max(1, round(share * len(alike)))])
+    return [row for row in rows if row.first_frame in kept]
+
+
+def _rank(row: Row, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {row.path} {row.start_s} {row.end_s}".encode()).digest()
+
+
+def _grouped(pieces: Iterator[Array]) -> Iterator[Array]:
+    """Batches of one size, the last excepted, from pieces of a few patches each."""
+    single = (patch for piece in pieces for patch in piece)
+    while group := list(itertools.islice(single, BATCH_SIZE)):
+        yield np.stack(group)

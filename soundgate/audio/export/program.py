@@ -1,0 +1,93 @@
+"""The whole classifier as one module, from raw waveforms to scores, and its traced program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from soundgate.audio.export.front_end import FrontEnd
+from soundgate.audio.export.quiet import quiet
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from soundgate.audio.model_folder import Description
+
+INPUT = "waveform"
+OUTPUTS = ("scores", "patch_scores", "patches")
+NETWORK = "network"
+"""Attribute of ``Program`` that holds the network; its nodes carry the name in every graph."""
+
+
+class Program(nn.Module):
+    """A classifier of waveforms, with everything in it that follows decoding and resampling."""
+
+    def __init__(self, description: Description, network: nn.Module) -> None:
+        """Join the front end of ``description`` with ``network``, which returns logits."""
+        super().__init__()
+        self.front_end = FrontEnd(
+            description.preprocessing, description.feature_extraction, description.standardisation
+        )
+        self.network = _Scores(network, multi_label=description.multi_label)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Score clips.
+
+        Args:
+            waveform: float32 (batch, sample), mono at the model's rate, nominally in -1..1. Clips
+                of a batch are of one length.
+
+        Returns:
+            Clip scores float32 (batch, class): means over patches. Patch scores float32
+            (batch, patch, class), 0 beyond a clip's last patch. How many patches each clip has,
+            int64 (batch,).
+        """
+        patches, count = self.front_end(waveform)
+        scores = self.network(patches.flatten(0, 1).unsqueeze(1))
+        scores = scores.unflatten(0, patches.shape[:2])
+        real = torch.arange(patches.shape[1], device=count.device) < count.unsqueeze(1)
+        scores = torch.where(real.unsqueeze(2), scores, 0.0)
+        return scores.sum(1) / count.unsqueeze(1), scores, count
+
+
+class _Scores(nn.Module):
+    """Standardised patches (patch, 1, mel, frame) to scores (patch, class)."""
+
+    def __init__(self, network: nn.Module, *, multi_label: bool) -> None:
+        super().__init__()
+        self.logits = network
+        self.multi_label = multi_label
+
+    def forward(self, patches: Tensor) -> Tensor:
+        logits: Tensor = self.logits(patches)
+        return logits.sigmoid() if self.multi_label else logits.softmax(1)
+
+
+def trace(program: Program, architecture: str) -> ExportedProgram:
+    """Trace ``program`` for any number of clips of any number of samples.
+
+    Raises:
+        DataError: the network's Python code depends on what its input holds.
+    """
+    example = torch.zeros(2, 2 * program.front_end.arrangement.least + 1)
+    shapes = {INPUT: {0: Dim("batch", min=1), 1: Dim("sample", min=1)}}
+    # Otherwise a batch of one clip would be held for another program than a batch of several.
+    sizes = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # noqa: SLF001
+    try:
+        with quiet(), sizes, torch.no_grad():
+            traced = torch.export.export(program.eval(), (example,), dynamic_shapes=shapes)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{architecture}: cannot be exported: {reason}") from error
+    _forget_origin(traced)
+    return traced
+
+
+def _forget_origin(traced: ExportedProgram) -> None:
+    """Drop the stack traces: they name folders of this machine, and change with line numbers."""
+    for graph_module in traced.graph_module.modules():
+        for node in getattr(graph_module, "graph", torch.fx.Graph()).nodes:
+            node.meta.pop("stack_trace", None)
+            node.meta.pop("from_node", None)

@@ -1,0 +1,83 @@
+"""Run exported networks with ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from soundgate.audio.inference import Classifier
+
+    Array = npt.NDArray[Any]
+
+
+def session(model: bytes | Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session on the CPU that keeps quiet; ``threads`` of 0: as many as there are cores.
+
+    Raises:
+        DataError: the file is missing or no model that ONNX Runtime can run.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base but this
+        name = "the exported model" if isinstance(model, bytes) else model
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{name}: ONNX Runtime cannot run it; export again: {reason}") from error
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """A network as it was exported, fed as the classifier it was made of; see ``Classifier``."""
+
+    classifier: Classifier
+    session: onnxruntime.InferenceSession
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the scores."""
+        return self.classifier.classes
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether each score stands on its own."""
+        return self.classifier.multi_label
+
+    def patches(self, frames: Array, *, at_most: int) -> Iterator[Array]:
+        """Cut a clip (frame, mel) into patches (patch, mel, frame)."""
+        return self.classifier.patches(frames, at_most=at_most)
+
+    def scores(self, patches: Array) -> Array:
+        """Scores float32 (patch, class) of patches (patch, mel, frame)."""
+        value, result = self.session.get_inputs()[0], self.session.get_outputs()[0]
+        noted = self.session.get_modelmeta().custom_metadata_map
+        batch: Array = self.classifier.standardised(patches).cpu().numpy()
+        if value.type != "tensor(float)":
+            scale, zero_point, dtype = _scale_of(noted, value)
+            limits = np.iinfo(dtype)
+            whole = np.rint(batch / scale) + zero_point
+            batch = np.clip(whole, limits.min, limits.max).astype(dtype)
+        scores: Array = self.session.run(None, {value.name: batch})[0]
+        if result.type != "tensor(float)":
+            scale, zero_point, _ = _scale_of(noted, result)
+            scores = (scores.astype(np.float32) - zero_point) * scale
+        return scores
+
+
+def _scale_of(noted: dict[str, str], end: Any) -> tuple[np.float32, int, Any]:
+    dtype = {"tensor(int8)": np.int8, "tensor(uint8)": np.uint8}[end.type]
+    scale, zero_point = noted[f"{end.name}.scale"], noted[f"{end.name}.zero_point"]
+    return np.float32(scale), int(zero_point), dtype
