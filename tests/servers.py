@@ -6,6 +6,7 @@ it, and kills all of it when its standard input ends, which happens however the 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import select
@@ -95,16 +96,32 @@ def moto() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def mlflow(folder: Path, backend: str | None = None) -> Iterator[str]:
-    """An MLflow server that keeps everything in ``folder``; yields its URL."""
+def mlflow(
+    folder: Path, backend: str | None = None, *, admin_password: str = "", webhooks: bool = False
+) -> Iterator[str]:
+    """An MLflow server that keeps everything in ``folder``; yields its URL.
+
+    With ``admin_password`` it wants a sign-in (``admin``); with ``webhooks`` it may deliver to
+    loopback.
+    """
     port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", backend or f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", str(folder / "served")]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    if admin_password:
+        command += ["--app-name", "basic-auth"]
+        settings["MLFLOW_FLASK_SERVER_SECRET_KEY"] = "key-of-the-test"
+        settings["MLFLOW_AUTH_ADMIN_PASSWORD"] = admin_password
+    if webhooks:
+        settings["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] = "http"
+        settings["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] = "true"
+        settings["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"] = base64.urlsafe_b64encode(
+            b"thirty-two bytes for the webhook"
+        ).decode()
     url = f"http://127.0.0.1:{port}"
-    with running(command, f"{url}/health", env=quiet, cwd=folder):
+    with running(command, f"{url}/health", env=settings, cwd=folder):
         yield url
 
 

@@ -217,7 +217,7 @@ class Desk:
         except RegistryError as error:
             if not is_refusal(error):
                 raise
-            reason = f"MLflow refused it: {error}"
+            reason = f"MLflow refused it to {self.account!r}: {error}"
             outcome = self.log.close(Outcome(number=decision.number, state=FAILED, reason=reason))
         if outcome.state == FAILED:
             raise RegistryError(

@@ -1,0 +1,89 @@
+"""A registry with candidates and a record of decisions, for the tests of reviewing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from soundgate.registry.candidates import register_candidate
+from soundgate.registry.decisions import DecisionLog
+from soundgate.registry.review import Desk
+from soundgate.registry.signatures import patch_signature
+from soundgate.registry.versions import find
+from soundgate.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from soundgate.registry.connection import Registry
+
+PASSED = {
+    "metric": "clip:accuracy",
+    "value": 0.9,
+    "bound": "at_least",
+    "threshold": 0.8,
+    "passed": True,
+    "advisory": True,
+    "message": "",
+}
+MISSED = {**PASSED, "value": 0.7, "passed": False, "message": "clip level acc < 0.8"}
+
+
+@dataclass
+class World:
+    """One model of one registry."""
+
+    registry: Registry
+    folder: Path
+    model: str = "aed"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    def candidate(self, run: str, verdict=PASSED) -> str:
+        """Register a candidate; returns its version."""
+        model, report, review = (self.folder / run / n for n in ("model", "report", "review"))
+        for folder in (model, report, review):
+            folder.mkdir(parents=True)
+        (model / "model.json").write_text("{}")
+        (model / "weights.safetensors").write_bytes(run.encode())
+        (report / "evaluation.json").write_text("{}")
+        (review / "report.html").write_text(f"<p>{run}</p>")
+        done = register_candidate(
+            self.registry,
+            model=model,
+            report=report,
+            review=review,
+            name=self.model,
+            provenance={"run": run, "commit": "abc"},
+            verdicts=[verdict],
+            signature=patch_signature(64, 2),
+            metrics={"clip_accuracy": verdict["value"]},
+        )
+        return done["version"]
+
+    def desk(self, by: str = "ann", comment: str | Callable[[], str] = "why not") -> Desk:
+        return Desk(
+            registry=self.registry,
+            log=DecisionLog(open_store(str(self.store)), self.model),
+            by=by,
+            account=by,
+            comment=(lambda: comment) if isinstance(comment, str) else comment,
+        )
+
+    def at(self, alias: str) -> str | None:
+        """The version of the model that an alias is at."""
+        found = find(self.registry, self.model, alias)
+        return found.version if found else None
+
+    def tags(self, name: str, version: str) -> dict[str, str]:
+        return self.registry.client.get_model_version(name, version).tags
+
+    def records(self) -> list[str]:
+        return sorted(path.name for path in (self.store / "reviews" / self.model).iterdir())
+
+    def record(self, name: str) -> dict:
+        return json.loads((self.store / "reviews" / self.model / name).read_text())

@@ -1,0 +1,394 @@
+"""Deciding on candidates, on an embedded registry and on a server with accounts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import servers
+from review_world import MISSED, World
+
+from soundgate import cli
+from soundgate.errors import ParameterError, RegistryError
+from soundgate.registry.connection import FIRST_REQUEST, LATER_REQUESTS, QUIET, Registry
+from soundgate.registry.overview import dossier, overview
+
+ROOT = Path(__file__).resolve().parent.parent
+USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+ADMIN_PASSWORD = "admin-password-of-the-test"
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory) -> Path:
+    """An embedded registry nobody has used: making the schema takes seconds."""
+    folder = tmp_path_factory.mktemp("new")
+    _ = Registry(f"sqlite:///{folder}/mlflow.db").client
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """What MLflow and the registry write to the environment does not outlive a test."""
+    names = [*QUIET, *FIRST_REQUEST, *LATER_REQUESTS, "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"]
+    for name in [*names, USER, PASSWORD, "SOUNDGATE_REVIEW_HOOK"]:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@contextmanager
+def signed_in(user: str):
+    """Be ``user`` of the server; an embedded registry does not care."""
+    before = {name: os.environ.get(name) for name in (USER, PASSWORD)}
+    os.environ |= {
+        USER: user,
+        PASSWORD: ADMIN_PASSWORD if user == "admin" else f"password-of-the-{user}",
+    }
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def documented_accounts() -> str:
+    """The program of docs/review.md that makes accounts and grants."""
+    text = (ROOT / "docs" / "review.md").read_text("utf-8")
+    return re.search(r"```python\n(import os\n.*?)```", text, re.DOTALL)[1]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """An MLflow server with accounts that delivers webhooks to loopback."""
+    folder = tmp_path_factory.mktemp("server")
+    with servers.mlflow(folder, admin_password=ADMIN_PASSWORD, webhooks=True) as url:
+        yield url
+
+
+def make_accounts(url: str, model: str, monkeypatch) -> None:
+    """Run the documented program for ``model``; accounts that are there stay."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    for user in ("ci", "reviewer"):
+        monkeypatch.setenv(f"{user.upper()}_PASSWORD", f"password-of-the-{user}")
+    monkeypatch.setenv("MODEL", model)
+    with signed_in("admin"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what MLflow's server imports
+        exec(compile(documented_accounts(), "docs/review.md", "exec"), {})
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+
+
+@pytest.fixture(params=["embedded", "server"])
+def world(request, new_database, tmp_path, monkeypatch):
+    """An empty registry; on a server, ``ci`` writes candidates and ``reviewer`` does the rest."""
+    if request.param == "embedded":
+        shutil.copy(new_database, tmp_path / "mlflow.db")
+        yield World(Registry(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)
+        return
+    model = f"aed-{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
+    url = request.getfixturevalue("server")
+    make_accounts(url, model, monkeypatch)
+
+    class OfCI(World):
+        def candidate(self, *args, **options):
+            with signed_in("ci"):
+                return super().candidate(*args, **options)
+
+    with signed_in("reviewer"):
+        yield OfCI(Registry(url), tmp_path, model)
+
+
+def said(error) -> str:
+    """The text of an error, which is one line."""
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+# The life of a candidate
+
+
+def test_approve_reject_retrain_approve_and_roll_back_twice(world):
+    name = f"{world.model}-candidates"
+    assert [world.candidate(run) for run in ("r1", "r2", "r3")] == ["1", "2", "3"]
+    first = world.desk(comment="good on all classes").approve("1")
+    assert first.outcome.released == "1"
+    assert (world.at("champion"), world.at("previous")) == ("1", None)
+
+    world.desk("bob", "mislabels rain").reject("2")
+    assert world.at("champion") == "1"
+    assert world.tags(name, "2")["review.status"] == "rejected"
+    assert world.tags(name, "2")["review.by"] == "bob"
+
+    third = world.desk(comment="retrained").approve("candidate")  # by alias: the newest
+    assert third.decision.candidate == "3"
+    assert (world.at("champion"), world.at("previous")) == ("2", "1")
+
+    world.desk(comment="too many false alarms").roll_back()
+    assert (world.at("champion"), world.at("previous")) == ("1", "2")
+    assert world.tags(world.model, "2")["review.status"] == "rolled back"
+    world.desk(comment="it was the microphone").roll_back()
+    assert (world.at("champion"), world.at("previous")) == ("2", "1")
+    assert world.tags(world.model, "2")["review.status"] == "approved"
+    world.desk(comment="the old one").roll_back("1")
+    assert (world.at("champion"), world.at("previous")) == ("1", "2")
+
+    released = world.tags(world.model, "2")
+    for tag in ("model.digest", "report.digest", "pipeline.run", "gate.clip:accuracy"):
+        assert released[tag] == world.tags(name, "3")[tag]
+    assert world.tags(name, "3")["review.comment"] == "retrained"
+    found = overview(world.desk(), 20)
+    assert [(row.version, row.status, row.released, row.champion) for row in found.candidates] == [
+        ("3", "approved", "2", False),
+        ("2", "rejected", None, False),
+        ("1", "approved", "1", True),
+    ]
+    assert found.notes == []
+    history = dossier(world.desk(), "3").decisions
+    assert [d["verdict"] for d in history] == ["approve", "rollback", "rollback", "rollback"]
+
+
+def test_the_record_says_who_when_why_and_on_which_bytes(world):
+    world.candidate("r1")
+    world.desk(comment="first line\nsecond ü").approve("1")
+    assert world.records() == ["00000001.applied.json", "00000001.json"]
+    decision = world.record("00000001.json")
+    tags = world.tags(f"{world.model}-candidates", "1")
+    report = hashlib.sha256(b"<p>r1</p>").hexdigest()
+    expected = {
+        "format": "soundgate.review/1",
+        "number": 1,
+        "model": world.model,
+        "verdict": "approve",
+        "by": "ann",
+        "comment": "first line\nsecond ü",
+        "candidate": "1",
+        "expected_champion": None,
+        "override": False,
+        "gates": {"clip:accuracy": "pass"},
+        "model_digest": tags["model.digest"],
+        "report_digest": report,
+        "after": "",
+    }
+    assert {key: decision[key] for key in expected} == expected
+    assert world.record("00000001.applied.json")["champion"] == "1"
+    assert tags["review.report_digest"] == report
+    assert tags["review.at"] == decision["at"]
+    assert tags["review.record"] == "1"
+    assert (
+        stat.S_IMODE((world.store / "reviews" / world.model / "00000001.json").stat().st_mode)
+        == 0o444
+    )
+
+
+def test_what_must_not_be_decided_is_refused_in_one_line(world):
+    world.candidate("r1")
+    world.candidate("r2", MISSED)
+    with pytest.raises(RegistryError, match="has no champion; approve a candidate first"):
+        world.desk().roll_back()
+    with pytest.raises(RegistryError) as error:
+        world.desk().approve("7")
+    assert "has no version 7; there are: 2, 1" in said(error)
+    with pytest.raises(RegistryError) as error:
+        world.desk().approve("2")
+    assert "it missed its gates: clip:accuracy; add --override" in said(error)
+    with pytest.raises(ParameterError, match="--comment is empty"):
+        world.desk(comment="  ").approve("1")
+    assert not (world.store / "reviews").exists()
+
+    overridden = world.desk(comment="for the demo only").approve("2", override=True)
+    assert overridden.decision.override
+    with pytest.raises(RegistryError) as error:
+        world.desk().approve("2", override=True)
+    assert "is released already, as version 1 (ann approved candidate 2 at" in said(error)
+    assert said(error).endswith("it is the champion")
+    with pytest.raises(RegistryError, match=r"is the champion, as .*; roll back first"):
+        world.desk().reject("2")
+    with pytest.raises(RegistryError, match="has no previous champion to go back to; name a"):
+        world.desk().roll_back()
+
+    plain = world.desk("bob").approve("1", override=True)
+    assert not plain.decision.override  # nothing was overridden
+    world.desk(comment="was a demo").reject("2")
+    with pytest.raises(RegistryError, match=r"is rejected already \(ann rejected .*: was a demo\)"):
+        world.desk().reject("2")
+    with pytest.raises(RegistryError) as error:
+        world.desk().roll_back()
+    assert "was made from candidate 2, which was rejected" in said(error)
+    with pytest.raises(RegistryError, match=r"it was rejected \(ann rejected candidate 2"):
+        world.desk().approve("2")
+    assert (world.at("champion"), world.at("previous")) == ("2", "1")
+    again = world.desk(comment="demo again").approve("2", override=True)
+    assert again.outcome.released == "3"
+    with pytest.raises(RegistryError, match="make it champion again with rollback --to 2"):
+        world.desk().approve("1")
+
+
+@pytest.mark.parametrize("altered", ["report", "model"])
+def test_altered_evidence_is_refused_whatever_is_overridden(new_database, tmp_path, altered):
+    shutil.copy(new_database, tmp_path / "mlflow.db")
+    world = World(Registry(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)
+    world.candidate("r1")
+    pattern = {"report": "*/artifacts/review/report.html", "model": "models/*/artifacts/weights*"}
+    [file] = (tmp_path / "mlartifacts").glob(pattern[altered])
+    before = file.read_bytes()
+    file.write_bytes(b"<p>all is well</p>")
+    with pytest.raises(RegistryError) as error:
+        world.desk().approve("1", override=True)
+    expected = {"report": "was altered after it was registered", "model": "not those that were"}
+    assert expected[altered] in said(error)
+    assert expected[altered] in dossier(world.desk(), "1").notes[0]
+    file.unlink()
+    with pytest.raises(RegistryError):
+        world.desk().approve("1", override=True)
+    assert not (world.store / "reviews").exists()
+    file.write_bytes(before)
+    world.desk().approve("1")
+
+
+def test_of_two_reviewers_one_wins_and_the_other_is_told(world):
+    world.candidate("r1")
+    world.candidate("r2")
+
+    def bob_is_slower() -> str:
+        world.desk("ann", "mine").approve("2")
+        return "no, mine"
+
+    with pytest.raises(RegistryError) as error:
+        world.desk("bob", bob_is_slower).approve("1")
+    assert "meanwhile ann approved candidate 2 at" in said(error)
+    assert ": mine; nothing was changed by you" in said(error)
+    assert world.records() == ["00000001.applied.json", "00000001.json"]
+    assert world.at("champion") == "1"
+    assert world.tags(world.model, "1")["pipeline.run"] == "r2"
+
+
+def test_a_champion_moved_by_other_means_is_told(world):
+    for run in ("r1", "r2", "r3"):
+        world.candidate(run)
+        world.desk().approve("candidate")
+    world.registry.client.set_registered_model_alias(world.model, "champion", "1")
+    [note] = overview(world.desk(), 20).notes
+    assert note == "champion is at version 1, but the record has version 3: moved by other means"
+
+    def moved_back() -> str:
+        world.registry.client.set_registered_model_alias(world.model, "champion", "3")
+        return "x"
+
+    with pytest.raises(RegistryError, match="was moved from version 1 to 3 meanwhile, not by"):
+        world.desk(comment=moved_back).roll_back("2")
+    assert world.at("champion") == "3"
+    assert world.records()[-2:] == ["00000004.failed.json", "00000004.json"]
+
+
+def test_decisions_go_to_the_store_that_has_the_earlier_ones(world):
+    world.candidate("r1")
+    world.candidate("r2")
+    world.desk().approve("1")
+    (world.store / "reviews").rename(world.folder / "elsewhere")
+    with pytest.raises(RegistryError, match="lacks the decision that the registry knows of"):
+        world.desk().approve("2")
+    assert any("lacks the decision" in note for note in overview(world.desk(), 20).notes)
+
+
+# Accounts
+
+
+def test_an_account_that_writes_candidates_cannot_release(server, tmp_path, monkeypatch, capsys):
+    from mlflow.exceptions import MlflowException
+
+    make_accounts(server, "guarded", monkeypatch)
+    world = World(Registry(server), tmp_path, "guarded")
+    place = ["--model-name", "guarded", "--registry", server, "--store", str(world.store)]
+    with signed_in("ci"):
+        world.candidate("r1")
+        assert cli.main(["review-model", "approve", "1", "--comment", "sneaky", *place]) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.count("\n") == 1
+        assert "MLflow refused it to 'ci'" in told.err
+        assert "recorded as failed decision 1" in told.err
+        assert world.records() == ["00000001.failed.json", "00000001.json"]
+    with signed_in("reviewer"):
+        assert overview(world.desk(), 20).candidates[0].status == "pending"
+        assert world.tags("guarded-candidates", "1")["review.status"] == "pending"
+        assert cli.main(["review-model", "approve", "1", "--comment", "fine", *place]) == 0
+        assert capsys.readouterr().out.endswith("the champion (decision 2, by reviewer)\n")
+    with signed_in("ci"):
+        world.candidate("r2")
+        client = world.registry.client
+        for attempt in (
+            lambda: client.set_registered_model_alias("guarded", "champion", "1"),
+            lambda: client.delete_registered_model_alias("guarded", "champion"),
+            lambda: client.create_model_version("guarded", "models:/guarded-candidates/1"),
+            lambda: client.set_model_version_tag("guarded", "1", "model.digest", "0" * 64),
+            lambda: client.set_registered_model_tag("guarded", "review.deciding", "x"),
+            lambda: client.delete_model_version("guarded", "1"),
+            lambda: client.rename_registered_model("guarded", "other"),
+            lambda: client.delete_registered_model("guarded"),
+        ):
+            with pytest.raises(MlflowException, match="403"):
+                attempt()
+        assert cli.main(["review-model", "rollback", "--to", "1", "--comment", "x", *place]) == 1
+        assert world.at("champion") == "1"
+        # nor does anybody finish what ci wrote into the record and could not announce
+        for outcome in (world.store / "reviews" / "guarded").glob("*.failed.json"):
+            outcome.unlink()
+    with signed_in("reviewer"):
+        world.desk().reject("2")
+        assert world.at("champion") == "1"
+        reasons = [e.outcome.reason for e in world.desk().log.entries() if not e.applied]
+        assert set(reasons) == {"interrupted before anything was changed"}
+
+
+# The command line
+
+
+def test_the_command_line_prints_text_and_json(new_database, tmp_path, monkeypatch, capsys):
+    shutil.copy(new_database, tmp_path / "mlflow.db")
+    monkeypatch.setenv("SOUNDGATE_RUNS", str(tmp_path))
+    world = World(Registry(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)
+    world.candidate("r1")
+    world.candidate("r2", MISSED)
+
+    def run(*words: str) -> str:
+        assert cli.main(["review-model", *words]) == 0
+        return capsys.readouterr().out
+
+    assert run("approve", "1", "--comment", "ok", "--reviewer", "ann").startswith(
+        "approved candidate 1 as aed version 1, the champion (decision 1, by ann)"
+    )
+    lines = run("list").splitlines()
+    assert re.fullmatch(r"2 +pending +missed clip:accuracy +0\.7 +\d+ s +r2", lines[1])
+    assert re.fullmatch(r"1 +approved as 1, champion +passed +0\.9 .* ann: ok", lines[2])
+    assert lines[-1] == "champion: aed version 1"
+    listed = json.loads(run("list", "--output", "json"))
+    assert [row["version"] for row in listed["candidates"]] == ["2", "1"]
+    assert json.loads(run("list", "--output", "json", "--limit", "1"))["more"] == 1
+
+    text = run("show", "2")
+    assert re.search(r"clip:accuracy +0\.7 +>= 0\.8 +missed \(advisory\) +clip level acc", text)
+    assert re.search(r"clip_accuracy +0\.7 +0\.9 +-0\.2", text)
+    assert "needs --override: it missed its gates" in text
+    shown = json.loads(run("show", "--output", "json"))  # the newest
+    assert shown["candidate"]["version"] == "2"
+    assert Path(shown["report"]).read_text() == "<p>r2</p>"
+    assert json.loads(run("reject", "2", "--comment", "x", "--output", "json"))["event"] == (
+        "review.reject"
+    )
+    assert cli.main(["review-model", "approve", "2", "--override"]) == 2
+    assert "--comment is missing" in capsys.readouterr().err
+
+
+def test_looking_makes_no_registry(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SOUNDGATE_RUNS", str(tmp_path / "runs"))
+    for words in (["list"], ["show"], ["approve", "1", "--comment", "x"]):
+        assert cli.main(["review-model", *words]) == 1
+        assert "there is no registry at sqlite:///" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
