@@ -60,21 +60,16 @@ def against_champion(compared: Mapping[str, Any]) -> str:
         return f"Not compared with the champion, {champion}: {compared['reason']}."
     gap = compared["clip_acc"]["difference"]
     clips = counted(compared["clips"], "clip")
-    range_said = f"{signed(gap['low'])} to {signed(gap['high'])}"
     if gap["low"] > 0:
-        found = (
-            f"better than the champion, {champion}, by {fraction(abs(gap['value']))} ({range_said})"
-        )
+        found = "better than"
     elif gap["high"] < 0:
-        found = (
-            f"worse than the champion, {champion}, by {fraction(abs(gap['value']))} ({range_said})"
-        )
+        found = "worse than"
     else:
-        found = (
-            f"not clearly better or worse than the champion, {champion}: "
-            f"{signed(gap['value'])} ({range_said})"
-        )
-    return f"On the same {clips} it is {found} in clip accuracy."
+        found = "not clearly better or worse than"
+    return (
+        f"On the same {clips} it is {found} the champion, {champion}: {signed(gap['value'])} "
+        f"({signed(gap['low'])} to {signed(gap['high'])}) in clip accuracy."
+    )
 
 
 def mcnemar(compared: Mapping[str, Any]) -> str:
