@@ -1,0 +1,554 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import json
+import re
+import struct
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from toy_review import CLASSES, MISSED, PASSED, RATE_HZ, UNJUDGED, Clip, write_run
+
+from soundgate.audio.config import FeatureExtraction, Preprocessing
+from soundgate.audio.features import log_mel
+from soundgate.audio.review import charts, media, tables, wording
+from soundgate.audio.review.clips import CHANGED, WORST
+from soundgate.audio.review.evidence import gather
+from soundgate.audio.review.ogg import with_serial
+from soundgate.audio.review.page import write
+from soundgate.errors import DataError
+from steps.review import review as review_step
+
+
+def _page(folders, folder, **options):
+    summary = write(folders, folder, **options)
+    text = (folder / "report.html").read_text("utf-8")
+    assert summary["bytes"] == len(text.encode("utf-8"))
+    return text
+
+
+def _text(page):
+    """What a reader sees, roughly: no tags, no style, no script."""
+    page = re.sub(r"<(style|script|title)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", page)))
+
+
+def _results(folders):
+    lines = (folders.report / "predictions.jsonl").read_text().splitlines()
+    theirs = (folders.comparison / "champion_predictions.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines], [json.loads(line) for line in theirs]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run"), quantized=True)
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    provenance = {"run": "20261120-1", "commit": "abc-dirty"}
+    verdicts = [PASSED, MISSED, UNJUDGED]
+    return _page(run, folder, verdicts=verdicts, provenance=provenance)
+
+
+def test_equal_evidence_gives_equal_bytes(run, tmp_path):
+    one = write(run, tmp_path / "a")
+    time.sleep(1.1)  # libsndfile draws serial numbers by the second
+    assert one == write(run, tmp_path / "b")
+    digest = hashlib.sha256((tmp_path / "a/report.html").read_bytes()).hexdigest()
+    assert one["digest"] == f"sha256:{digest}"
+    assert json.loads((tmp_path / "a/review.json").read_text()) == one
+
+
+def test_the_page_refers_to_nothing_outside_itself(page):
+    addresses = re.findall(r'(?:src|href|action|data)="([^"]*)"', page)
+    assert addresses
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert not re.search(r"https?://|@import|url\(", page)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    script = re.search(r"<script>(.*)</script>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'")
+    assert html.unescape(policy).endswith(f"script-src 'sha256-{digest}'")
+
+
+def test_sections_come_in_the_order_of_a_decision(page):
+    headings = [html.unescape(re.sub("<.*?>", "", h)) for h in re.findall(r"<h2.*?</h2>", page)]
+    assert headings == [
+        "Missed 2 of 3 gates",
+        "Gates",
+        "Figures on all 40 test clips",
+        "Against the champion, aed version 3",
+        "Confusions",
+        "Classes",
+        "Clips to listen to",
+        "Calibration and training",
+        "Provenance",
+    ]
+
+
+def test_gates_show_value_bound_interval_and_message(page, run):
+    gates = page[page.index('id="gates"') : page.index('id="figures"')]
+    text = _text(gates)
+    figures = json.loads((run.report / "evaluation.json").read_text())
+    interval = figures["multiclass_classification_metrics"]["clip_acc"]
+    shown = f"{wording.fraction(interval['low'])} to {wording.fraction(interval['high'])}"
+    assert f"clip: accuracy 0.75 {shown} ≥ 0.5 passed" in text
+    assert "≥ 0.9 missed Execution failed due to patch level acc < 0.9" in text
+    assert "quantized: clip: accuracy not known ≥ 0.9 not judged advisory" in text
+    assert "cannot be judged: no such number" in text
+    assert "1 of these could not be judged, which counts as missed." in _text(page)
+
+
+def test_headline_figures_have_float_and_int8_lines(page):
+    text = _text(page[page.index('id="figures"') : page.index('id="champion"')])
+    assert "Figure float int8" in text
+    assert text.count("0.650 0.500 to 0.750") == 2
+    assert "int8 decides 96.2 % of the patches as float does; it takes 123 kB" in text
+
+
+def test_the_comparison_is_said_in_words_that_agree_with_the_counts(page, run):
+    ours, theirs = _results(run)
+    both = list(zip(ours, theirs, strict=True))
+    better = sum(a["correct"] and not b["correct"] for a, b in both)
+    worse = sum(b["correct"] and not a["correct"] for a, b in both)
+    text = _text(page)
+    assert f"Only the candidate is right on {better} clips, only the champion on {worse}." in text
+    assert "The 40 clips come from 20 recordings." in text
+    assert f"{worse} clips broke ({min(worse, CHANGED)} shown)" in text
+    assert f"{better} clips got fixed ({min(better, CHANGED)} shown)" in text
+
+
+def test_the_worst_clips_come_surest_first_and_no_right_one_is_among_them(page, run):
+    ours, _ = _results(run)
+    wrong = [row for row in ours if not row["correct"]]
+    wrong.sort(key=lambda row: -row["scores"][row["predicted"][0]])
+    cards = re.findall(r'<li class="clip" data-reasons="([^"]*)">(.*?)</audio>', page, re.DOTALL)
+    worst = [re.search(r"<h3>(.*?)</h3>", body)[1] for why, body in cards if "worst" in why.split()]
+    assert sorted(worst) == sorted(row["path"] for row in wrong[:WORST])
+    only = [re.search(r"<h3>(.*?)</h3>", body)[1] for why, body in cards if why == "worst"]
+    order = [row["path"] for row in wrong]
+    assert [order.index(path) for path in only] == sorted(order.index(path) for path in only)
+
+
+def test_every_card_shows_truth_decision_scores_and_patches(page, run):
+    ours, theirs = _results(run)
+    champion = {row["path"]: row for row in theirs}
+    cards = re.findall(r'<li class="clip".*?(?=<li class="clip"|</section>)', page, re.DOTALL)
+    rows = {row["path"]: row for row in ours}
+    for card in cards:
+        row = rows[re.search(r"<h3>(.*?)</h3>", card)[1]]
+        text = _text(card)
+        verdict = "right" if row["correct"] else "wrong"
+        assert f"Truth {row['truth'][0]} Candidate {row['predicted'][0]}, {verdict}" in text
+        assert f"Champion {champion[row['path']]['predicted'][0]}" in text
+        assert f"Patches right {row['patches_correct']} of {row['patches']}" in text
+        assert f"{wording.fraction(max(row['scores'].values()))}" in text
+
+
+def test_confusion_matrix_and_classes_hold_the_figures(page, run):
+    figures = json.loads((run.report / "evaluation.json").read_text())
+    matrix = page[page.index('<table class="matrix') :]
+    matrix = matrix[: matrix.index("</table>")]
+    body = matrix[matrix.index("<tbody>") :]
+    found = [
+        [int(cell or 0) for cell in re.findall(r"<td[^>]*>(\d*)</td>", row)]
+        for row in re.findall(r"<tr>.*?</tr>", body)
+    ]
+    assert found == figures["confusion_matrix"]["rows"]
+    classes = _text(page[page.index('id="classes"') : page.index('id="clips"')])
+    compared = json.loads((run.comparison / "comparison.json").read_text())["per_class"]
+    gaps = {row["label"]: row["difference"]["f1"] for row in compared}
+    for row in figures["per_class"]:
+        f1 = wording.fraction(row["f1"])
+        line = rf"{row['label']} {row['support']} \S+ \S+ {f1} "
+        assert re.search(line + re.escape(wording.signed(gaps[row["label"]])), classes)
+
+
+def test_provenance_names_data_commit_run_and_versions(page):
+    text = _text(page[page.index('id="provenance"') :])
+    for said in ("Toy sounds", "CC0", "ab12", "20261120-1", "best epoch 4", "plain", "n_fft"):
+        assert said in text
+    assert "abc-dirty with changes that were not committed" in text
+
+
+_ATTRIBUTES = {
+    *("lang", "charset", "name", "content", "http-equiv", "rel", "href", "class", "id", "style"),
+    *("role", "tabindex", "scope", "colspan", "type", "title", "alt", "src", "width", "height"),
+    *("hidden", "controls", "preload", "viewbox", "fill", "stroke", "stroke-width", "opacity"),
+    *("stroke-linecap", "stroke-linejoin", "preserveaspectratio", "d", "cx", "cy", "r", "x", "y"),
+    *("text-anchor", "aria-label", "aria-labelledby", "aria-hidden", "aria-sort", "aria-pressed"),
+    *("data-first", "data-value", "data-sortable", "data-reasons", "data-filter"),
+}
+
+
+class _Elements(HTMLParser):
+    """Names of elements and attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.attributes, self.elements = set(), set()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+NASTY = ("<script>alert(1)</script>", "a\"b'c", "x & y", "ünï ☃")
+
+
+def test_names_with_html_in_them_are_only_text(tmp_path):
+    clips = [Clip(f'audio/{k} "quoted" & <b>bold.wav', source="<i>s") for k in range(8)]
+    folders = write_run(tmp_path / "run", clips=clips, classes=NASTY, right=0.3)
+    page = _page(folders, tmp_path / "page", provenance={"run": "<script>run()</script>"})
+    assert page.count("<script") == 1
+    assert "<b>bold" not in page
+    assert "<i>s" not in page
+    for name in NASTY:
+        assert name in html.unescape(page)
+    # No name ends an attribute early, or makes an element.
+    seen = _Elements()
+    seen.feed(page)
+    assert seen.attributes <= _ATTRIBUTES
+    assert not {"bold.wav", "bold"} & seen.elements
+    assert {"title", "alt", "aria-label"} <= seen.attributes
+
+
+def test_no_clip_wrong_one_class_no_history_no_champion(tmp_path):
+    folders = write_run(
+        tmp_path / "run", classes=("hum",), right=1.0, champion_right=None, history=False
+    )
+    page = _page(folders, tmp_path / "page")
+    text = _text(page)
+    assert "No gate was declared" in text
+    assert "0 of 40 test clips were decided wrongly." in text
+    assert "There is no champion yet" in text
+    assert "The training left no history to draw." in text
+    assert "No class was taken for another." in text
+    assert "<audio" not in page
+
+
+def test_a_missing_and_a_damaged_audio_file_are_said_in_their_card(tmp_path):
+    clips = [Clip(f"audio/{k}.wav") for k in range(8)]
+    folders = write_run(tmp_path / "run", clips=clips, right=0.0, champion_right=None)
+    (folders.clips / "audio/3.wav").unlink()
+    (folders.clips / "audio/5.wav").write_bytes(b"RIFF")
+    page = _page(folders, tmp_path / "page")
+    cards = re.findall(r'<li class="clip".*?(?=<li class="clip"|</section>)', page, re.DOTALL)
+    shown = {re.search(r"<h3>(.*?)</h3>", card)[1]: _text(card) for card in cards}
+    assert "No sound: audio/3.wav: no such file: check the path" in shown["audio/3.wav"]
+    assert "No sound: audio/5.wav: is damaged or cut short" in shown["audio/5.wav"]
+    assert page.count("<audio") == 6
+    assert str(folders.clips) not in page
+
+
+def test_a_page_without_any_audio_is_still_made(tmp_path):
+    folders = write_run(tmp_path / "run", audio=False)
+    page = _page(folders, tmp_path / "page", verdicts=[PASSED])
+    assert "Cleared its only gate" in page
+    assert page.count("No sound: audio/") == page.count('<li class="clip"') > 10
+
+
+def test_what_was_left_out_of_the_comparison_is_said(tmp_path):
+    folders = write_run(tmp_path / "run")
+    path = folders.comparison / "comparison.json"
+    compared = json.loads(path.read_text())
+    compared["left_out"] = {
+        "unknown_to_champion": 7,
+        "unknown_to_candidate": 1,
+        "champion_trained_on": 2,
+    }
+    compared["classes_left_out"] = {
+        "unknown_to_champion": ["siren"],
+        "unknown_to_candidate": ["cow", "hen"],
+    }
+    compared["per_class"] = compared["per_class"][:2]
+    path.write_text(json.dumps(compared))
+    page = _page(folders, tmp_path / "page")
+    text = _text(page)
+    assert "7 clips left out: the champion does not know the class, such as siren." in text
+    assert "1 clip left out: only the champion has a name for the sound, such as cow, hen." in text
+    assert "2 clips left out: the champion was trained on the recording" in text
+    assert _text(page[page.index('id="classes"') :]).count("not compared") == 2
+
+
+def test_a_champion_that_could_not_be_compared_is_not_hidden(tmp_path):
+    folders = write_run(tmp_path / "run", champion_right=None)
+    path = folders.comparison / "comparison.json"
+    compared = json.loads(path.read_text())
+    compared["champion"] = {"name": "aed", "version": "2", "run_id": "r", "classes": ["cow"]}
+    compared["reason"] = "the champion shares no class with the candidate"
+    compared["clip_acc"]["difference"] = None
+    path.write_text(json.dumps(compared))
+    text = _text(_page(folders, tmp_path / "page"))
+    said = "Not compared with the champion, aed version 2: the champion shares no class"
+    assert said in text
+
+
+def test_several_labels_have_their_own_figures(tmp_path):
+    folders = write_run(tmp_path / "run", multi_label=True)
+    text = _text(_page(folders, tmp_path / "page"))
+    assert "every label given and none besides" in text
+    assert "Mean average precision" in text
+    assert "Several labels a clip" in text
+    assert "Truth none" not in text
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "predictions.jsonl"])
+def test_a_damaged_report_is_one_line(tmp_path, name):
+    folders = write_run(tmp_path / "run", audio=False)
+    (folders.report / name).write_text('{"a"')
+    with pytest.raises(DataError, match=f"{name}.* is damaged") as error:
+        write(folders, tmp_path / "page")
+    assert "\n" not in str(error.value)
+
+
+def test_two_hundred_classes_are_a_picture_and_a_list(tmp_path):
+    classes = [f"class number {k:03d}" for k in range(200)]
+    clips = [Clip(f"audio/{k}.wav") for k in range(1000)]
+    folders = write_run(tmp_path / "run", clips=clips, classes=classes, audio=False)
+    page = _page(folders, tmp_path / "page")
+    assert '<table class="matrix' not in page
+    picture = re.search(r'class="map"[^>]*src="data:image/png;base64,([^"]*)"', page)[1]
+    image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+    assert image.size == (600, 600)
+    figures = json.loads((folders.report / "evaluation.json").read_text())
+    rows = np.array(figures["confusion_matrix"]["rows"])
+    pixels = np.asarray(image)[1::3, 1::3].astype(int)
+    white = (pixels > 250).all(2)
+    assert (white == (rows == 0)).all()
+    red = pixels[..., 0] > pixels[..., 2]
+    wrong = (rows > 0) & ~np.eye(200, dtype=bool)
+    assert red[wrong].all()
+    assert not red[np.eye(200, dtype=bool)].any()
+    assert len(page) < 1_000_000
+
+
+def test_ten_thousand_clips_make_a_page_under_five_megabytes(tmp_path):
+    """Loud noise of the longest excerpts, which packs worst; 50 classes."""
+    clips = [Clip(f"audio/{k}.wav", f"s{k % 100}") for k in range(10_000)]
+    classes = [f"class number {k:02d}" for k in range(50)]
+    folders = write_run(tmp_path / "run", clips=clips, classes=classes, audio=False, right=0.6)
+    (folders.clips / "audio").mkdir()
+    noise = 0.3 * np.random.default_rng(0).standard_normal((10 * 48_000, 2))
+    soundfile.write(folders.clips / "audio/noise.wav", noise, 48_000)
+    for clip in clips:
+        (folders.clips / clip.path).symlink_to("noise.wav")
+    started = time.monotonic()
+    summary = write(folders, tmp_path / "page", verdicts=[PASSED])
+    assert summary["clips_tested"] == 10_000
+    assert summary["clips_shown"] >= 30
+    assert 1_000_000 < summary["bytes"] < 5_000_000
+    assert time.monotonic() - started < 60
+    text = _text((tmp_path / "page/report.html").read_text())
+    assert re.search(r"of 10 000 test clips were decided wrongly; the 20 surest", text)
+
+
+def _decoded(address):
+    kind, content = address.split(";base64,")
+    return kind.removeprefix("data:"), base64.b64decode(content)
+
+
+def test_audio_is_mono_and_sounds_like_the_clip(tmp_path):
+    time_s = np.arange(96_000 * 2) / 96_000
+    left = 0.5 * np.sin(2 * np.pi * 440 * time_s)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, 0 * left], 1), 96_000, "PCM_24")
+    found = media.media(tmp_path / "a.wav", None, None, Preprocessing(), FeatureExtraction())
+    kind, content = _decoded(found.audio)
+    wave, rate_hz = soundfile.read(io.BytesIO(content), always_2d=True)
+    assert (kind, rate_hz, wave.shape[1]) == ("audio/ogg", 24_000, 1)
+    assert len(wave) / rate_hz == pytest.approx(2.0, abs=0.01)
+    spectrum = np.abs(np.fft.rfft(wave[:, 0]))
+    assert np.fft.rfftfreq(len(wave), 1 / rate_hz)[spectrum.argmax()] == pytest.approx(440, abs=1)
+    assert np.abs(wave).max() == pytest.approx(0.25, rel=0.05)  # both channels averaged
+    assert found.note == ""
+
+
+def test_without_an_encoder_the_audio_is_wav(tmp_path, monkeypatch):
+    monkeypatch.setattr(media.soundfile, "available_subtypes", lambda _: {})
+    kind, content = _decoded(media.audio_address(np.zeros(8000, np.float32), 16_000))
+    assert kind == "audio/wav"
+    assert soundfile.info(io.BytesIO(content)).duration == 0.5
+
+
+def test_of_a_very_long_clip_the_loudest_seconds_are_shown(tmp_path):
+    rng = np.random.default_rng(0)
+    wave = 0.001 * rng.standard_normal(RATE_HZ * 300)
+    wave[RATE_HZ * 42 : RATE_HZ * 44] += 0.5 * rng.standard_normal(RATE_HZ * 2).clip(-1, 1)
+    wave[RATE_HZ * 250 : RATE_HZ * 290] = 0.9  # louder, but the model never hears it
+    soundfile.write(tmp_path / "long.wav", wave, RATE_HZ)
+    heard = Preprocessing(max_length=60)
+    found = media.media(tmp_path / "long.wav", None, None, heard, FeatureExtraction())
+    assert found.note == "35.0 s to 45.0 s of 300.0 s"
+    assert found.seconds == 10.0
+    segment = media.media(tmp_path / "long.wav", 40.0, 300.0, heard, FeatureExtraction())
+    assert segment.note == "0.0 s to 10.0 s of 260.0 s"
+
+
+@pytest.mark.parametrize("samples", [1, 50, 700])
+def test_a_very_short_clip_has_sound_and_pictures(tmp_path, samples):
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.ones(samples), RATE_HZ)
+    found = media.media(tmp_path / "a.wav", None, None, Preprocessing(), FeatureExtraction())
+    assert soundfile.info(io.BytesIO(_decoded(found.audio)[1])).duration >= 0.09
+    assert found.waveform.startswith("M")
+
+
+def test_the_spectrogram_is_the_products_own_features(tmp_path):
+    rng = np.random.default_rng(0)
+    rising = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 7000, 2 * RATE_HZ)) / RATE_HZ)
+    wave = (0.5 * rising + 1e-3 * rng.standard_normal(rising.size)).astype(np.float32)
+    excerpt = media.Excerpt(wave, RATE_HZ, 0.0, 2.0)
+    spec = FeatureExtraction()
+    _, content = _decoded(media.spectrogram_address(excerpt, RATE_HZ, spec))
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("L"), float)[::-1]
+    import torch
+
+    mel = log_mel(torch.from_numpy(wave), spec, RATE_HZ).numpy().T
+    assert picture.shape[0] == spec.n_mels
+    assert picture.shape == mel.shape
+    # Lossy, but the loudest band of every frame is where it was.
+    assert np.abs(picture.argmax(0) - mel.argmax(0)).mean() < 1.0
+    assert np.corrcoef(picture.ravel(), mel.ravel())[0, 1] > 0.95
+
+
+def test_waveform_outline_follows_the_samples():
+    samples = np.zeros(24_000, np.float32)
+    samples[12_000:12_100] = [0.5, -0.25] * 50
+    points = re.findall(r"(\d+),(-?\d+)", media.waveform_path(samples))
+    outline = np.array(points, int).reshape(2, -1, 2)
+    top, bottom = outline[0], outline[1][::-1]
+    assert (top[:, 0] == bottom[:, 0]).all()
+    loud = np.flatnonzero(top[:, 1] < 40)
+    assert loud.tolist() == [120]
+    assert (top[120, 1], bottom[120, 1]) == (0, 75)
+    assert set(top[:, 1]) == {0, 49}
+
+
+def test_a_stream_with_another_serial_number_is_whole():
+    file = io.BytesIO()
+    wave = np.sin(np.arange(30_000) / 20)
+    soundfile.write(file, wave, 16_000, "VORBIS", format="OGG")
+    original = file.getvalue()
+    changed = with_serial(original, 77)
+    assert len(changed) == len(original)
+    assert struct.unpack_from("<I", changed, 14)[0] == 77
+    serial = struct.unpack_from("<I", original, 14)[0]
+    # The checksums are those that libogg itself wrote.
+    assert with_serial(changed, serial) == original
+    one, _ = soundfile.read(io.BytesIO(original))
+    other, _ = soundfile.read(io.BytesIO(changed))
+    assert np.array_equal(one, other)
+    with pytest.raises(ValueError, match="no Ogg page"):
+        with_serial(b"RIFF")
+
+
+def test_curves_leave_out_what_is_missing_or_not_finite():
+    rows = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": float("nan")}, {"epoch": 3, "loss": 0}]
+    keys = {"loss": ("training", "one"), "validation_loss": ("validation", "two")}
+    found = charts.curves("Loss", rows, keys, 3)
+    assert [line.label for line in found.lines] == ["training"]
+    assert len(found.lines[0].path.split("L")) == 2
+    assert found.lines[0].kept == 0.0
+    # The largest value of 1.0 stays below the top, zero lies on the axis.
+    ends = re.fullmatch(r"M([\d.]+),([\d.]+)L([\d.]+),([\d.]+)", found.lines[0].path).groups()
+    first, high, last, low = map(float, ends)
+    assert (first, last, low) == (found.left, found.right, found.bottom)
+    assert found.top < high < found.top + 15
+    assert charts.curves("Loss", [], keys, None) is None
+    single = charts.curves("Loss", rows[:1], keys, 1)
+    assert single.kept_epoch == 1
+
+
+def test_the_weakest_class_and_the_most_frequent_confusion_come_first(run):
+    evidence = gather(run, [], {})
+    rows = tables.per_class(evidence)
+    assert [row.f1 for row in rows] == sorted(row.f1 for row in rows)
+    pairs = tables.confusion(evidence).pairs
+    assert [pair.count for pair in pairs] == sorted((p.count for p in pairs), reverse=True)
+    assert sum(pair.count for pair in pairs) == sum(not row.right for row in evidence.results)
+
+
+COMPARED = {
+    "champion": {"name": "aed", "version": "3"},
+    "compared": True,
+    "clips": 80,
+    "sources": 80,
+    "confidence_level": 0.95,
+}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 0.17, "it is better than the champion, aed version 3: +0.090"),
+        (-0.2, -0.01, "it is worse than the champion"),
+        (-0.02, 0.2, "it is not clearly better or worse than the champion"),
+    ],
+)
+def test_the_banner_says_what_the_interval_allows(low, high, said):
+    gap = {"value": 0.09, "low": low, "high": high}
+    assert said in wording.against_champion(COMPARED | {"clip_acc": {"difference": gap}})
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ((8, 1, 0.0390625), "with probability 0.039 (exact McNemar test): chance hardly"),
+        ((3, 2, 1.0), "with probability 1.000 (exact McNemar test): chance may well"),
+        ((0, 0, 1.0), "Each clip is right for both or wrong for both"),
+        ((90, 1, 1e-20), "probability less than 0.001"),
+    ],
+)
+def test_mcnemar_in_words(test, said):
+    names = ("only_candidate_right", "only_champion_right", "p_value")
+    found = wording.mcnemar(COMPARED | {"mcnemar": dict(zip(names, test, strict=True))})
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state", "title"),
+    [
+        ([], "neutral", "No gate was declared"),
+        ([PASSED], "good", "Cleared its only gate"),
+        ([PASSED, PASSED], "good", "Cleared all 2 gates"),
+        ([PASSED, MISSED], "bad", "Missed 1 of 2 gates"),
+        ([PASSED, UNJUDGED], "mixed", "Missed 1 of 2 gates (advisory)"),
+        ([MISSED, UNJUDGED], "bad", "Missed 2 of 2 gates"),
+    ],
+)
+def test_the_banner(verdicts, state, title):
+    found = wording.banner(verdicts, {"champion": None})
+    assert (found.state, found.title) == (state, title)
+
+
+def test_the_step_judges_the_gates_itself(tmp_path, capsys, monkeypatch):
+    folders = write_run(tmp_path / "run", audio=False)
+    fields = ("metric", "json_path", "threshold", "bound", "file", "message", "advisory")
+    gates = [{key: PASSED[key] for key in fields} | {"report": "report"}]
+    gates.append(
+        gates[0]
+        | {"metric": "clip:accuracy:gain", "json_path": "clip_acc.difference.low"}
+        | {"file": "comparison.json", "report": "comparison", "advisory": True, "threshold": 0.99}
+    )
+    (tmp_path / "gates.json").write_text(json.dumps(gates))
+    monkeypatch.setenv("SOUNDGATE_COMMIT", "c0ffee")
+    review_step(
+        *(folders.report, folders.model, folders.metrics, folders.clips, folders.card),
+        *(folders.comparison, tmp_path / "gates.json", tmp_path / "review"),
+    )
+    page = (tmp_path / "review/report.html").read_text()
+    assert "Missed 1 of 2 gates (advisory)" in page
+    assert "c0ffee" in page
+    gap = json.loads((folders.comparison / "comparison.json").read_text())["clip_acc"]["difference"]
+    shown = f"{wording.fraction(gap['low'])} to {wording.fraction(gap['high'])}"
+    assert shown in _text(page[page.index('id="gates"') : page.index('id="figures"')])
+    assert re.search(r"report\.html: 0\.\d\d MB, \d+ of 40 test clips", capsys.readouterr().out)
+    assert CLASSES[0] in page
