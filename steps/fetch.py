@@ -2,26 +2,28 @@
 
 Reads   source/    a folder the user brings, and a table of its labels (both optional; likewise
                    validation/ and test/ for splits of their own)
+        description  YAML file that describes a data set of the user's own (optional)
+        ontology   AudioSet's ontology.json, for FSD50K in folders of the user's (optional)
         config     sections dataset and dataset_specific of the user config
 Writes  clips/     manifest.jsonl, dataset.json, audio/
         card/      dataset.json and the digest of the clips
 
 A downloaded data set is in the store when its manifest is, which is written last; then nothing is
-downloaded again: by name for the catalogue's own command, by command for the user's. What the user
-brings, or what is rendered, is kept under its digest.
+downloaded again: by name for the catalogue's own command, by command and description for the
+user's. What the user brings, or what is rendered, is kept under its digest. A data set is kept
+whole; what the config asks for of it is chosen afterwards.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundgate.step import InputPath, OutputPath, cpus, main
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from soundgate.audio.config import UserConfig
     from soundgate.audio.datasets.base import Source
     from soundgate.store import Store
@@ -39,6 +41,8 @@ def fetch(
     validation_labels: InputPath | None = None,
     test: InputPath | None = None,
     test_labels: InputPath | None = None,
+    description: InputPath | None = None,
+    ontology: InputPath | None = None,
     *,
     dataset: str,
     store: str,
@@ -53,13 +57,15 @@ def fetch(
     sources = _sources(splits)
     settings = load(config)
     own = datasets.CUSTOM if sources or download_command else dataset
-    name = datasets.resolve(dataset if datasets.is_known(dataset) else own, sources)
-    place = open_store(store)
-    options = _options(name, settings)
+    name = str(description or dataset)
+    name = datasets.resolve(name if datasets.is_known(name) else own, sources)
     known = datasets.load(name)
-    key = f"{PREFIX}/{dataset}"
-    if download_command and download_command != known.download_command:
-        key = f"{key}/{_recipe(download_command, options)}"
+    label = known.name if datasets.is_description(name) else dataset
+    options, chosen = _options(name, settings, ontology)
+    place = open_store(store)
+    key = f"{PREFIX}/{label}"
+    if recipe := _recipe(name, download_command, known.download_command, options):
+        key = f"{key}/{recipe}"
     downloaded = not sources and known.render is None
     if downloaded and has_tree(place, key):
         digest = get_tree(place, key, clips, workers=4 * cpus())
@@ -68,13 +74,15 @@ def fetch(
             datasets.acquire(name, clips, command=download_command or None, options=options)
         else:
             datasets.prepare(name, sources, clips, options=options)
-            key = f"{key}/{_digest(clips)}"
+            key = f"{key}/{_digest(clips)[:16]}"
         digest = put_tree(place, key, clips, workers=4 * cpus())
         if sources:
             _detach(place, key, clips)
+    if chosen and datasets.narrow(name, clips, chosen):
+        digest = _digest(clips)
     about = json.loads((clips / "dataset.json").read_text("utf-8"))
     digest = f"sha256:{digest}"
-    _write_card(card, {**about, "name": dataset, "digest": digest, "stored": f"{place.url}/{key}"})
+    _write_card(card, {**about, "name": label, "digest": digest, "stored": f"{place.url}/{key}"})
     print(f"{about['clips']} clips of {len(about['classes'])} classes, kept as {key} in {store}")
 
 
@@ -88,15 +96,23 @@ def _sources(splits: tuple[tuple[Path | None, Path | None], ...]) -> list[Source
     return [Source(audio, table, split) for split, (audio, table) in pairs if audio]
 
 
-def _options(name: str, settings: UserConfig) -> dict[str, object]:
+def _options(
+    name: str, settings: UserConfig, ontology: Path | None
+) -> tuple[dict[str, object], dict[str, object]]:
+    """What the data set is read with, and what is then chosen of it."""
+    classes = () if settings.dataset.use_garbage_class else settings.dataset.class_names
+    if name == "FSD50K":
+        monolabel = settings.dataset_specific.fsd50k.only_keep_monolabel
+        chosen = {"only_keep_monolabel": monolabel, "classes": classes}
+        return {"ontology": str(ontology)} if ontology else {}, chosen
     if name == "synthetic":
-        return settings.dataset_specific.synthetic.model_dump()
+        return settings.dataset_specific.synthetic.model_dump(), {}
     options: dict[str, object] = {}
     if name in ("csv", "folder") and not settings.dataset.use_garbage_class:
-        options["classes"] = settings.dataset.class_names
+        options["classes"] = classes
     if name == "csv":
         options["file_extension"] = settings.dataset.file_extension
-    return options
+    return options, {}
 
 
 def _detach(place: Store, key: str, clips: Path) -> None:
@@ -117,17 +133,21 @@ def _detach(place: Store, key: str, clips: Path) -> None:
     get_tree(place, key, clips, workers=4 * cpus())  # links to the store's objects
 
 
-def _recipe(command: str, options: dict[str, object]) -> str:
-    """Tell what one command of the user's own brought from what another did."""
+def _recipe(name: str, command: str, usual: str | None, options: dict[str, object]) -> str:
+    """Tell what one command or description of the user's own brought from what another did."""
+    from soundgate.audio import datasets
     from soundgate.digests import digest_text
 
-    return digest_text(command, json.dumps(options, sort_keys=True))[:16]
+    text = json.dumps(options, sort_keys=True)
+    if datasets.is_description(name):
+        return digest_text(Path(name).read_text("utf-8"), command, text)[:16]
+    return digest_text(command, text)[:16] if command and command != usual else ""
 
 
 def _digest(clips: Path) -> str:
     from soundgate.digests import digest_tree
 
-    return digest_tree(clips).digest.removeprefix("sha256:")[:16]
+    return digest_tree(clips).digest.removeprefix("sha256:")
 
 
 def _write_card(card: Path, about: dict[str, object]) -> None:

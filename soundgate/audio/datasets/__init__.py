@@ -6,13 +6,13 @@ Importing this package imports none of them: a submitting host has no audio libr
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from soundgate.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from soundgate.audio.datasets.base import Dataset, Source
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DATASETS: Final[dict[str, str]] = {
     "ESC-10": "soundgate.audio.datasets.esc10",
     "ESC-50": "soundgate.audio.datasets.esc50",
+    "FSD50K": "soundgate.audio.datasets.fsd50k",
     "csv": "soundgate.audio.datasets.csv_labels",
     "folder": "soundgate.audio.datasets.folder",
     "synthetic": "soundgate.audio.datasets.synthetic",
@@ -29,14 +30,22 @@ CUSTOM: Final = "custom"
 """The STM32 model zoo's word for a data set of one's own: a table of labels or a folder a class."""
 
 
+def is_description(name: str) -> bool:
+    """Whether ``name`` is the path of a YAML file that describes a data set; see ``custom``."""
+    return name.lower().endswith((".yaml", ".yml"))
+
+
 def resolve(name: str, sources: Sequence[Source] = ()) -> str:
     """The key of :data:`DATASETS` for a name; ``esc10``, ``ESC_10`` and ``ESC-10`` are one.
 
-    ``custom`` is "csv" where a source has a table of labels, else "folder".
+    ``custom`` is "csv" where a source has a table of labels, else "folder". The path of a YAML file
+    stands for the data set that it describes, and is returned as it is.
 
     Raises:
         ParameterError: no data set has that name.
     """
+    if is_description(name):
+        return name
     if _plain(name) == CUSTOM:
         return "csv" if any(source.labels for source in sources) else "folder"
     for known in DATASETS:
@@ -47,7 +56,7 @@ def resolve(name: str, sources: Sequence[Source] = ()) -> str:
 
 def is_known(name: str) -> bool:
     """Whether ``resolve`` finds a data set of that name."""
-    return _plain(name) in {_plain(known) for known in (*DATASETS, CUSTOM)}
+    return is_description(name) or _plain(name) in {_plain(known) for known in (*DATASETS, CUSTOM)}
 
 
 def load(name: str, sources: Sequence[Source] = ()) -> Dataset:
@@ -55,8 +64,14 @@ def load(name: str, sources: Sequence[Source] = ()) -> Dataset:
 
     Raises:
         ParameterError: no data set has that name.
+        ConfigError: the YAML file that describes it is wrong.
     """
-    dataset: Dataset = import_module(DATASETS[resolve(name, sources)]).DATASET
+    key = resolve(name, sources)
+    if is_description(key):
+        from soundgate.audio.datasets import custom
+
+        return custom.load(Path(key))
+    dataset: Dataset = import_module(DATASETS[key]).DATASET
     return dataset
 
 
@@ -73,7 +88,7 @@ def prepare(
     links where the file system allows it. After a failure ``out`` is as it was.
 
     Args:
-        name: A key of :data:`DATASETS`, or an alias of it.
+        name: A key of :data:`DATASETS`, an alias of it, or the path of a YAML description.
         sources: The folders, and tables of labels, that hold it; none for "synthetic".
         out: A folder that is empty or does not exist.
         options: What the data set takes: see its module.
@@ -99,7 +114,7 @@ def acquire(
     The command is run by a shell in a fresh folder beside ``out`` and must fill ``./temp`` there.
 
     Args:
-        name: A key of :data:`DATASETS`, or an alias of it.
+        name: A key of :data:`DATASETS`, an alias of it, or the path of a YAML description.
         out: A folder that is empty or does not exist.
         command: Replaces the data set's own download command.
         options: What the data set takes: see its module.
@@ -111,6 +126,21 @@ def acquire(
     from soundgate.audio.datasets import download
 
     download.acquire(load(name), out, command, options or {})
+
+
+def narrow(name: str, clips: Path, options: Mapping[str, object]) -> bool:
+    """Leave in a ``clips/`` folder what ``options`` ask for, where the data set knows how.
+
+    Returns:
+        Whether clips were removed.
+
+    Raises:
+        DataError: no clip is left, or the folder cannot be changed.
+        ParameterError: unknown data set or option, or a wrong one.
+    """
+    from soundgate.audio.datasets import preparation
+
+    return preparation.narrow(load(name), clips, options)
 
 
 def _plain(name: str) -> str:

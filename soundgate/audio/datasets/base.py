@@ -47,8 +47,16 @@ class Dataset:
 
     download_command: str | None = None
     """Shell command that downloads the set into ``./temp``."""
+    unpack: Callable[[Path], None] | None = None
+    """Unpack what a download left in the folder, where the command itself does not."""
+    narrow: Callable[[Iterable[Clip], Options], Iterable[Clip]] | None = None
+    """Those of the clips that options ask for: of a set that is kept whole, once."""
     clips_per_class: Mapping[str, int] = field(default_factory=dict)
     """What a complete download holds; empty where that is not known."""
+    clips_per_split: Mapping[str, int] = field(default_factory=dict)
+    """The same by split."""
+    own_split: bool = False
+    """Whether its tables say which split a clip is in more finely than the folder it lies in."""
     options: tuple[str, ...] = ()
     """Names of the options that it takes."""
     brought_by_user: bool = False

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -39,12 +39,18 @@ from soundgate.audio.manifest import SPLITS, Clip
 from soundgate.errors import DataError, ParameterError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-_FILE: Final = ("filename", "file", "path")
-_LABELS: Final = ("category", "label", "labels", "class")
-_SOURCE: Final = ("source", "src_file")
+_COLUMNS: Final = {
+    "file": ("filename", "file", "path"),
+    "label": ("category", "label", "labels", "class"),
+    "source": ("source", "src_file"),
+    "fold": ("fold",),
+    "split": ("split",),
+    "start_s": ("start_s",),
+    "end_s": ("end_s",),
+}
 _SPLITS: Final = {
     **{split: split for split in SPLITS},
     "train": "training",
@@ -53,6 +59,26 @@ _SPLITS: Final = {
     "valid": "validation",
     "eval": "test",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a table is read, where it is not one of the usual ones."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What is called otherwise: file, label, source, fold, split, start_s or end_s, and the name of
+    its column, which then must be there."""
+    delimiter: str | None = None
+    """Between cells; None: whichever the header has most of, of comma, semicolon and tab."""
+    label_separators: str = ",;"
+    """Characters between the labels of a cell; "": the whole cell is one label."""
+    splits: Mapping[str, str] = field(default_factory=dict)
+    """What the table calls a split, beside the usual words."""
+    folds: Mapping[str, int] = field(default_factory=dict)
+    """What the table calls a fold, where that is no number."""
+
+
+_USUAL: Final = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +126,7 @@ def find_table(folder: Path) -> Path:
     return tables[0]
 
 
-def read_rows(table: Path) -> Iterator[Row]:
+def read_rows(table: Path, reading: Reading = _USUAL) -> Iterator[Row]:
     """Yield the rows of a table.
 
     Raises:
@@ -109,9 +135,10 @@ def read_rows(table: Path) -> Iterator[Row]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             header_line = file.readline()
-            columns = next(csv.reader([header_line], delimiter=_delimiter(header_line)), [])
-            reader = csv.reader(file, delimiter=_delimiter(header_line), strict=True)
-            parser = _RowParser(table, [column.strip().lower() for column in columns])
+            delimiter = reading.delimiter or _delimiter(header_line)
+            columns = next(csv.reader([header_line], delimiter=delimiter), [])
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            parser = _RowParser(table, [column.strip().lower() for column in columns], reading)
             for cells in reader:
                 if cells:
                     yield parser.parse(reader.line_num + 1, cells)
@@ -175,18 +202,16 @@ def _locate(row: Row, folder: Path, extension: str) -> str:
 class _RowParser:
     """Reads rows by the header's columns."""
 
-    def __init__(self, table: Path, columns: Sequence[str]) -> None:
+    def __init__(self, table: Path, columns: Sequence[str], reading: Reading) -> None:
         self._table = table
         self._columns = columns
-        self._file = self._find(_FILE, required=True)
-        self._labels = self._find(_LABELS, required=True)
-        self._source = self._find(_SOURCE)
-        self._fold = self._find(("fold",))
-        self._split = self._find(("split",))
-        self._start_s = self._find(("start_s",))
-        self._end_s = self._find(("end_s",))
+        self._reading = reading
+        self._at = {meaning: self._find(meaning) for meaning in _COLUMNS}
 
-    def _find(self, names: Sequence[str], *, required: bool = False) -> int | None:
+    def _find(self, meaning: str) -> int | None:
+        own = self._reading.columns.get(meaning)
+        names = (own.lower(),) if own else _COLUMNS[meaning]
+        required = own is not None or meaning in ("file", "label")
         found = [self._columns.index(name) for name in names if name in self._columns]
         if len(found) > 1 and required:
             pair = " and ".join(self._columns[index] for index in found[:2])
@@ -206,46 +231,59 @@ class _RowParser:
                 "add the missing ones, quote cells that hold commas"
             )
 
-        def cell(index: int | None) -> str:
-            return "" if index is None else cells[index].strip()
-
-        name = cell(self._file)
-        if not name:
+        given = {
+            meaning: cells[index].strip()
+            for meaning, index in self._at.items()
+            if index is not None
+        }
+        if not given["file"]:
             raise DataError(f"{where}: no file name: fill in the cell or drop the row")
-        start_s, end_s = _times(where, cell(self._start_s), cell(self._end_s))
-        return Row(
-            where,
-            name,
-            _split_labels(where, cell(self._labels)),
-            _fold(where, cell(self._fold)),
-            _split(where, cell(self._split)),
-            start_s,
-            end_s,
-            cell(self._source) or None,
-        )
+        return to_row(where, given, self._reading)
 
 
-def _split_labels(where: str, text: str) -> tuple[str, ...]:
-    labels = tuple(dict.fromkeys(label.strip() for label in re.split("[,;]", text)))
+def to_row(where: str, given: Mapping[str, str], reading: Reading) -> Row:
+    """A row of texts by their meaning, such as "file", "label" and "fold"; "" is none.
+
+    Raises:
+        DataError: a text is no label, fold, split or time; ``where`` stands in front.
+    """
+    start_s, end_s = _times(where, given.get("start_s", ""), given.get("end_s", ""))
+    return Row(
+        where,
+        given["file"],
+        _split_labels(where, given["label"], reading.label_separators),
+        _fold(where, given.get("fold", ""), reading.folds),
+        _split(where, given.get("split", ""), reading.splits),
+        start_s,
+        end_s,
+        given.get("source") or None,
+    )
+
+
+def _split_labels(where: str, text: str, separators: str) -> tuple[str, ...]:
+    parts = re.split(f"[{re.escape(separators)}]", text) if separators else [text]
+    labels = tuple(dict.fromkeys(label.strip() for label in parts))
     if not all(labels):
         raise DataError(f"{where}: empty label in {text!r}: label the clip or drop the row")
     return labels
 
 
-def _fold(where: str, text: str) -> int | None:
+def _fold(where: str, text: str, folds: Mapping[str, int]) -> int | None:
     if not text:
         return None
+    if text in folds:
+        return folds[text]
     if not text.isdecimal() or int(text) < 1:
         raise DataError(f"{where}: fold {text!r} is not a whole number from 1: correct it")
     return int(text)
 
 
-def _split(where: str, text: str) -> str | None:
+def _split(where: str, text: str, splits: Mapping[str, str]) -> str | None:
     if not text:
         return None
-    split = _SPLITS.get(text.lower())
+    split = splits.get(text) or _SPLITS.get(text.lower())
     if split is None:
-        raise DataError(f"{where}: split {text!r} is unknown{nearest(text, SPLITS)}")
+        raise DataError(f"{where}: split {text!r} is unknown{nearest(text, (*splits, *SPLITS))}")
     return split
 
 

@@ -46,6 +46,8 @@ def acquire(dataset: Dataset, out: Path, command: str | None, options: Options) 
     with _workplace(out) as folder:
         (folder / DOWNLOAD).mkdir()
         _run(dataset.name, command, folder)
+        if dataset.unpack is not None:
+            dataset.unpack(folder / DOWNLOAD)
         source = Source(folder / DOWNLOAD)
         prepare(dataset, [source], out, options, complete=True)
 

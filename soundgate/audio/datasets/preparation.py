@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from soundgate.audio import io
 from soundgate.audio.datasets.base import check_folder, check_options
-from soundgate.audio.manifest import MANIFEST, SPLITS, Clip, sort_key, write_manifest
+from soundgate.audio.manifest import (
+    MANIFEST,
+    SPLITS,
+    Clip,
+    read_manifest,
+    sort_key,
+    write_manifest,
+)
 from soundgate.errors import DataError, ParameterError, nearest
 from soundgate.progress import track
 
@@ -121,7 +128,8 @@ def _source_entries(
         raise ParameterError(f"split {source.split!r} is unknown{nearest(source.split, SPLITS)}")
     assert dataset.list_clips is not None
     for clip in dataset.list_clips(source, options):
-        if source.split and clip.split not in (None, source.split):
+        split = (clip.split or source.split) if dataset.own_split else (source.split or clip.split)
+        if clip.split not in (None, split):
             raise DataError(
                 f"{source.audio / clip.path}: split {clip.split!r} in the table, but the folder "
                 f"was given for {source.split!r}: drop one of them"
@@ -129,7 +137,7 @@ def _source_entries(
         placed = replace(
             clip,
             path=f"{AUDIO}/{prefix}{clip.path.removeprefix(AUDIO + '/')}",
-            split=source.split or clip.split,
+            split=split,
         )
         yield _Entry(placed, source.audio / clip.path)
 
@@ -148,7 +156,14 @@ def _check_apart(entries: Sequence[_Entry]) -> None:
 
 def _check_counts(dataset: Dataset, clips: Sequence[Clip], *, complete: bool) -> None:
     counts = Counter(label for clip in clips for label in clip.labels)
+    splits = Counter(clip.split for clip in clips)
     if complete:
+        for split, expected in dataset.clips_per_split.items():
+            if splits[split] != expected:
+                raise DataError(
+                    f"dataset {dataset.name}: the download holds {splits[split]} {split} clips, "
+                    f"not {expected}: it is incomplete, fetch it again"
+                )
         for label, expected in dataset.clips_per_class.items():
             if counts[label] != expected:
                 raise DataError(
@@ -205,6 +220,35 @@ def _link_or_copy(file: Path, target: Path) -> None:
             shutil.copyfile(real, target)
     except OSError as error:
         raise _cannot_write(target, error) from error
+
+
+def narrow(dataset: Dataset, out: Path, options: Options) -> bool:
+    """Leave in the ``clips/`` folder ``out`` what the options ask for; whether any clip went.
+
+    Raises:
+        DataError: no clip is left, or the folder cannot be changed.
+        ParameterError: an option is unknown or wrong.
+    """
+    check_options(dataset, options)
+    if dataset.narrow is None:
+        return False
+    before = list(read_manifest(out))
+    kept = list(dataset.narrow(before, options))
+    if len(kept) == len(before):
+        return False
+    if not kept:
+        asked = ", ".join(f"{name} {value}" for name, value in options.items())
+        raise DataError(f"dataset {dataset.name}: no clip is left with {asked}: ask for less")
+    paths = {clip.path for clip in kept}
+    try:
+        (out / DESCRIPTION).unlink()
+        for path in {clip.path for clip in before} - paths:
+            (out / path).unlink()
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    write_manifest(out / MANIFEST, kept)
+    _describe(dataset, kept, out)
+    return True
 
 
 def _describe(dataset: Dataset, clips: Sequence[Clip], out: Path) -> None:

@@ -20,6 +20,8 @@ from soundgate.errors import ParameterError
         ("esc10", "ESC-10"),
         ("ESC_50", "ESC-50"),
         ("ESC50", "ESC-50"),
+        ("fsd50k", "FSD50K"),
+        ("my/birds.yaml", "my/birds.yaml"),
         ("Synthetic", "synthetic"),
         ("csv", "csv"),
         ("custom", "folder"),
@@ -43,7 +45,7 @@ def test_unknown_name():
     with pytest.raises(ParameterError, match="'ESC-100' is unknown; did you mean 'ESC-10'"):
         datasets.load("ESC-100")
     with pytest.raises(
-        ParameterError, match="known: ESC-10, ESC-50, csv, folder, synthetic, custom"
+        ParameterError, match="known: ESC-10, ESC-50, FSD50K, csv, folder, synthetic, custom"
     ):
         datasets.load("zzz")
 
@@ -60,7 +62,7 @@ def test_every_entry_describes_itself(name):
         assert "./temp" in dataset.download_command
         assert dataset.homepage.startswith("https://")
         assert dataset.citation.startswith("@")
-        assert dataset.clips_per_class
+        assert dataset.clips_per_class or dataset.clips_per_split
 
 
 @pytest.mark.parametrize(("name", "classes", "clips"), [("ESC-10", 10, 400), ("ESC-50", 50, 2000)])
