@@ -2,9 +2,11 @@
 
 Reads   features/  log-mel frames and the list of clips
         model/     the classifier and the split it was trained with
+        exported/  its int8 network (optional)
 Writes  report/    evaluation.json, predictions.jsonl, confusion_matrix.csv
 
-Prints the two lines that metric definitions look for, with the very numbers the gates read.
+Prints the lines that metric definitions look for, with the very numbers the gates read; those of
+the int8 network too, where it is given.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ def evaluate(
     features: InputPath,
     model: InputPath,
     report: OutputPath,
+    exported: InputPath | None = None,
     *,
     confidence: float = 0.95,
     batch_size: int = 256,
@@ -23,7 +26,14 @@ def evaluate(
     """Write clip and patch accuracy with intervals, per-class figures and the worst clips."""
     from soundgate.audio import evaluation
 
-    evaluation.evaluate(features, model, report, confidence=confidence, batch_size=batch_size)
+    evaluation.evaluate(
+        features,
+        model,
+        report,
+        batch_size=batch_size,
+        confidence=confidence,
+        exported=exported,
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
     predictions.jsonl      a row a clip: truth, decision, scores
     confusion_matrix.csv   a row a true class, a column a predicted one
 
-Two figures are gated, clip-level and patch-level accuracy. They are rounded once, and the rounded
-number is the one that is printed, written, and compared with the gate.
+Two figures are gated, clip-level and patch-level accuracy, of the model and of its int8 network.
+They are rounded once, and the rounded number is the one that is printed, written, and compared with
+the gate.
 
 Multi-label, a clip (a patch) counts as right where every label is given and none besides, at a
 threshold of 0.5: ``clip_acc`` and ``patch_acc`` are subset accuracies. Mean average precision and
@@ -16,17 +17,16 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from soundgate.audio import metrics, model_folder
 from soundgate.audio.feature_set import read_features
-from soundgate.audio.inference import BATCH_SIZE, clip_scores, decide, load, score_clips
+from soundgate.audio.inference import BATCH_SIZE, load
+from soundgate.audio.judgement import Judgement, judge, judge_all
 from soundgate.audio.splits import TEST
 from soundgate.errors import DataError
-from soundgate.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +35,26 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from soundgate.audio.feature_set import FeatureSet
-    from soundgate.audio.frames import Row
+    from soundgate.audio.inference import Classifier, Scorer
 
     Array = npt.NDArray[Any]
+
+__all__ = [
+    "CONFUSION",
+    "DECIMALS",
+    "PREDICTIONS",
+    "REPORT",
+    "WORST_CLIPS",
+    "Judgement",
+    "check_same_features",
+    "decimal",
+    "evaluate",
+    "figures",
+    "judge",
+    "worst_clips",
+    "write",
+    "write_predictions",
+]
 
 REPORT = "evaluation.json"
 PREDICTIONS = "predictions.jsonl"
@@ -49,48 +66,6 @@ _BOOTSTRAP_SEED = 0
 _SCORE_DECIMALS = 6
 
 
-class TestedClip(Protocol):
-    """What a report says of a clip; a row of the features, or of an earlier report."""
-
-    @property
-    def path(self) -> str:
-        """Path below the ``clips/`` folder."""
-
-    @property
-    def source(self) -> str | None:
-        """The recording it was cut from."""
-
-    @property
-    def start_s(self) -> float | None:
-        """Where the clip begins in its file."""
-
-    @property
-    def end_s(self) -> float | None:
-        """Where it ends."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The clips of a split, and what a model made of them; arrays have a row a clip."""
-
-    rows: Sequence[TestedClip]
-    truth: Array
-    """Bool ``(clip, class)``."""
-    scores: Array
-    """Float64 ``(clip, class)``: means over patches."""
-    decided: Array
-    """Bool ``(clip, class)``."""
-    patches: Array
-    """Int64 ``(clip,)``: how many patches."""
-    patches_right: Array
-    """Int64 ``(clip,)``: how many of them are right."""
-
-    @property
-    def right(self) -> Array:
-        """Bool ``(clip,)``: every label is given and none besides."""
-        return np.asarray((self.decided == self.truth).all(1))
-
-
 def evaluate(
     features: Path,
     model: Path,
@@ -98,6 +73,7 @@ def evaluate(
     *,
     batch_size: int = BATCH_SIZE,
     confidence: float = 0.95,
+    exported: Path | None = None,
 ) -> dict[str, Any]:
     """Score the test clips of ``model`` and write ``report``.
 
@@ -107,6 +83,7 @@ def evaluate(
         report: folder to write.
         batch_size: patches scored at once.
         confidence: level of the intervals, 0..1.
+        exported: folder that export wrote of the same model; its int8 network is judged too.
 
     Returns:
         What ``evaluation.json`` holds.
@@ -124,7 +101,11 @@ def evaluate(
             f"{model / model_folder.SPLIT}: no clip is left for the test; train with "
             "dataset.test_fold set to a fold that has clips"
         )
-    judged = judge(clips, model, rows, batch_size)
+    classifier = load(model)
+    scorers: list[Scorer] = [classifier]
+    if exported is not None:
+        scorers.append(_int8_network(exported, model, classifier))
+    judged, *others = judge_all(clips, scorers, rows, batch_size)
     result = {
         "model": {"architecture": description.architecture, **description.training},
         "split": TEST,
@@ -135,6 +116,8 @@ def evaluate(
             confidence=confidence,
         ),
     }
+    if exported is not None:
+        result["quantized"] = _quantized(others[0], exported, confidence)
     write(report, result, judged, description.classes)
     return result
 
@@ -149,22 +132,10 @@ def write(report: Path, result: dict[str, Any], judged: Judgement, classes: Sequ
     accuracies = result["multiclass_classification_metrics"]
     print(f"Patch-level accuracy on test set : {decimal(accuracies['patch_acc']['value'])}")
     print(f"Clip-level accuracy on test set : {decimal(accuracies['clip_acc']['value'])}")
-
-
-def judge(clips: FeatureSet, model: Path, rows: Sequence[Row], batch_size: int) -> Judgement:
-    """Let the model in ``model`` decide on ``rows``."""
-    classifier = load(model)
-    truth = clips.targets(rows)
-    scores = np.empty(truth.shape, np.float64)
-    patches, patches_right = np.zeros((2, len(rows)), np.int64)
-    scored = score_clips(classifier, clips, rows, batch_size)
-    for k, patch_scores in enumerate(track(scored, total=len(rows), label="scoring clips")):
-        scores[k] = clip_scores(patch_scores)
-        given = decide(patch_scores, multi_label=classifier.multi_label)
-        patches[k] = len(given)
-        patches_right[k] = (given == truth[k]).all(1).sum()
-    decided = decide(scores, multi_label=classifier.multi_label)
-    return Judgement(rows, truth, scores, decided, patches, patches_right)
+    if "quantized" in result:
+        for level in ("patch", "clip"):
+            value = decimal(result["quantized"][f"{level}_acc"]["value"])
+            print(f"Quantized model {level}-level accuracy on test set : {value}")
 
 
 def figures(
@@ -176,20 +147,14 @@ def figures(
     every clip, the score against whether the class is there. The rows of ``confusion_matrix`` are
     the truth; multi-label, each missed class counts against each wrongly given one of its clip.
     """
-    groups = [
-        f"file:{row.path}" if row.source is None else f"source:{row.source}" for row in judged.rows
-    ]
-    ones = np.ones(len(judged.rows), np.int64)
+    groups = judged.sources
     per_class = metrics.scores_per_class(judged.truth, judged.decided)
     if multi_label:
         error, bins = metrics.calibration(judged.scores.ravel(), judged.truth.ravel())
     else:
         error, bins = metrics.calibration(judged.scores.max(1), judged.right)
     result: dict[str, Any] = {
-        "multiclass_classification_metrics": {
-            "clip_acc": _accuracy(judged.right, ones, groups, confidence),
-            "patch_acc": _accuracy(judged.patches_right, judged.patches, groups, confidence),
-        },
+        "multiclass_classification_metrics": _accuracies(judged, confidence),
         "confidence_level": confidence,
         "clips": len(judged.rows),
         "patches": int(judged.patches.sum()),
@@ -276,6 +241,37 @@ def decimal(value: float) -> str:
     return f"{whole}.{rest.rstrip('0') or '0'}"
 
 
+def _int8_network(exported: Path, model: Path, classifier: Classifier) -> Scorer:
+    from soundgate.audio import export
+
+    export.require()
+    from soundgate.audio.export import runtime
+
+    return runtime.int8_network(exported, model, classifier)
+
+
+def _quantized(judged: Judgement, exported: Path, confidence: float) -> dict[str, Any]:
+    """The block of the int8 network; ``agreement`` is the share of patches decided alike."""
+    from soundgate.audio.export.names import NETWORK_INT8
+
+    agreed = judged.patches_agreed
+    assert agreed is not None
+    return {
+        **_accuracies(judged, confidence),
+        "agreement": _rounded(agreed.sum() / judged.patches.sum()),
+        "size_bytes": (exported / NETWORK_INT8).stat().st_size,
+    }
+
+
+def _accuracies(judged: Judgement, confidence: float) -> dict[str, Any]:
+    ones = np.ones(len(judged.rows), np.int64)
+    groups = judged.sources
+    return {
+        "clip_acc": _accuracy(judged.right, ones, groups, confidence),
+        "patch_acc": _accuracy(judged.patches_right, judged.patches, groups, confidence),
+    }
+
+
 def _accuracy(
     right: Array, counts: Array, groups: Sequence[str], confidence: float
 ) -> dict[str, Any]:
@@ -301,6 +297,7 @@ def _confusion(judged: Judgement) -> Array:
 
 def write_predictions(path: Path, judged: Judgement, classes: Sequence[str]) -> None:
     """Write a row a clip: truth, decision, scores; ``clip_results`` reads them."""
+    right = judged.right
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for k, row in enumerate(judged.rows):
             entry: dict[str, Any] = {
@@ -314,7 +311,7 @@ def write_predictions(path: Path, judged: Judgement, classes: Sequence[str]) -> 
                 "patches": int(judged.patches[k]),
                 "patches_correct": int(judged.patches_right[k]),
                 "source": row.source,
-                "correct": bool(judged.right[k]),
+                "correct": bool(right[k]),
             }
             if row.start_s is not None or row.end_s is not None:
                 entry |= {"start_s": row.start_s, "end_s": row.end_s}

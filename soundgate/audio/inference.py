@@ -144,7 +144,7 @@ def score_clips(
 
 
 def score_frames(
-    classifier: Classifier, clips: Iterable[Array], batch_size: int = BATCH_SIZE
+    classifier: Scorer, clips: Iterable[Array], batch_size: int = BATCH_SIZE
 ) -> Iterator[Array]:
     """The same for log-mel frames ``(frame, mel)``, wherever they come from."""
     counts: list[int] = []
@@ -160,7 +160,7 @@ def score_frames(
 
 
 def _batches(
-    classifier: Classifier, clips: Iterable[Array], batch_size: int
+    classifier: Scorer, clips: Iterable[Array], batch_size: int
 ) -> Iterator[tuple[Array, list[int]]]:
     """Batches of patches, and how many patches each clip has that is complete with the batch."""
     waiting: list[Array] = []

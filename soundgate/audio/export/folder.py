@@ -40,8 +40,18 @@ import torch
 from onnx import ModelProto, TensorProto
 
 from soundgate.audio import evaluation, inference, model_folder
-from soundgate.audio.export import calibration, checks, graphs, opsets, program, quantisation
+from soundgate.audio.export import calibration, checks, graphs, names, opsets, program, quantisation
 from soundgate.audio.export.front_end import least_samples, most_samples
+from soundgate.audio.export.names import (
+    FORMAT,
+    GRAPH,
+    GRAPH_INT8,
+    INFO,
+    LABELS,
+    NETWORK,
+    NETWORK_INT8,
+    PROGRAM,
+)
 from soundgate.audio.export.quiet import quiet
 from soundgate.audio.export.runtime import session
 from soundgate.audio.feature_set import read_features
@@ -60,13 +70,10 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-FORMAT = "soundgate.export/1"
-PROGRAM, GRAPH, GRAPH_INT8 = "model.pt2", "model.onnx", "model_int8.onnx"
-NETWORK, NETWORK_INT8 = "network.onnx", "network_int8.onnx"
-LABELS, INFO = "labels.txt", "export.json"
-
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
-_TYPES = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"} | {
+_TYPES: dict[int, str] = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.INT64: "int64",
     TensorProto.INT8: "int8",
     TensorProto.UINT8: "uint8",
 }
@@ -249,13 +256,10 @@ def _about(description: Description, facts: Mapping[str, str]) -> dict[str, Any]
 
 def _facts(description: Description, model: Path) -> dict[str, str]:
     """What stands in the metadata of every file."""
-    digest = hashlib.sha256()
-    for name in (model_folder.DESCRIPTION, model_folder.WEIGHTS):
-        digest.update((model / name).read_bytes())
     return {
         "format": FORMAT,
         "labels": json.dumps(description.classes, ensure_ascii=False),
-        "model_sha256": digest.hexdigest(),
+        "model_sha256": names.model_digest(model),
         "multi_label": json.dumps(description.multi_label),
         "sample_rate_hz": str(description.preprocessing.target_rate),
     }

@@ -18,6 +18,8 @@ from torch.nn import functional
 from soundgate.audio import features
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from soundgate.audio.batches import Standardisation
     from soundgate.audio.config import FeatureExtraction, Preprocessing
 
@@ -82,7 +84,7 @@ class FrontEnd(nn.Module):
             (batch,).
         """
         samples, length = self.arrangement(waveform)
-        frames = 1 + (length + (2 * self.arrangement.half - self.n_fft)) // self.hop
+        frames = 1 + (length + (2 * self.arrangement.margin - self.n_fft)) // self.hop
         mel = (self.log_mel(samples, frames) - self.mean) / self.deviation
         more = self.step - 1 if self.include_last else 0
         count = 1 + (frames + (more - self.length)) // self.step
@@ -115,7 +117,7 @@ class _Arrangement(nn.Module):
         if preprocessing.lengthen == "before":
             self.least_before = round(preprocessing.min_length * self.rate)
         self.least = least_samples(preprocessing, options)
-        self.half = _half(options)
+        self.margin = _half(options)
         self.pad_mode = options.pad_mode
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,8 +127,8 @@ class _Arrangement(nn.Module):
         if self.settings.trim_last_second:
             length = torch.where(length >= self.rate, length - length % self.rate, length)
         total = length.clamp(min=self.least)
-        last = torch.sym_max(clip.shape[1], self.least) + self.half
-        places = torch.arange(-self.half, last, device=waveform.device).unsqueeze(0)
+        last = _larger(clip.shape[1], self.least) + self.margin
+        places = torch.arange(-self.margin, last, device=waveform.device).unsqueeze(0)
         place, inside = self._inside(places, total)
         place = place % length
         if order is not None:
@@ -137,9 +139,9 @@ class _Arrangement(nn.Module):
 
     def _beginning(self, waveform: Tensor) -> Tensor:
         """No more than ``max_length``, repeated up to ``min_length`` where that comes first."""
-        samples = torch.sym_min(waveform.shape[1], self.most)
+        samples = _smaller(waveform.shape[1], self.most)
         # A slice up to the smaller of two numbers would be of unknown length to the tracing.
-        place = torch.arange(torch.sym_max(samples, self.least_before), device=waveform.device)
+        place = torch.arange(_larger(samples, self.least_before), device=waveform.device)
         if self.least_before:
             # A number of samples has to be a tensor before a graph may divide by it.
             place = place % torch.full_like(place, samples)
@@ -175,7 +177,7 @@ class _Arrangement(nn.Module):
 
     def _inside(self, places: Tensor, total: Tensor) -> tuple[Tensor, Tensor | None]:
         """Which place of the clip each of ``places`` shows, and where 0 stands instead of it."""
-        if not self.half:
+        if not self.margin:
             return places, None
         last = total - 1
         if self.pad_mode == "reflect":
@@ -215,7 +217,7 @@ class _LogMel(nn.Module):
         inner = samples[:, self.before : samples.shape[1] - self.after]
         framed = inner.unfold(1, options.window_length, options.hop_length)
         rows = framed.clone(memory_format=torch.contiguous_format).flatten(0, 1)
-        parts = (rows @ self.waves).unflatten(0, framed.shape[:2])
+        parts = (rows @ self.waves).reshape(*framed.shape[:2], -1)
         bins = self.bank.shape[0]
         real, imaginary = parts[:, :, :bins], parts[:, :, bins:]
         power = real * real + imaginary * imaginary
@@ -232,3 +234,8 @@ class _LogMel(nn.Module):
 def _half(options: FeatureExtraction) -> int:
     """Samples of padding on each side."""
     return options.n_fft // 2 if options.center else 0
+
+
+# Python's min and max would ask which is the case; a traced graph must answer that each time.
+_smaller: Callable[[int, int], int] = torch.sym_min
+_larger: Callable[[int, int], int] = torch.sym_max

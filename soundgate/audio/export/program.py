@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config
 
 from soundgate.audio.export.front_end import FrontEnd
 from soundgate.audio.export.quiet import quiet
@@ -74,7 +75,7 @@ def trace(program: Program, architecture: str) -> ExportedProgram:
     example = torch.zeros(2, 2 * program.front_end.arrangement.least + 1)
     shapes = {INPUT: {0: Dim("batch", min=1), 1: Dim("sample", min=1)}}
     # Otherwise a batch of one clip would be held for another program than a batch of several.
-    sizes = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # noqa: SLF001
+    sizes = _config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     try:
         with quiet(), sizes, torch.no_grad():
             traced = torch.export.export(program.eval(), (example,), dynamic_shapes=shapes)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 
+from soundgate.audio.export.names import INFO, NETWORK_INT8, model_digest
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -37,6 +40,33 @@ def session(model: bytes | Path, *, threads: int = 0) -> onnxruntime.InferenceSe
         name = "the exported model" if isinstance(model, bytes) else model
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{name}: ONNX Runtime cannot run it; export again: {reason}") from error
+
+
+def int8_network(exported: Path, model: Path, classifier: Classifier) -> ExportedNetwork:
+    """The int8 network of an ``exported/`` folder, to be fed as ``classifier`` is.
+
+    Args:
+        exported: the folder.
+        model: the model that it must have been made of.
+        classifier: that model.
+
+    Raises:
+        DataError: a file is missing or damaged, or the folder was made of another model.
+    """
+    path = exported / INFO
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        made_of, digest = info["model"]["sha256"], info["files"][NETWORK_INT8]["sha256"]
+        held = (exported / NETWORK_INT8).read_bytes()
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: is damaged; export the model again: {error!r}") from error
+    if made_of != model_digest(model):
+        raise DataError(f"{path}: was made of another model than {model}; export that one")
+    if hashlib.sha256(held).hexdigest() != digest:
+        raise DataError(f"{exported / NETWORK_INT8}: is damaged; export the model again")
+    return ExportedNetwork(classifier, session(held))
 
 
 @dataclass(frozen=True)
