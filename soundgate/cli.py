@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from soundgate.arguments import Parser
-from soundgate.commands import look, review, run
+from soundgate.commands import doctor, look, review, run
 from soundgate.errors import SoundgateError, UserError, about_place
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "show-run": (look.show_run, look.show_arguments),
     "show-logs": (look.show_logs, look.log_arguments),
     "cancel-run": (look.cancel_run, look.cancel_arguments),
+    "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),
     "review-model list": (review.list_candidates, review.list_arguments),
     "review-model show": (review.show_candidate, review.show_arguments),

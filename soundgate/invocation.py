@@ -29,6 +29,7 @@ class Invocation:
 
     module: str
     executor: str = "local"
+    profile: str = ""
     config: str | None = None
     assignments: tuple[str, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -150,6 +151,7 @@ def new_record(
 ) -> dict[str, Any]:
     """Return ``run.json`` of a run that has not started."""
     config = str(Path(invocation.config).resolve()) if invocation.config else None
+    profile = str(Path(invocation.profile).resolve()) if invocation.profile else ""
     return {
         "format": runs.RUN_FORMAT,
         "run": run.id,
@@ -164,7 +166,7 @@ def new_record(
         "host": os.uname().nodename,
         "commit": runs.commit(Path.cwd()),
         "parameters": parameters.to_json(values),
-        "invocation": {**dataclasses.asdict(invocation), "config": config},
+        "invocation": {**dataclasses.asdict(invocation), "config": config, "profile": profile},
         "tasks": initial_tasks(pipeline),
     }
 

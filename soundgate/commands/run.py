@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-RECORDED = ("module_name", "config", "assignments", "kwargs", "executor", "description", "tags")
+RECORDED = (
+    "module_name",
+    "config",
+    "assignments",
+    "kwargs",
+    "executor",
+    "profile",
+    "description",
+    "tags",
+)
 """Options that a resumed run takes from its record."""
 UNRUN = "RUN-ID"  # stands for a run's id where nothing is run
 
@@ -39,6 +48,9 @@ def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--executor", help=f"one of: {', '.join(executors.EXECUTORS)}; local where omitted"
+    )
+    parser.add_argument(
+        "--profile", metavar="FILE", help="describes the site that an engine runs at"
     )
     parser.add_argument("--graph", action="store_true", help="print the graph (Mermaid) and end")
 
@@ -74,6 +86,7 @@ def _invocation(args: argparse.Namespace) -> Invocation:
     return Invocation(
         module=args.module_name,
         executor=args.executor or "local",
+        profile=args.profile or "",
         config=args.config,
         assignments=tuple(args.assignments),
         kwargs=parameters.parse_keywords(args.kwargs, "--kwargs") or {},
@@ -113,7 +126,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
             return 0
         run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id())
         record = {} if args.dry_run else invocation.new_record(asked, pipeline, values, run)
-    executor = executors.load(asked.executor)
+    executor = executors.load(asked.executor, asked.profile)
     request = executor.render(pipeline, run)
     if args.dry_run:
         return _show_plan(executor.plan(pipeline, run, use_cache=not args.no_cache), request, args)
@@ -169,7 +182,7 @@ def get_definition(args: argparse.Namespace) -> int:
     asked = _invocation(args)
     pipeline, _ = invocation.declare(asked, runs_root())
     run = runs.Run(runs_root(), pipeline.name, UNRUN)
-    executor = executors.load(asked.executor)
+    executor = executors.load(asked.executor, asked.profile)
     text = mermaid(pipeline) if args.graph else str(executor.render(pipeline, run))
     if args.file_name:
         file = Path(args.file_name)

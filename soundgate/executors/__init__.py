@@ -12,12 +12,27 @@ if TYPE_CHECKING:
 
 EXECUTORS = {
     "local": "soundgate.executors.local:LocalExecutor",
+    "slurm": "soundgate.executors.slurm.executor:SlurmExecutor",
 }
 
 
-def load(name: str) -> Executor:
-    """Return the executor a user named; its module is imported only now."""
+def load(name: str, profile: str = "") -> Executor:
+    """Return the executor a user named; its module is imported only now.
+
+    Args:
+        name: a key of ``EXECUTORS``.
+        profile: file that describes the site; empty: the engine's own defaults.
+
+    Raises:
+        ParameterError: there is no such executor, or it knows no profiles.
+        ConfigError: the profile is wrong.
+    """
     if name not in EXECUTORS:
         raise ParameterError(f"--executor {name}: no such executor{nearest(name, EXECUTORS)}")
     module, _, attribute = EXECUTORS[name].partition(":")
-    return cast("Executor", getattr(importlib.import_module(module), attribute)())
+    kind = getattr(importlib.import_module(module), attribute)
+    if not profile:
+        return cast("Executor", kind())
+    if not kind.capabilities.has_profiles:
+        raise ParameterError(f"--profile {profile}: the {name} executor has no profiles; drop it")
+    return cast("Executor", kind(profile))

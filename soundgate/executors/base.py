@@ -33,6 +33,8 @@ class Capabilities:
     """``cache.py`` decides what is run; otherwise the engine does."""
     keeps_parameters: bool
     """Parameters can still be set when an execution starts."""
+    has_profiles: bool = False
+    """A file describes the site: ``--profile``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

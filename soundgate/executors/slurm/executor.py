@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from soundgate.runs import Run
 
 FIRST_POLL_S, LAST_POLL_S = 0.5, 60.0
+"""Between questions to the controller: the less happens, the rarer they are."""
+LONGEST_LOOK_S = 2.0
+"""Between looks for finished marks, which cost the controller nothing."""
 
 
 class SlurmExecutor:
@@ -46,6 +49,7 @@ class SlurmExecutor:
         can_cancel=True,
         reuses_results=True,
         keeps_parameters=False,
+        has_profiles=True,
     )
 
     def __init__(self, profile_path: str = "") -> None:
@@ -208,10 +212,10 @@ class SlurmExecutor:
         import sys
 
         shown = display(record["tasks"], sys.stderr if submission.quiet else sys.stdout)
-        started, pause_s = time.monotonic(), FIRST_POLL_S
+        started, pause_s, ask_at = time.monotonic(), FIRST_POLL_S, 0.0
         try:
             while True:
-                changed = watcher.look(record)
+                changed = watcher.look(record, ask=time.monotonic() >= ask_at)
                 for name in changed:
                     shown.update(name, record["tasks"][name])
                     if record["tasks"][name]["state"] == State.FAILED:
@@ -224,8 +228,11 @@ class SlurmExecutor:
                 limit = submission.timeout_s
                 if limit is not None and time.monotonic() - started > limit:
                     self._cancel_for(watcher.run, f"the run exceeded --timeout {limit:g} s")
-                pause_s = FIRST_POLL_S if changed else min(LAST_POLL_S, pause_s * 1.3)
-                time.sleep(pause_s * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the queries
+                if changed or time.monotonic() >= ask_at:
+                    pause_s = FIRST_POLL_S if changed else min(LAST_POLL_S, pause_s * 1.3)
+                    spread = random.uniform(0.9, 1.1)  # noqa: S311 - many runs, one controller
+                    ask_at = time.monotonic() + pause_s * spread
+                time.sleep(min(pause_s, LONGEST_LOOK_S))
         except KeyboardInterrupt:
             shown.say(f"the jobs go on; look with: show-run {watcher.run.id}")
             raise

@@ -27,6 +27,9 @@ LOOKS = 2
 """A job without a mark is believed to be gone once it was looked for in vain so often: files take
 some seconds to be seen from another node."""
 
+CANCELS = ("stopped by SIG", "killed by SIG", "its job was cancelled")
+"""What is said of a task that was ended with the run, not by itself."""
+
 ENDINGS = {
     "TIMEOUT": "exceeded its time limit of {hours:g} h",
     "OUT_OF_MEMORY": "killed: it used more than its {memory:g} GB (memory_gb of its Resources)",
@@ -48,8 +51,13 @@ class Watcher:
     """Why the controller could not be asked the last time."""
     _ids: dict[str, str] = field(default_factory=dict)
 
-    def look(self, record: dict[str, Any]) -> list[str]:
-        """Update ``record`` in place; return the names of the tasks that changed."""
+    def look(self, record: dict[str, Any], *, ask: bool = True) -> list[str]:
+        """Update ``record`` in place; return the names of the tasks that changed.
+
+        Args:
+            record: the run's record.
+            ask: whether the controller is asked about what is silent; else only marks are read.
+        """
         tasks: dict[str, dict[str, Any]] = record["tasks"]
         before = {name: (task["state"], task["reason"]) for name, task in tasks.items()}
         open_tasks = [name for name, task in tasks.items() if not State(task["state"]).final]
@@ -57,7 +65,7 @@ class Watcher:
             self._take_mark(tasks[name], name)
         self._skip(tasks)
         silent = [name for name in open_tasks if not State(tasks[name]["state"]).final]
-        if silent:
+        if silent and ask:
             self._ask(tasks, silent)
             self._skip(tasks)
         return [n for n, task in tasks.items() if (task["state"], task["reason"]) != before[n]]
@@ -190,7 +198,8 @@ def conclude(record: dict[str, Any], run: Run) -> bool:
     if cancelled.exists():
         reason = cancelled.read_text("utf-8").strip()
         for task in tasks.values():
-            if not State(task["state"]).final or "cancelled" in task["reason"]:
+            ended = task["state"] == State.FAILED and not task["reason"].startswith(CANCELS)
+            if not (State(task["state"]).done or ended):
                 task.update(state=State.CANCELLED, reason=reason)
         if not all(State(task["state"]).done for task in tasks.values()):
             record.update(state=State.CANCELLED, reason=reason)
