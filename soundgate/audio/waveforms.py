@@ -88,6 +88,15 @@ class Arrangement:
     least_after: int
     """The same after silence is removed."""
 
+    def keeps(self, samples: int) -> bool:
+        """Whether a clip of so many samples comes out as it is."""
+        cut = self.whole_seconds is not None and samples >= self.whole_seconds
+        return (
+            self.audible is None
+            and samples >= max(self.least_before, self.least_after)
+            and not (cut and samples % (self.whole_seconds or 1))
+        )
+
     def apply(self, samples: NDArray[T]) -> NDArray[T]:
         """Arrange anything that has one value a sample: (sample,) to (sample,), never empty.
 

@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pyarrow.parquet
 
+from soundgate.audio import prediction
+
 WORDS = {"path", "predicted", "unknown", "reason"}
 
 
@@ -41,3 +43,10 @@ def _jsonl(path):
 
 def scores(found, columns):
     return np.array([[row[column] for column in columns] for row in found])
+
+
+def predict(model, audio, out, *, manifest=None, workers=1, **settings):
+    """The rows of ``clips``; the other files are in ``out``."""
+    chosen = prediction.Settings(**settings)
+    prediction.predict(model, audio, out, chosen, manifest=manifest, workers=workers)
+    return rows(out, "clips")

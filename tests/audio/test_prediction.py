@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from reading_tables import rows, scores
+from reading_tables import predict, rows, scores
 from toy_model import CLASSES, RATE_HZ, sound, write_model, write_sound
 
-from soundgate.audio import evaluation, features, inference, prediction, training, waveforms
-from soundgate.audio.config import UserConfig
-from soundgate.audio.datasets import prepare
-from soundgate.audio.datasets.base import Source
-from soundgate.audio.feature_set import read_features
-from soundgate.errors import DataError, ParameterError, Stopped
+from soundgate.audio import features, inference, waveforms
+from soundgate.errors import DataError, ParameterError
 
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept
 
@@ -28,12 +24,6 @@ def model(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("toy") / "model")
 
 
-def predict(model, audio, out, *, manifest=None, workers=1, **settings):
-    chosen = prediction.Settings(**settings)
-    prediction.predict(model, audio, out, chosen, manifest=manifest, workers=workers)
-    return rows(out, "clips")
-
-
 def alone(model, samples):
     """Scores of one clip by evaluation's own parts, in the order in which it uses them."""
     classifier = inference.load(model)
@@ -41,72 +31,6 @@ def alone(model, samples):
     prepared = waveforms.prepare(samples, description.preprocessing)
     mel = features.log_mel(torch.from_numpy(prepared), description.feature_extraction, RATE_HZ)
     return classifier.patch_scores(mel.half().numpy())
-
-
-# -- the same as evaluation ----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["one class", "multi-label"])
-def evaluated(request, tmp_path_factory):
-    """A data set with silence, short clips and too long ones; a trained model; its evaluation."""
-    root = tmp_path_factory.mktemp("evaluated")
-    multi_label = request.param
-    lines = ["filename,category"]
-    for number in range(24):
-        label = ("dog", "rain", "other")[number % 3]
-        wave = sound((0.3, 1.0, 1.7, 2.6)[number % 4], seed=number) * (1 + number % 3)
-        if number % 5 == 0:
-            wave[wave.size // 3 : wave.size // 2] = 0.0
-        rate_hz = (16_000, 22_050)[number % 2]
-        (root / "raw").mkdir(exist_ok=True)
-        soundfile.write(root / "raw" / f"{number:02d}.wav", wave, rate_hz)
-        both = multi_label and number % 6 == 0
-        lines.append(f"{number:02d}.wav,{'dog;rain' if both else label}")
-    (root / "raw" / "labels.csv").write_text("\n".join(lines) + "\n")
-    prepare("csv", [Source(root / "raw")], root / "clips")
-    config = UserConfig.model_validate(
-        {
-            "dataset": {"n_folds": 2, "validation_split": 0, "multi_label": multi_label},
-            "preprocessing": {"min_length": 0.5, "max_length": 2.0},
-            "feature_extraction": {"n_mels": 16, "patch_length": 24},
-            "training": {"epochs": 2, "precision": "float32", "model": {"width": 0.25}},
-        }
-    )
-    features.extract(root / "clips", root / "features", config)
-    training.fit(root / "features", root / "model", root / "metrics", config)
-    evaluation.evaluate(root / "features", root / "model", root / "report")
-    lines = (root / "report" / "predictions.jsonl").read_text().splitlines()
-    return root, [json.loads(line) for line in lines]
-
-
-def test_predicting_the_test_clips_gives_what_evaluation_gave(evaluated, tmp_path):
-    root, expected = evaluated
-    found = predict(root / "model", root / "clips", tmp_path / "out", format="jsonl")
-    begins = {row["path"]: row for row in reversed(found)}  # a long clip's first segment stays
-    assert len(expected) >= 8
-    for clip in expected:
-        row = begins[clip["path"]]
-        assert row["start_s"] == 0.0
-        given = row["predicted"] if isinstance(row["predicted"], list) else [row["predicted"]]
-        assert given == clip["predicted"]
-        for label, score in clip["scores"].items():
-            assert row[label] == pytest.approx(score, abs=2e-6)
-    patches = [row["path"] for row in rows(tmp_path / "out", "patches")]
-    short = [clip for clip in expected if begins[clip["path"]]["end_s"] < 2]
-    assert short
-    assert all(patches.count(clip["path"]) == clip["patches"] for clip in short)
-
-
-def test_patch_scores_are_evaluations(evaluated, tmp_path):
-    root, _ = evaluated
-    manifest = root / "clips" / "manifest.jsonl"
-    predict(root / "model", root / "clips", tmp_path / "out", manifest=manifest)
-    found = rows(tmp_path / "out", "patches")
-    opened, classifier = read_features(root / "features"), inference.load(root / "model")
-    for row in opened.rows:
-        expected = classifier.patch_scores(opened.clip_frames(row))
-        own = [patch for patch in found if patch["path"] == row.path][: len(expected)]
-        np.testing.assert_allclose(scores(own, opened.info.classes), expected, **EXACT)
 
 
 # -- what the results must not depend on ---------------------------------------------------------
@@ -354,136 +278,3 @@ def test_a_wrong_table_is_named(model, tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         predict(model, tmp_path / "in", tmp_path / "out", manifest=tmp_path / "rows.csv")
     assert "\n" not in str(caught.value)
-
-
-# -- thresholds, several labels ------------------------------------------------------------------
-
-
-def test_below_the_threshold_a_clip_is_unknown(model, folder, tmp_path):
-    best = sorted(row["score"] for row in predict(model, folder, tmp_path / "all"))
-    threshold = best[len(best) // 2]
-    found = predict(model, folder, tmp_path / "out", unknown_class_threshold=threshold - 1e-6)
-    assert 0 < sum(row["unknown"] for row in found) < len(found)
-    assert all(row["unknown"] == (row["score"] < threshold) for row in found)
-    assert all(row["score"] == max(row[label] for label in CLASSES) for row in found)
-    assert all(row[row["predicted"]] == row["score"] for row in found)
-    summary = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert summary["unknown"] == sum(row["unknown"] for row in found)
-    assert not any(row["unknown"] for row in rows(tmp_path / "all", "clips"))
-
-
-@pytest.mark.parametrize("format_", ["csv", "parquet", "jsonl"])
-def test_several_labels_at_one_half(folder, tmp_path, format_):
-    model = write_model(tmp_path / "model", multi_label=True)
-    found = predict(model, folder, tmp_path / "out", format=format_)
-    lengths = set()
-    for row in found:
-        expected = [label for label in CLASSES if row[label] >= 0.5]
-        assert row["predicted"] == (";".join(expected) if format_ == "csv" else expected)
-        lengths.add(len(expected))
-    assert len(lengths) > 1
-
-
-def test_the_class_other_and_columns_of_the_same_name(folder, tmp_path):
-    classes = ("Path", "class_path", "other", "score", "unknown")
-    model = write_model(tmp_path / "model", classes=classes)
-    found = predict(model, folder, tmp_path / "out")
-    columns = json.loads((tmp_path / "out" / "predictions.json").read_text())["columns"]
-    assert columns == {
-        "Path": "class_Path",
-        "class_path": "class_class_path",
-        "other": "other",
-        "score": "class_score",
-        "unknown": "class_unknown",
-    }
-    assert set(columns.values()) < found[0].keys()
-    assert len(found[0]) == 6 + len(classes)
-    np.testing.assert_allclose(scores(found, columns.values()).sum(1), 1, atol=1e-5)
-    assert {row["predicted"] for row in found} <= set(classes)
-
-
-# -- interruptions -------------------------------------------------------------------------------
-
-
-def test_a_killed_writer_leaves_no_table(model, folder, tmp_path, monkeypatch):
-    def never(*_arguments, **_values):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("soundgate.audio.prediction.tables.Tables._patch_block", never)
-    with pytest.raises(KeyboardInterrupt):
-        predict(model, folder, tmp_path / "out", format="parquet")
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_a_stopped_attempt_is_continued_with_the_same_rows(model, folder, tmp_path, monkeypatch):
-    expected = predict(model, folder, tmp_path / "whole")
-    monkeypatch.setattr("soundgate.audio.prediction.runtimes.TorchRuntime.GROUP_S", 3.0)
-    kept = tmp_path / "checkpoints"
-    attempts = 0
-    while True:
-        asked = iter([False, True])
-        try:
-            prediction.predict(
-                model,
-                folder,
-                tmp_path / "out",
-                checkpoints_folder=kept,
-                stop=lambda asked=asked: next(asked, True),
-            )
-            break
-        except Stopped:
-            attempts += 1
-            assert list((tmp_path / "out").iterdir()) == []
-            assert len(list(kept.glob("*.npz"))) == attempts
-    assert attempts > 3
-    found = rows(tmp_path / "out", "clips")
-    assert [row["path"] for row in found] == [row["path"] for row in expected]
-    np.testing.assert_allclose(scores(found, CLASSES), scores(expected, CLASSES), **EXACT)
-    assert len(rows(tmp_path / "out", "patches")) == len(rows(tmp_path / "whole", "patches"))
-
-
-def stopped(model, folder, kept, out, **settings):
-    with pytest.raises(Stopped):
-        prediction.predict(
-            model, folder, out, prediction.Settings(**settings), checkpoints_folder=kept,
-            stop=lambda: True,
-        )  # fmt: skip
-
-
-def test_a_checkpoint_is_used(model, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("soundgate.audio.prediction.runtimes.TorchRuntime.GROUP_S", 1000.0)
-    stopped(model, folder, tmp_path / "kept", tmp_path / "out")
-    monkeypatch.setattr(
-        "soundgate.audio.prediction.runtimes.TorchRuntime.score", lambda *_: pytest.fail("again")
-    )
-    prediction.predict(model, folder, tmp_path / "out", checkpoints_folder=tmp_path / "kept")
-    assert len(rows(tmp_path / "out", "clips")) == 20
-
-
-@pytest.mark.parametrize("change", ["settings", "model", "damage", "file", "failure"])
-def test_a_checkpoint_of_something_else_is_not_used(model, folder, tmp_path, monkeypatch, change):
-    monkeypatch.setattr("soundgate.audio.prediction.runtimes.TorchRuntime.GROUP_S", 4.0)
-    audio, kept, out = tmp_path / "in", tmp_path / "kept", tmp_path / "out"
-    shutil.copytree(folder, audio)
-    if change == "failure":
-        (audio / "0.wav").touch()
-    stopped(model, audio, kept, out)
-    settings = {}
-    if change == "settings":
-        settings = {"segment_s": 1.0}
-    if change == "model":
-        model = write_model(tmp_path / "model", seed=5)
-    if change == "damage":
-        (path,) = kept.glob("*.npz")
-        path.write_bytes(path.read_bytes()[:-40])
-    if change == "file":
-        write_sound(audio / "0" / "001.wav", 0.5)
-    chosen = prediction.Settings(**settings)
-    prediction.predict(model, audio, out, chosen, checkpoints_folder=kept)
-    found = rows(out, "clips")
-    expected = predict(model, audio, tmp_path / "new", **settings)
-    assert [(row["path"], row["start_s"]) for row in found] == [
-        (row["path"], row["start_s"]) for row in expected
-    ]
-    np.testing.assert_allclose(scores(found, CLASSES), scores(expected, CLASSES), **EXACT)
-    assert rows(out, "failures") == rows(tmp_path / "new", "failures")

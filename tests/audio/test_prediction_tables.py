@@ -145,10 +145,10 @@ def test_a_killed_program_leaves_no_output_and_its_next_attempt_goes_on(tmp_path
 _SLOWLY = """
 import time
 from soundgate.audio.prediction.results import Listener
-from soundgate.audio.prediction.runtimes import TorchRuntime
+from soundgate.audio.prediction import runtimes
 from soundgate.step import main
 from steps.predict import predict
-TorchRuntime.GROUP_S = 4.0
+runtimes.GROUP_S = 4.0
 listen = Listener.listen
 Listener.listen = lambda self, group: time.sleep(0.25) or listen(self, group)
 main(predict)

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from soundgate.audio import features, inference
-from soundgate.errors import DataError, MissingExtra
+from soundgate.audio import export, features, inference
+from soundgate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +23,18 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from soundgate.audio.inference import Scorer
     from soundgate.audio.model_folder import Description
     from soundgate.audio.waveforms import Arrangement, Samples
 
     Array = npt.NDArray[Any]
 
+NETWORKS: Final = {"onnx": "network.onnx", "int8": "network_int8.onnx"}
 PROGRAMS: Final = {"onnx": "model.onnx", "int8": "model_int8.onnx"}
+
+# Patches of a minute fill a core as well as those of ten; a GPU is not filled by them.
+GROUP_S: Final = 60.0
+GPU_GROUP_S: Final = 600.0
 
 
 class Runtime(Protocol):
@@ -44,35 +50,52 @@ class Runtime(Protocol):
 def load(name: str, model: Path, description: Description, batch_size: int) -> Runtime:
     """The runtime called ``name`` for the model in a ``model/`` folder.
 
+    Of the exported programs the network alone is used where it is there, because features are
+    computed several times faster here than in a graph; its scores are those that were evaluated.
+
     Raises:
         DataError: the model is damaged, or has no such program.
         MissingExtra: the program's library is not installed.
     """
     if name == "torch":
-        return TorchRuntime(model, description, batch_size)
-    return OnnxRuntime(model, PROGRAMS[name], description, batch_size)
+        classifier = inference.load(model)
+        _fold_normalisation(classifier.network.eval())
+        return FeatureRuntime(classifier, description, batch_size, classifier.device.type)
+    exported = model / "export"
+    paths = [exported / NETWORKS[name], exported / PROGRAMS[name]]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise DataError(
+            f"{paths[1]}: absent: this version was registered without programs; "
+            "set runtime to torch"
+        )
+    export.require()
+    from soundgate.audio.export.runtime import ExportedNetwork, session
+
+    opened = session(path, threads=1)
+    if path is paths[1]:
+        return ProgramRuntime(opened, description, batch_size)
+    network = ExportedNetwork(inference.load(model, torch.device("cpu")), opened)
+    return FeatureRuntime(network, description, batch_size)
 
 
-class TorchRuntime:
-    """The network itself, with the features computed as preprocessing computes them."""
+class FeatureRuntime:
+    """A network, with the features computed as preprocessing computes them."""
 
-    GROUP_S = 60.0  # patches of a minute fill a core as well as those of ten
-    GPU_GROUP_S = 600.0
-
-    def __init__(self, model: Path, description: Description, batch_size: int) -> None:
-        """Read the weights; the GPU is used where there is one."""
-        self._classifier = inference.load(model)
-        _fold_normalisation(self._classifier.network.eval())
+    def __init__(
+        self, scorer: Scorer, description: Description, batch_size: int, device: str = "cpu"
+    ) -> None:
+        """Take what scores patches, wherever it computes."""
+        self._scorer = scorer
         self._options = description.feature_extraction
         self._rate_hz = description.preprocessing.target_rate
         self._batch_size = batch_size
-        on_gpu = self._classifier.device.type == "cuda"
-        self.group_s = self.GPU_GROUP_S if on_gpu else self.GROUP_S
+        self.group_s = GROUP_S if device == "cpu" else GPU_GROUP_S
 
     def score(self, clips: Sequence[tuple[Samples, Arrangement]]) -> list[Array]:
         """See ``Runtime``."""
         frames = (self._frames(arranged.apply(samples)) for samples, arranged in clips)
-        return list(inference.score_frames(self._classifier, frames, self._batch_size))
+        return list(inference.score_frames(self._scorer, frames, self._batch_size))
 
     def _frames(self, samples: Samples) -> Array:
         """Log-mel frames float16 (frame, mel): half precision, because features are kept in it."""
@@ -83,39 +106,16 @@ class TorchRuntime:
         return half
 
 
-class OnnxRuntime:
-    """An exported program, front-end included, under ONNX Runtime on the CPU."""
+class ProgramRuntime:
+    """A program from waveform to scores, front-end included, under ONNX Runtime on the CPU."""
 
-    group_s = 60.0
-
-    def __init__(
-        self, model: Path, program: str, description: Description, batch_size: int
-    ) -> None:
-        """Open the program."""
-        path = model / "export" / program
-        if not path.is_file():
-            raise DataError(
-                f"{path}: absent: this version was registered without programs; "
-                "set runtime to torch"
-            )
-        try:
-            import onnxruntime
-        except ImportError as error:
-            message = "onnxruntime is not installed; pip install 'soundgate[export]'"
-            raise MissingExtra(message) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            # its errors have no base class of their own
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{path}: is damaged; export the model again: {reason}") from error
+    def __init__(self, opened: Any, description: Description, batch_size: int) -> None:
+        """Take an ``onnxruntime.InferenceSession``."""
+        self._session = opened
         spec = description.feature_extraction
         step = spec.patch_length - int(spec.patch_length * spec.overlap)
         self._at_most = batch_size * step * spec.hop_length  # samples
+        self.group_s = GROUP_S
 
     def score(self, clips: Sequence[tuple[Samples, Arrangement]]) -> list[Array]:
         """See ``Runtime``; clips of one length share a batch."""

@@ -61,7 +61,8 @@ def patch_times(
     Returns:
         Float64 (patch, 2): start and end in seconds from the beginning of the clip.
     """
-    origin = arrangement.apply(np.arange(samples))
+    kept = arrangement.keeps(samples)
+    origin = np.empty(samples, np.int64) if kept else arrangement.apply(np.arange(samples))
     half = options.n_fft // 2 if options.center else 0
     frames = features.frame_count(origin.size, options)
     starts = features.patch_starts(
@@ -73,6 +74,8 @@ def patch_times(
     first = np.clip(starts * options.hop_length - half, 0, origin.size - 1)
     length = (options.patch_length - 1) * options.hop_length + options.n_fft
     last = np.clip(starts * options.hop_length - half + length, first + 1, origin.size)
-    spans = [origin[begin:end] for begin, end in zip(first, last, strict=True)]
-    ends = [(int(span.min()), int(span.max()) + 1) for span in spans]
-    return np.array(ends, np.float64).reshape(-1, 2) / sample_rate_hz
+    if not kept:
+        spans = [origin[begin:end] for begin, end in zip(first, last, strict=True)]
+        first = np.array([span.min() for span in spans])
+        last = np.array([span.max() + 1 for span in spans])
+    return np.stack([first, last], axis=1) / sample_rate_hz
