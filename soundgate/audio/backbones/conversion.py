@@ -216,12 +216,11 @@ def _fill(
                 _copy(path, f"{name}/bias", convolution.bias, bias)
     for name, norm in zip(layout.normalisations, norms, strict=True):
         weights = dict(layers[name].weights)
-        used |= {(name, short) for short in weights}
         # y = (x + bias - mean) ... : the mean of what comes in without the bias.
         bias = biases.pop(layout.layers[name].inputs[0], None)
         if bias is not None and "moving_mean" in weights:
             weights["moving_mean"] = weights["moving_mean"] - bias
-        _normalise(path, name, norm, weights)
+        used |= _normalise(path, name, norm, weights)
     assert not biases, "a bias stands before a normalisation, or its convolution has one"
     return used
 
@@ -238,7 +237,9 @@ def _kernel(path: Path, name: str, kernel: Tensor | None, *, frames_first: bool)
     return kernel.transpose(*channels, *spatial)
 
 
-def _normalise(path: Path, name: str, norm: nn.BatchNorm2d, weights: dict[str, Tensor]) -> None:
+def _normalise(
+    path: Path, name: str, norm: nn.BatchNorm2d, weights: dict[str, Tensor]
+) -> set[tuple[str, str]]:
     size = norm.num_features
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -253,6 +254,7 @@ def _normalise(path: Path, name: str, norm: nn.BatchNorm2d, weights: dict[str, T
         if value is None:
             raise DataError(f"{path}: layer {name!r} has no {short}: fetch the file again")
         _copy(path, f"{name}/{short}", place, value)
+    return {(name, short) for short in places}
 
 
 def _copy(path: Path, name: str, place: torch.Tensor, value: Tensor) -> None:

@@ -80,7 +80,7 @@ def read(path: Path) -> KerasFile:
                     f"{path}: holds no Keras model with its architecture: save it with "
                     "model.save('x.h5'), not save_weights"
                 )
-            tensors = _tensors(file["model_weights"], h5py.Dataset)
+            tensors = _tensors(path, file["model_weights"], h5py.Dataset)
         layers: dict[str, Layer] = {}
         shape, _ = _take_apart(json.loads(text), layers, ())
         return KerasFile(path, _with_weights(path, layers, tensors), shape)
@@ -92,17 +92,25 @@ def read(path: Path) -> KerasFile:
         ) from error
 
 
-def _tensors(group: Any, dataset: type) -> dict[str, Tensor]:
+def _tensors(path: Path, root: Any, dataset: Any) -> dict[str, Tensor]:
     """Every data set of the file by Keras's name of it, ``layer1/conv/kernel:0``."""
     found: dict[str, Tensor] = {}
-    for top in group.values():
-        names: list[str] = []
-        top.visititems(
-            lambda name, item, names=names: (
-                names.append(name) if isinstance(item, dataset) else None
-            )
-        )
-        found |= {name: np.asarray(top[name][()], np.float32) for name in names}
+    stored: set[str] = set()
+    listed: set[str] = set()
+
+    def visit(_name: str, item: Any) -> None:
+        if isinstance(item, dataset):
+            stored.add(item.name)
+            return
+        for entry in item.attrs.get("weight_names", ()):
+            name = entry.decode() if isinstance(entry, bytes) else str(entry)
+            tensor = item[name]
+            found[name] = np.asarray(tensor[()], np.float32)
+            listed.add(tensor.name)
+
+    root.visititems(visit)
+    for name in sorted(stored - listed):
+        raise DataError(f"{path}: tensor {name} is in no list: fetch the file again")
     return found
 
 
@@ -146,7 +154,6 @@ def _with_weights(
 ) -> dict[str, Layer]:
     for full, tensor in tensors.items():
         name, _, short = full.rpartition("/")
-        # Keras puts the layer's name before that of its tensor; a flat model repeats it.
         layer = layers.get(name)
         if layer is None:
             raise DataError(f"{path}: tensor {full} belongs to no layer: fetch the file again")
