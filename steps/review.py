@@ -55,7 +55,7 @@ def review(
         ),
         review,
         verdicts=[gate | verdict for gate, verdict in zip(declared, verdicts, strict=True)],
-        provenance={name: value for name, value in provenance.items() if value},
+        origin={name: value for name, value in provenance.items() if value},
     )
 
 

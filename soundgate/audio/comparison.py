@@ -24,6 +24,7 @@ from soundgate.audio.feature_set import FeatureSet, read_features
 from soundgate.audio.features import log_mel
 from soundgate.audio.frames import Info
 from soundgate.audio.inference import BATCH_SIZE
+from soundgate.audio.judgement import Judgement, judge
 from soundgate.audio.manifest import read_manifest
 from soundgate.audio.threads import one_torch_thread
 from soundgate.errors import DataError
@@ -135,7 +136,7 @@ def sentence(result: Mapping[str, Any]) -> str:
 
 def _against(
     candidate: Candidate, champion: Path, confidence: float, batch_size: int
-) -> tuple[evaluation.Judgement | None, dict[str, Any]]:
+) -> tuple[Judgement | None, dict[str, Any]]:
     ours = model_folder.read_description(candidate.model)
     theirs = model_folder.read_description(champion)
     manifest = read_manifest(candidate.clips, allow_unlabelled=True)
@@ -168,7 +169,7 @@ def _judge_champion(
     description: model_folder.Description,
     results: Sequence[ClipResult],
     batch_size: int,
-) -> evaluation.Judgement:
+) -> Judgement:
     """Let the champion decide, on the candidate's frames where they are what it was trained on."""
     ours = read_features(candidate.features)
     by_identity = {(row.path, row.start_s, row.end_s): row for row in ours.rows}
@@ -190,7 +191,7 @@ def _judge_champion(
     else:
         print("the champion has features of its own: computing them from the clips")
         theirs = ComputedFrames(candidate.clips, info, rows, ours.frames[:0])
-    return evaluation.judge(theirs, champion, rows, batch_size)
+    return judge(theirs, champion, rows, batch_size)
 
 
 def _frames_as(info: Info) -> tuple[Any, Any]:
@@ -199,7 +200,7 @@ def _frames_as(info: Info) -> tuple[Any, Any]:
 
 def _figures(
     results: Sequence[ClipResult],
-    champion: evaluation.Judgement,
+    champion: Judgement,
     classes: tuple[Sequence[str], Sequence[str]],
     confidence: float,
 ) -> dict[str, Any]:
@@ -245,7 +246,7 @@ def _pair(
 
 def _per_class(
     results: Sequence[ClipResult],
-    champion: evaluation.Judgement,
+    champion: Judgement,
     ours: Sequence[str],
     theirs: Sequence[str],
 ) -> list[dict[str, Any]]:
@@ -305,7 +306,7 @@ def _rounded(value: float) -> float:
 def _write(
     folder: Path,
     result: Mapping[str, Any],
-    judged: evaluation.Judgement | None,
+    judged: Judgement | None,
 ) -> None:
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     (folder / COMPARISON).write_text(text, encoding="utf-8", newline="\n")

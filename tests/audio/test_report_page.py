@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import html
 import io
@@ -56,7 +57,7 @@ def page(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     provenance = {"run": "20261120-1", "commit": "abc-dirty"}
     verdicts = [PASSED, MISSED, UNJUDGED]
-    return _page(run, folder, verdicts=verdicts, provenance=provenance)
+    return _page(run, folder, verdicts=verdicts, origin=provenance)
 
 
 def test_equal_evidence_gives_equal_bytes(run, tmp_path):
@@ -180,6 +181,37 @@ def test_provenance_names_data_commit_run_and_versions(page):
     assert "abc-dirty with changes that were not committed" in text
 
 
+EXPORT = {
+    "format": "soundgate.export/1",
+    "files": {"model.onnx": {"bytes": 1_249_414, "sha256": "cb35fb8ee9053cc84a5c6069"}},
+    "quantization": {
+        "granularity": "per_channel",
+        "calibration": {"source": "training", "clips": ["a.wav", "b.wav"]},
+    },
+    "checks": {
+        "tolerance": 1e-4,
+        "shapes": [[1, 5333], [3, 16000]],
+        "largest_difference": {"model.onnx": 6.85e-07},
+    },
+    "versions": {"opset": 17, "onnx": "1.23.2"},
+}
+
+
+def test_provenance_tells_what_was_exported_and_how_it_was_checked(run, tmp_path):
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    (exported / "export.json").write_text(json.dumps(EXPORT))
+    page = _page(dataclasses.replace(run, exported=exported), tmp_path / "page")
+    text = _text(page[page.index('id="provenance"') :])
+    assert "model.onnx 1.25 MB, sha256 cb35fb8ee9053cc8…" in text
+    assert "largest difference 7e-07 of 0.0001 allowed, in 2 shapes" in text
+    assert "calibrated with 2 clips: training granularity per_channel" in text
+    assert "versions opset 17, onnx 1.23.2" in text
+    (exported / "export.json").write_text("{}")
+    page = _page(dataclasses.replace(run, exported=exported), tmp_path / "page")
+    assert "<h3>Export</h3>" not in page
+
+
 _ATTRIBUTES = {
     *("lang", "charset", "name", "content", "http-equiv", "rel", "href", "class", "id", "style"),
     *("role", "tabindex", "scope", "colspan", "type", "title", "alt", "src", "width", "height"),
@@ -208,7 +240,7 @@ NASTY = ("<script>alert(1)</script>", "a\"b'c", "x & y", "ünï ☃")
 def test_names_with_html_in_them_are_only_text(tmp_path):
     clips = [Clip(f'audio/{k} "quoted" & <b>bold.wav', source="<i>s") for k in range(8)]
     folders = write_run(tmp_path / "run", clips=clips, classes=NASTY, right=0.3)
-    page = _page(folders, tmp_path / "page", provenance={"run": "<script>run()</script>"})
+    page = _page(folders, tmp_path / "page", origin={"run": "<script>run()</script>"})
     assert page.count("<script") == 1
     assert "<b>bold" not in page
     assert "<i>s" not in page
@@ -488,9 +520,9 @@ COMPARED = {
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (0.01, 0.17, "it is better than the champion, aed version 3: +0.090"),
-        (-0.2, -0.01, "it is worse than the champion"),
-        (-0.02, 0.2, "it is not clearly better or worse than the champion"),
+        (0.01, 0.17, "the candidate is better than the champion, aed version 3: +0.090"),
+        (-0.2, -0.01, "the candidate is worse than the champion"),
+        (-0.02, 0.2, "the candidate is not clearly better or worse than the champion"),
     ],
 )
 def test_the_banner_says_what_the_interval_allows(low, high, said):
@@ -550,5 +582,5 @@ def test_the_step_judges_the_gates_itself(tmp_path, capsys, monkeypatch):
     gap = json.loads((folders.comparison / "comparison.json").read_text())["clip_acc"]["difference"]
     shown = f"{wording.fraction(gap['low'])} to {wording.fraction(gap['high'])}"
     assert shown in _text(page[page.index('id="gates"') : page.index('id="figures"')])
-    assert re.search(r"report\.html: 0\.\d\d MB, \d+ of 40 test clips", capsys.readouterr().out)
+    assert re.search(r"report\.html: \d+ kB, \d+ of 40 test clips", capsys.readouterr().out)
     assert CLASSES[0] in page

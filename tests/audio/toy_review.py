@@ -12,6 +12,7 @@ from soundgate.audio import comparison, evaluation, model_folder
 from soundgate.audio.batches import Standardisation
 from soundgate.audio.clip_results import read_results
 from soundgate.audio.config import FeatureExtraction, Preprocessing
+from soundgate.audio.judgement import Judgement
 from soundgate.audio.review.evidence import Folders
 
 CLASSES = ("dog", "rain", "siren", "wind")
@@ -83,9 +84,7 @@ def judgement(clips, truth, classes, *, right, seed, multi_label=False):
         scores = np.where(given, 0.5 + scores / 2, scores / 2.1)
     patches = np.full(n, 4)
     ok = (given == targets).all(1)
-    return evaluation.Judgement(
-        clips, targets, scores, given, patches, np.where(ok, 3, rng.integers(0, 3, n))
-    )
+    return Judgement(clips, targets, scores, given, patches, np.where(ok, 3, rng.integers(0, 3, n)))
 
 
 def write_run(

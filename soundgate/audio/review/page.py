@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from soundgate.audio import comparison, evaluation
-from soundgate.audio.review import charts, tables, wording
+from soundgate.audio.review import charts, provenance, tables, wording
 from soundgate.audio.review.clips import Selection, select
 from soundgate.audio.review.evidence import Evidence, Folders, gather
 
@@ -29,9 +29,6 @@ _ACCURACIES = {
     "validation_patch_accuracy": ("validation patches", "two"),
     "validation_clip_accuracy": ("validation clips", "three"),
 }
-# Long lists that the page shows in other places, or nobody reads.
-_UNSHOWN = {"format", "classes", "labels", "normalization", "preprocessing", "feature_extraction"}
-_LONGEST_TEXT = 300
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def write(
     review: Path,
     *,
     verdicts: Sequence[Mapping[str, Any]] = (),
-    provenance: Mapping[str, str] | None = None,
+    origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write ``report.html`` and ``review.json``.
 
@@ -83,7 +80,7 @@ def write(
         review: folder to write.
         verdicts: as ``verdict.json`` has them; ``file`` and ``json_path`` of the number, where
             given, let the page show its interval.
-        provenance: what the folders do not know: run, pipeline, commit, versions.
+        origin: what the folders do not know: run, pipeline, commit, versions.
 
     Returns:
         What ``review.json`` holds: digest and bytes of the page, clips shown and tested.
@@ -91,7 +88,7 @@ def write(
     Raises:
         DataError: a file is missing or damaged. Audio that is missing is said in the page.
     """
-    evidence = gather(folders, verdicts, provenance or {})
+    evidence = gather(folders, verdicts, origin or {})
     selection = select(evidence)
     page = render(evidence, selection).encode("utf-8")
     review.mkdir(parents=True, exist_ok=True)
@@ -104,7 +101,7 @@ def write(
     }
     (review / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
     print(
-        f"{PAGE}: {len(page) / 1e6:.2f} MB, {summary['clips_shown']} of "
+        f"{PAGE}: {wording.megabytes(len(page))}, {summary['clips_shown']} of "
         f"{summary['clips_tested']} test clips to listen to"
     )
     return summary
@@ -124,8 +121,8 @@ def render(evidence: Evidence, selection: Selection) -> str:
         "fraction": wording.fraction,
         "signed": wording.signed,
         "counted": wording.counted,
+        "megabytes": wording.megabytes,
         "thousands": wording.thousands,
-        "plain": wording.plain,
     }
     script = _source(environment, "report.js")
     # Names in a manifest may hold anything: besides being escaped, nothing but this script runs.
@@ -154,8 +151,8 @@ def render(evidence: Evidence, selection: Selection) -> str:
             )
             if chart
         ],
-        provenance=origins(evidence),
-        recipe=recipe(evidence),
+        provenance=provenance.origins(evidence),
+        recipe=provenance.recipe(evidence),
     )
     return page
 
@@ -186,44 +183,6 @@ def headline(evidence: Evidence) -> list[Figure]:
     return found
 
 
-def origins(evidence: Evidence) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Where the candidate comes from: groups of names and values."""
-    card, model = evidence.card, evidence.model.as_json()
-    data = {
-        key: card[key]
-        for key in ("name", "title", "version", "licence", "clips", "digest", "homepage")
-        if card.get(key)
-    }
-    data["tested"] = (
-        f"{wording.counted(evidence.figures['clips'], 'clip')} of "
-        f"{wording.counted(evidence.figures['sources'], 'recording')}, "
-        f"split {evidence.figures['split']}"
-    )
-    groups: list[tuple[str, Mapping[str, Any]]] = [
-        ("Data set", data),
-        ("Run", evidence.provenance),
-        ("Model", {key: value for key, value in model.items() if key not in _UNSHOWN}),
-        ("Export", {key: value for key, value in evidence.export.items() if key not in _UNSHOWN}),
-    ]
-    return [
-        (title, [(key.replace("_", " "), _shortened(value)) for key, value in group.items()])
-        for title, group in groups
-        if group
-    ]
-
-
-def recipe(evidence: Evidence) -> list[tuple[str, list[tuple[str, str]]]]:
-    """How the model's features are made, in the same form."""
-    model = evidence.model.as_json()
-    return [
-        (title, [(key, _shortened(value)) for key, value in model[section].items()])
-        for title, section in (
-            ("Preprocessing", "preprocessing"),
-            ("Feature extraction", "feature_extraction"),
-        )
-    ]
-
-
 def _gate(verdict: Mapping[str, Any], evidence: Evidence) -> Gate:
     """Look for the interval that the number judged stands in."""
     files = {evaluation.REPORT: evidence.figures, comparison.COMPARISON: evidence.comparison}
@@ -241,11 +200,6 @@ def _thresholds(evidence: Evidence, json_path: str) -> tuple[float, ...]:
         for verdict in evidence.verdicts
         if verdict.get("json_path") == json_path
     )
-
-
-def _shortened(value: Any) -> str:
-    text = wording.plain(value)
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
 def _source(environment: jinja2.Environment, name: str) -> str:

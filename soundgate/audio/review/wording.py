@@ -66,9 +66,10 @@ def against_champion(compared: Mapping[str, Any]) -> str:
         found = "worse than"
     else:
         found = "not clearly better or worse than"
+    value, low, high = (signed(gap[key]) for key in ("value", "low", "high"))
     return (
-        f"On the same {clips} it is {found} the champion, {champion}: {signed(gap['value'])} "
-        f"({signed(gap['low'])} to {signed(gap['high'])}) in clip accuracy."
+        f"On the same {clips} the candidate is {found} the champion, {champion}: "
+        f"{value} ({low} to {high}) in clip accuracy."
     )
 
 
@@ -157,6 +158,15 @@ def fraction(value: float) -> str:
     ('0.088', '1.000')
     """
     return str(Decimal(repr(float(value))).quantize(_THOUSANDTH, ROUND_HALF_UP))
+
+
+def megabytes(size_bytes: float) -> str:
+    """A size of a file for a reader.
+
+    >>> megabytes(1389466), megabytes(113679)
+    ('1.39 MB', '114 kB')
+    """
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
 
 
 def signed(value: float) -> str:

@@ -40,7 +40,7 @@ for (const button of filters) {
     }
   });
 }
-for (const bar of document.querySelectorAll(".filters")) bar.hidden = false;
+for (const bar of document.querySelectorAll(".filters")) bar.style.visibility = "visible";
 
 // One clip plays at a time, and a line on its pictures shows where.
 const players = [...document.querySelectorAll("audio")];
