@@ -85,7 +85,10 @@ def of_folder(folder: Path, description: Description) -> Calibration:
         DataError: there is no audio, or, later, a file cannot be decoded.
     """
     if (folder / "manifest.jsonl").is_file():
-        segments = [(clip.path, clip.start_s, clip.end_s) for clip in read_manifest(folder)]
+        segments = [
+            (clip.path, clip.start_s, clip.end_s)
+            for clip in read_manifest(folder, allow_unlabelled=True)
+        ]
     else:
         files = (path for path in folder.rglob("*") if path.suffix.lower() in io.EXTENSIONS)
         names = sorted(path.relative_to(folder).as_posix() for path in files if path.is_file())

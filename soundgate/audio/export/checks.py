@@ -93,7 +93,7 @@ def compare(name: str, run: Callable[[Array], Sequence[Array]], held: Sequence[C
     Raises:
         DataError: it exceeds ``TOLERANCE``, or the numbers of patches differ.
     """
-    largest = 0.0
+    differences = [0.0]
     for case in held:
         scores, patch_scores, counts = run(case.waveform)
         expected = [len(one) for one in case.scores]
@@ -103,9 +103,10 @@ def compare(name: str, run: Callable[[Array], Sequence[Array]], held: Sequence[C
                 f"instead of {expected}; this model cannot be exported"
             )
         for k, one in enumerate(case.scores):
-            differences = (scores[k] - one.mean(0), patch_scores[k, : len(one)] - one)
-            for difference in (*differences, patch_scores[k, len(one) :]):
-                largest = max(largest, float(np.abs(difference).max(initial=0.0)))
+            real, beyond = patch_scores[k, : len(one)], patch_scores[k, len(one) :]
+            found = (scores[k] - one.mean(0), real - one, beyond)
+            differences += [float(np.abs(values).max(initial=0.0)) for values in found]
+    largest = float(np.max(differences))  # max() would pass over NaN
     if not largest <= TOLERANCE:
         raise DataError(
             f"{name}: scores differ from torch's by {largest:.2g}, more than {TOLERANCE:g}; this "

@@ -51,9 +51,11 @@ def quantise(
         "uint8": quantization.QuantType.QUInt8,
     }.get(settings.quantization_input_type, quantization.QuantType.QInt8)
     with tempfile.TemporaryDirectory(prefix="soundgate-") as name, quiet():
-        prepared, quantised = Path(name) / "prepared.onnx", Path(name) / "quantised.onnx"
+        given, prepared, quantised = (Path(name) / f"{step}.onnx" for step in range(3))
+        # From memory it would put the constants into a file that its own optimiser cannot read.
+        onnx.save(network, given)
         quant_pre_process(
-            network,
+            given,
             prepared,
             skip_optimization=not settings.optimize,
             skip_symbolic_shape=True,

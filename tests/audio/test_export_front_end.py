@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from soundgate.audio import features, waveforms
+from soundgate.audio.batches import Standardisation
+from soundgate.audio.config import FeatureExtraction, Preprocessing
+from soundgate.audio.export.front_end import FrontEnd, least_samples, most_samples
+
+YAMNET = FeatureExtraction()
+MINIRESNET = FeatureExtraction(
+    patch_length=50,
+    n_fft=1024,
+    window_length=1024,
+    hop_length=320,
+    center=True,
+    power=2.0,
+    fmin=20,
+    norm="slaney",
+    htk=False,
+    to_db=True,
+)
+# What the chain does, and which setting reaches it.
+SETTINGS = {
+    "defaults": ({}, YAMNET, {}),
+    "miniresnet": ({"min_length": 2, "max_length": 4}, MINIRESNET, {}),
+    "last patch": ({}, YAMNET, {"include_last_patch": True}),
+    "last patch, dB": ({"min_length": 1.2}, MINIRESNET, {"include_last_patch": True}),
+    "no silence": ({"top_db": None}, YAMNET, {}),
+    "whole seconds": ({"trim_last_second": True}, YAMNET, {}),
+    "repeat first": ({"lengthen": "before", "min_length": 2.5}, YAMNET, {}),
+    "overlapping frames": ({"frame_length": 4000, "hop_length": 1500, "top_db": 35}, YAMNET, {}),
+    "odd frames": ({"frame_length": 1001, "hop_length": 777, "top_db": 30}, YAMNET, {}),
+    "mirrored": ({}, MINIRESNET, {"pad_mode": "reflect", "to_db": False}),
+    "held": ({"max_length": 3.3}, MINIRESNET, {"pad_mode": "edge", "power": 1.5}),
+    "short window": ({}, YAMNET, {"window_length": 333, "overlap": 0.6, "window": "hamming"}),
+}
+LENGTHS = (700, 15999, 32000, 40123, 90001)
+
+
+def settings(name):
+    steps, base, changes = SETTINGS[name]
+    return Preprocessing(**steps), base.model_copy(update=changes)
+
+
+def front_end(steps, options, *, mean=0.0, deviation=1.0):
+    bands = options.n_mels
+    values = np.full(bands, mean, np.float32), np.full(bands, deviation, np.float32)
+    return FrontEnd(steps, options, Standardisation(*values)).eval()
+
+
+def clips(samples, seed=0):
+    """A tone in noise; the same with silence at three places; nothing but silence; a late event."""
+    rng = np.random.default_rng(seed)
+    made = np.zeros((4, samples), np.float32)
+    tone = 0.4 * np.sin(2 * np.pi * 0.05 * np.arange(samples))
+    made[0] = tone + rng.normal(0, 0.05, samples)
+    made[1] = made[0]
+    made[1, : samples // 7] = 0.0
+    made[1, samples // 3 : samples // 2] *= 1e-5
+    made[1, -samples // 9 :] = 0.0
+    made[3, -samples // 5 :] = rng.normal(0, 0.2, samples)[-samples // 5 :]
+    return made
+
+
+def expected(clip, steps, options):
+    """Patches (patch, mel, frame) as preprocessing and evaluation cut them."""
+    samples = waveforms.prepare(clip[: most_samples(steps)], steps)
+    # Preprocessing refuses what fills no patch; an exported program repeats it.
+    samples = np.resize(samples, max(samples.size, least_samples(steps, options)))
+    mel = features.log_mel(torch.from_numpy(samples), options, steps.target_rate).numpy()
+    starts = features.patch_starts(
+        len(mel),
+        options.patch_length,
+        options.overlap,
+        include_last_patch=options.include_last_patch,
+    )
+    return np.stack([mel[start : start + options.patch_length].T for start in starts])
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_patches_are_those_of_preprocessing(name):
+    steps, options = settings(name)
+    module = front_end(steps, options)
+    counts = set()
+    for samples in LENGTHS:
+        batch = clips(samples)
+        with torch.inference_mode():
+            patches, count = module(torch.from_numpy(batch))
+        for k, clip in enumerate(batch):
+            wanted = expected(clip, steps, options)
+            assert count[k] == len(wanted), (samples, k)
+            np.testing.assert_allclose(patches[k, : len(wanted)], wanted, atol=2e-3)
+            counts.add(len(wanted))
+    assert len(counts) > 2
+
+
+def test_silence_is_removed_clip_by_clip():
+    steps, options = settings("defaults")
+    with torch.inference_mode():
+        _, count = front_end(steps, options)(torch.from_numpy(clips(80000)))
+    # 5 s, about 3.4 s, 5 s (of a clip that is silent throughout all is kept), 1 s
+    assert count.tolist() == [6, 3, 6, 1]
+
+
+@pytest.mark.parametrize("name", ["defaults", "last patch, dB"])
+def test_a_clip_does_not_depend_on_its_batch(name):
+    module = front_end(*settings(name))
+    batch = torch.from_numpy(clips(64000))
+    with torch.inference_mode():
+        together, counts = module(batch)
+        for k, clip in enumerate(batch):
+            alone, count = module(clip.unsqueeze(0))
+            assert count.item() == counts[k]
+            torch.testing.assert_close(
+                alone[0, : count.item()], together[k, : count.item()], atol=1e-4, rtol=0
+            )
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_what_fills_no_patch_is_repeated_until_it_does(mode):
+    steps = Preprocessing(min_length=0, top_db=None)
+    options = MINIRESNET.model_copy(update={"pad_mode": mode, "to_db": False})
+    clip = clips(3000)[:1]
+    least = least_samples(steps, options)
+    assert features.frame_count(least, options) == options.patch_length
+    assert features.frame_count(least - 1, options) < options.patch_length
+    with torch.inference_mode():
+        patches, count = front_end(steps, options)(torch.from_numpy(clip))
+        repeated = torch.from_numpy(np.resize(clip[0], least))
+        mel = features.log_mel(repeated, options, steps.target_rate)
+    assert count.tolist() == [1]
+    np.testing.assert_allclose(patches[0, 0], mel.numpy().T, atol=2e-3)
+
+
+def test_one_sample_is_enough():
+    with torch.inference_mode():
+        patches, count = front_end(*settings("defaults"))(torch.full((2, 1), 0.5))
+    assert patches.shape == (2, 1, 64, 96)
+    assert count.tolist() == [1, 1]
+    assert torch.isfinite(patches).all()
+
+
+def test_patches_are_standardised_by_band():
+    steps, options = settings("defaults")
+    mean = np.linspace(-3, 1, 64).astype(np.float32)
+    deviation = np.linspace(0.5, 2, 64).astype(np.float32)
+    waveform = torch.from_numpy(clips(32000)[:1])
+    with torch.inference_mode():
+        raw, _ = front_end(steps, options)(waveform)
+        scaled, _ = FrontEnd(steps, options, Standardisation(mean, deviation))(waveform)
+    np.testing.assert_allclose(
+        scaled.numpy(), (raw.numpy() - mean[:, None]) / deviation[:, None], atol=1e-5
+    )
