@@ -183,7 +183,7 @@ def test_provenance_names_data_commit_run_and_versions(page):
 
 EXPORT = {
     "format": "soundgate.export/1",
-    "files": {"model.onnx": {"bytes": 1_249_414, "sha256": "cb35fb8ee9053cc84a5c6069"}},
+    "files": {"model_int8.onnx": {"bytes": 1_249_414, "sha256": "cb35fb8ee9053cc84a5c6069"}},
     "quantization": {
         "granularity": "per_channel",
         "calibration": {"source": "training", "clips": ["a.wav", "b.wav"]},
@@ -203,7 +203,7 @@ def test_provenance_tells_what_was_exported_and_how_it_was_checked(run, tmp_path
     (exported / "export.json").write_text(json.dumps(EXPORT))
     page = _page(dataclasses.replace(run, exported=exported), tmp_path / "page")
     text = _text(page[page.index('id="provenance"') :])
-    assert "model.onnx 1.25 MB, sha256 cb35fb8ee9053cc8…" in text
+    assert "model_int8.onnx 1.25 MB, sha256 cb35fb8ee9053cc8…" in text
     assert "largest difference 7e-07 of 0.0001 allowed, in 2 shapes" in text
     assert "calibrated with 2 clips: training granularity per_channel" in text
     assert "versions opset 17, onnx 1.23.2" in text

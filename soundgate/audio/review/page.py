@@ -117,7 +117,7 @@ def render(evidence: Evidence, selection: Selection) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "exact": evaluation.decimal,
+        "exact": wording.exact,
         "fraction": wording.fraction,
         "signed": wording.signed,
         "counted": wording.counted,

@@ -30,7 +30,7 @@ def origins(evidence: Evidence) -> list[Group]:
         ("Export", _export(evidence.export)),
     ]
     return [
-        (title, [(key.replace("_", " "), _shortened(value)) for key, value in group.items()])
+        (title, [(_worded(key), _shortened(value)) for key, value in group.items()])
         for title, group in groups
         if group
     ]
@@ -82,6 +82,11 @@ def _export(export: Mapping[str, Any]) -> dict[str, Any]:
 def _mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = fields.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _worded(key: str) -> str:
+    """A key in words; file names stay as they are."""
+    return key if "." in key else key.replace("_", " ")
 
 
 def _shortened(value: Any) -> str:

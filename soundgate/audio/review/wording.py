@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
+from soundgate.audio import evaluation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -152,12 +154,22 @@ def thousands(number: float) -> str:
 
 
 def fraction(value: float) -> str:
-    """Three decimals, halves rounded up as people do.
+    """Three decimals, halves rounded up as people do; a true minus, and none before zero.
 
-    >>> fraction(0.0875), fraction(1.0)
-    ('0.088', '1.000')
+    >>> fraction(0.0875), fraction(1.0), fraction(-0.0001), fraction(-0.2) == "\\u2212" "0.200"
+    ('0.088', '1.000', '0.000', True)
     """
-    return str(Decimal(repr(float(value))).quantize(_THOUSANDTH, ROUND_HALF_UP))
+    text = str(Decimal(repr(abs(float(value)))).quantize(_THOUSANDTH, ROUND_HALF_UP))
+    return _MINUS + text if value < 0 and float(text) else text
+
+
+def exact(value: float) -> str:
+    """Every decimal of a rounded number, as gates compare it; a true minus.
+
+    >>> exact(0.741667), exact(-0.02) == "\\u2212" "0.02"
+    ('0.741667', True)
+    """
+    return evaluation.decimal(value).replace("-", _MINUS)
 
 
 def megabytes(size_bytes: float) -> str:
@@ -170,15 +182,13 @@ def megabytes(size_bytes: float) -> str:
 
 
 def signed(value: float) -> str:
-    """Three decimals with a sign; a true minus, and none before zero.
+    """As ``fraction``, with a plus before what is above zero.
 
-    >>> signed(0.0125), signed(-0.0001), signed(-0.2) == "\\u2212" "0.200"
+    >>> signed(0.0125), signed(0.0001), signed(-0.2) == "\\u2212" "0.200"
     ('+0.013', '0.000', True)
     """
-    text = fraction(abs(value))
-    if float(text) == 0:
-        return text
-    return ("+" if value > 0 else _MINUS) + text
+    text = fraction(value)
+    return f"+{text}" if value > 0 and float(text) else text
 
 
 def probability(value: float) -> str:
