@@ -19,16 +19,18 @@ def write_features(folder, *, clips_per_class=10, multi_label=False, classes=CLA
     """Five folds of clips of 10 to 60 frames; the sources of a class are pairs of clips."""
     folder.mkdir(parents=True)
     spec = {"n_mels": MELS, "patch_length": PATCH, "overlap": 0.25} | options
+    mels = spec["n_mels"]
+    width = mels // 4
     rng = np.random.default_rng(4)
     rows, parts, first = [], [], 0
     for take in range(clips_per_class):
         for k, name in enumerate(classes):
             labels = [name]
-            frames = rng.normal(-4.0, 1.0, (int(rng.integers(10, 60)), MELS))
-            frames[:, 4 * k : 4 * k + 4] += 2.0
+            frames = rng.normal(-4.0, 1.0, (int(rng.integers(10, 60)), mels))
+            frames[:, width * k : width * (k + 1)] += 2.0
             if multi_label and take % 3 == 0:
                 extra = (k + 1) % len(classes)
-                frames[:, 4 * extra : 4 * extra + 4] += 2.0
+                frames[:, width * extra : width * (extra + 1)] += 2.0
                 labels = sorted((name, classes[extra]))
             row = {
                 "path": f"audio/{name}-{take:03d}.wav",

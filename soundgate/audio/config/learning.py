@@ -67,7 +67,8 @@ class Mixup(Section):
 class DataAugmentation(Section):
     """What is done to training patches; only what is listed is on.
 
-    A config without the section trains with gain, mixup and SpecAug.
+    A config without the section trains with gain, mixup and SpecAug; with ``training.fine_tune``,
+    whose fitted classifier blends and masks would only undo, with nothing.
     """
 
     gaussian_noise: GaussianNoise = Field(GaussianNoise(enable=False), alias="GaussianNoise")
@@ -203,7 +204,7 @@ class Training(Section):
     warmup_fraction: float = Field(default=0.2, ge=0, lt=1)
     """Share of the steps in which ``one_cycle`` and ``cosine`` rise to the learning rate."""
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
-    """Share of each target that is spread over all classes."""
+    """Share of each target that is spread over all classes; by default 0 with ``fine_tune``."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the network's passes; auto: bfloat16 where the machine computes with it."""
     callbacks: Callbacks = Callbacks()
@@ -220,6 +221,7 @@ class Training(Section):
             values.setdefault("weight_decay", 0.0)
         if values.get("fine_tune") is True:
             values.setdefault("learning_rate", 1e-4)
+            values.setdefault("label_smoothing", 0.0)
         if values.get("schedule") == "plateau":
             callbacks = values.get("callbacks") or {}
             if isinstance(callbacks, dict):

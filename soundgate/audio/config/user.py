@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -104,6 +104,14 @@ class UserConfig(Section):
     def passed_over(self) -> tuple[str, ...]:
         """Dotted keys of the file that mean something to the STM32 model zoo but nothing here."""
         return self._passed_over
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_that_depend(cls, data: Any) -> Any:
+        training = data.get("training") if isinstance(data, dict) else None
+        if isinstance(training, dict) and training.get("fine_tune") is True:
+            return {"data_augmentation": {}} | data
+        return data
 
     @model_validator(mode="after")
     def _check(self) -> Self:
