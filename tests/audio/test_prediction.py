@@ -119,10 +119,18 @@ def test_a_remainder_of_less_than_a_frame_is_no_clip(model, tmp_path):
     assert ends == [2.0, 4.0, 2.0, 4.0, 4.033]
 
 
-def test_a_segment_cannot_exceed_what_the_model_knows(model, tmp_path):
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"segment_s": 3.0}, r"segment_s: 3 s exceeds the .*max_length of 2 s"),
+        ({"segment_s": 0.01}, r"segment_s: 0\.01 s is shorter than one frame of 0\.032 s"),
+        ({"hop_s": 1e-9}, r"hop_s: 1e-09 s is shorter than one frame"),
+    ],
+)
+def test_segments_are_neither_too_long_for_the_model_nor_too_short(model, tmp_path, settings, text):
     write_sound(tmp_path / "in" / "a.wav", 0.5)
-    with pytest.raises(ParameterError, match=r"segment_s: 3 s exceeds the .*max_length of 2 s"):
-        predict(model, tmp_path / "in", tmp_path / "out", segment_s=3.0)
+    with pytest.raises(ParameterError, match=text):
+        predict(model, tmp_path / "in", tmp_path / "out", **settings)
 
 
 # -- files that cannot be read -------------------------------------------------------------------

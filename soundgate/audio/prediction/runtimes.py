@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 NETWORKS: Final = {"onnx": "network.onnx", "int8": "network_int8.onnx"}
 PROGRAMS: Final = {"onnx": "model.onnx", "int8": "model_int8.onnx"}
 
-# Patches of a minute fill a core as well as those of ten; a GPU is not filled by them.
-GROUP_S: Final = 60.0
+# Half a minute fills a core as well as ten minutes do, in less memory; it does not fill a GPU.
+GROUP_S: Final = 30.0
 GPU_GROUP_S: Final = 600.0
 
 

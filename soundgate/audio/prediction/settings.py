@@ -94,7 +94,8 @@ def lengths(settings: Settings, model: Description) -> Lengths:
     """How this model wants files to be divided.
 
     Raises:
-        ParameterError: segments would be longer than the longest clip the model knows.
+        ParameterError: segments would be longer than the longest clip the model knows, or shorter
+            than a frame.
     """
     preprocessing = model.preprocessing
     longest_s = preprocessing.max_length
@@ -104,10 +105,17 @@ def lengths(settings: Settings, model: Description) -> Lengths:
             f"segment_s: {segment_s:g} s exceeds the model's preprocessing.max_length of "
             f"{longest_s:g} s: give less"
         )
+    least_s = model.feature_extraction.n_fft / preprocessing.target_rate
+    hop_s = settings.hop_s or segment_s
+    for name, value_s in (("segment_s", segment_s), ("hop_s", hop_s)):
+        if value_s < least_s:
+            raise ParameterError(
+                f"{name}: {value_s:g} s is shorter than one frame of {least_s:g} s: give more"
+            )
     return Lengths(
         sample_rate_hz=preprocessing.target_rate,
         longest_s=longest_s,
         segment_s=segment_s,
-        hop_s=settings.hop_s or segment_s,
-        least_s=model.feature_extraction.n_fft / preprocessing.target_rate,
+        hop_s=hop_s,
+        least_s=least_s,
     )
