@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 STOP_S = 5.0
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test"}
+# Hashing a password takes 0.2 s of CPU, and MLflow does it for every request unless told otherwise.
+AUTH = """[mlflow]
+default_permission = READ
+database_uri = sqlite:///{folder}/auth.db
+admin_username = admin
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 600
+"""
 
 
 def free_port() -> int:
@@ -114,6 +122,8 @@ def mlflow(
         command += ["--app-name", "basic-auth"]
         settings["MLFLOW_FLASK_SERVER_SECRET_KEY"] = "key-of-the-test"
         settings["MLFLOW_AUTH_ADMIN_PASSWORD"] = admin_password
+        settings["MLFLOW_AUTH_CONFIG_PATH"] = str(folder / "auth.ini")
+        (folder / "auth.ini").write_text(AUTH.format(folder=folder), "utf-8")
     if webhooks:
         settings["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] = "http"
         settings["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] = "true"

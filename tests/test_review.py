@@ -8,39 +8,26 @@ import os
 import re
 import shutil
 import stat
+import threading
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import servers
-from review_world import MISSED, World
+from review_world import MISSED, PASSWORD, USER, World
 
 from soundgate import cli
 from soundgate.errors import ParameterError, RegistryError
-from soundgate.registry.connection import FIRST_REQUEST, LATER_REQUESTS, QUIET, Registry
+from soundgate.registry.connection import Registry
 from soundgate.registry.overview import dossier, overview
 
+pytest_plugins = ["review_world"]
+pytestmark = pytest.mark.usefixtures("own_environment")
+
 ROOT = Path(__file__).resolve().parent.parent
-USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 ADMIN_PASSWORD = "admin-password-of-the-test"
-
-
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory) -> Path:
-    """An embedded registry nobody has used: making the schema takes seconds."""
-    folder = tmp_path_factory.mktemp("new")
-    _ = Registry(f"sqlite:///{folder}/mlflow.db").client
-    return folder / "mlflow.db"
-
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
-    """What MLflow and the registry write to the environment does not outlive a test."""
-    names = [*QUIET, *FIRST_REQUEST, *LATER_REQUESTS, "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"]
-    for name in [*names, USER, PASSWORD, "SOUNDGATE_REVIEW_HOOK"]:
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
 
 
 @contextmanager
@@ -154,17 +141,17 @@ def test_approve_reject_retrain_approve_and_roll_back_twice(world):
     assert [d["verdict"] for d in history] == ["approve", "rollback", "rollback", "rollback"]
 
 
-def test_the_record_says_who_when_why_and_on_which_bytes(world):
-    world.candidate("r1")
-    world.desk(comment="first line\nsecond ü").approve("1")
-    assert world.records() == ["00000001.applied.json", "00000001.json"]
-    decision = world.record("00000001.json")
-    tags = world.tags(f"{world.model}-candidates", "1")
+def test_the_record_says_who_when_why_and_on_which_bytes(embedded):
+    embedded.candidate("r1")
+    embedded.desk(comment="first line\nsecond ü").approve("1")
+    assert embedded.records() == ["00000001.applied.json", "00000001.json"]
+    decision = embedded.record("00000001.json")
+    tags = embedded.tags(f"{embedded.model}-candidates", "1")
     report = hashlib.sha256(b"<p>r1</p>").hexdigest()
     expected = {
         "format": "soundgate.review/1",
         "number": 1,
-        "model": world.model,
+        "model": embedded.model,
         "verdict": "approve",
         "by": "ann",
         "comment": "first line\nsecond ü",
@@ -177,63 +164,62 @@ def test_the_record_says_who_when_why_and_on_which_bytes(world):
         "after": "",
     }
     assert {key: decision[key] for key in expected} == expected
-    assert world.record("00000001.applied.json")["champion"] == "1"
+    assert embedded.record("00000001.applied.json")["champion"] == "1"
     assert tags["review.report_digest"] == report
     assert tags["review.at"] == decision["at"]
     assert tags["review.record"] == "1"
     assert (
-        stat.S_IMODE((world.store / "reviews" / world.model / "00000001.json").stat().st_mode)
+        stat.S_IMODE((embedded.store / "reviews" / embedded.model / "00000001.json").stat().st_mode)
         == 0o444
     )
 
 
-def test_what_must_not_be_decided_is_refused_in_one_line(world):
-    world.candidate("r1")
-    world.candidate("r2", MISSED)
+def test_what_must_not_be_decided_is_refused_in_one_line(embedded):
+    embedded.candidate("r1")
+    embedded.candidate("r2", MISSED)
     with pytest.raises(RegistryError, match="has no champion; approve a candidate first"):
-        world.desk().roll_back()
+        embedded.desk().roll_back()
     with pytest.raises(RegistryError) as error:
-        world.desk().approve("7")
+        embedded.desk().approve("7")
     assert "has no version 7; there are: 2, 1" in said(error)
     with pytest.raises(RegistryError) as error:
-        world.desk().approve("2")
+        embedded.desk().approve("2")
     assert "it missed its gates: clip:accuracy; add --override" in said(error)
     with pytest.raises(ParameterError, match="--comment is empty"):
-        world.desk(comment="  ").approve("1")
-    assert not (world.store / "reviews").exists()
+        embedded.desk(comment="  ").approve("1")
+    assert not (embedded.store / "reviews").exists()
 
-    overridden = world.desk(comment="for the demo only").approve("2", override=True)
+    overridden = embedded.desk(comment="for the demo only").approve("2", override=True)
     assert overridden.decision.override
     with pytest.raises(RegistryError) as error:
-        world.desk().approve("2", override=True)
+        embedded.desk().approve("2", override=True)
     assert "is released already, as version 1 (ann approved candidate 2 at" in said(error)
     assert said(error).endswith("it is the champion")
     with pytest.raises(RegistryError, match=r"is the champion, as .*; roll back first"):
-        world.desk().reject("2")
+        embedded.desk().reject("2")
     with pytest.raises(RegistryError, match="has no previous champion to go back to; name a"):
-        world.desk().roll_back()
+        embedded.desk().roll_back()
 
-    plain = world.desk("bob").approve("1", override=True)
+    plain = embedded.desk("bob").approve("1", override=True)
     assert not plain.decision.override  # nothing was overridden
-    world.desk(comment="was a demo").reject("2")
+    embedded.desk(comment="was a demo").reject("2")
     with pytest.raises(RegistryError, match=r"is rejected already \(ann rejected .*: was a demo\)"):
-        world.desk().reject("2")
+        embedded.desk().reject("2")
     with pytest.raises(RegistryError) as error:
-        world.desk().roll_back()
+        embedded.desk().roll_back()
     assert "was made from candidate 2, which was rejected" in said(error)
     with pytest.raises(RegistryError, match=r"it was rejected \(ann rejected candidate 2"):
-        world.desk().approve("2")
-    assert (world.at("champion"), world.at("previous")) == ("2", "1")
-    again = world.desk(comment="demo again").approve("2", override=True)
+        embedded.desk().approve("2")
+    assert (embedded.at("champion"), embedded.at("previous")) == ("2", "1")
+    again = embedded.desk(comment="demo again").approve("2", override=True)
     assert again.outcome.released == "3"
     with pytest.raises(RegistryError, match="make it champion again with rollback --to 2"):
-        world.desk().approve("1")
+        embedded.desk().approve("1")
 
 
 @pytest.mark.parametrize("altered", ["report", "model"])
-def test_altered_evidence_is_refused_whatever_is_overridden(new_database, tmp_path, altered):
-    shutil.copy(new_database, tmp_path / "mlflow.db")
-    world = World(Registry(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)
+def test_altered_evidence_is_refused_whatever_is_overridden(embedded, tmp_path, altered):
+    world = embedded
     world.candidate("r1")
     pattern = {"report": "*/artifacts/review/report.html", "model": "models/*/artifacts/weights*"}
     [file] = (tmp_path / "mlartifacts").glob(pattern[altered])
@@ -269,32 +255,32 @@ def test_of_two_reviewers_one_wins_and_the_other_is_told(world):
     assert world.tags(world.model, "1")["pipeline.run"] == "r2"
 
 
-def test_a_champion_moved_by_other_means_is_told(world):
+def test_a_champion_moved_by_other_means_is_told(embedded):
     for run in ("r1", "r2", "r3"):
-        world.candidate(run)
-        world.desk().approve("candidate")
-    world.registry.client.set_registered_model_alias(world.model, "champion", "1")
-    [note] = overview(world.desk(), 20).notes
+        embedded.candidate(run)
+        embedded.desk().approve("candidate")
+    embedded.registry.client.set_registered_model_alias(embedded.model, "champion", "1")
+    [note] = overview(embedded.desk(), 20).notes
     assert note == "champion is at version 1, but the record has version 3: moved by other means"
 
     def moved_back() -> str:
-        world.registry.client.set_registered_model_alias(world.model, "champion", "3")
+        embedded.registry.client.set_registered_model_alias(embedded.model, "champion", "3")
         return "x"
 
     with pytest.raises(RegistryError, match="was moved from version 1 to 3 meanwhile, not by"):
-        world.desk(comment=moved_back).roll_back("2")
-    assert world.at("champion") == "3"
-    assert world.records()[-2:] == ["00000004.failed.json", "00000004.json"]
+        embedded.desk(comment=moved_back).roll_back("2")
+    assert embedded.at("champion") == "3"
+    assert embedded.records()[-2:] == ["00000004.failed.json", "00000004.json"]
 
 
-def test_decisions_go_to_the_store_that_has_the_earlier_ones(world):
-    world.candidate("r1")
-    world.candidate("r2")
-    world.desk().approve("1")
-    (world.store / "reviews").rename(world.folder / "elsewhere")
+def test_decisions_go_to_the_store_that_has_the_earlier_ones(embedded):
+    embedded.candidate("r1")
+    embedded.candidate("r2")
+    embedded.desk().approve("1")
+    (embedded.store / "reviews").rename(embedded.folder / "elsewhere")
     with pytest.raises(RegistryError, match="lacks the decision that the registry knows of"):
-        world.desk().approve("2")
-    assert any("lacks the decision" in note for note in overview(world.desk(), 20).notes)
+        embedded.desk().approve("2")
+    assert any("lacks the decision" in note for note in overview(embedded.desk(), 20).notes)
 
 
 # Accounts
@@ -350,10 +336,9 @@ def test_an_account_that_writes_candidates_cannot_release(server, tmp_path, monk
 # The command line
 
 
-def test_the_command_line_prints_text_and_json(new_database, tmp_path, monkeypatch, capsys):
-    shutil.copy(new_database, tmp_path / "mlflow.db")
+def test_the_command_line_prints_text_and_json(embedded, tmp_path, monkeypatch, capsys):
+    world = embedded
     monkeypatch.setenv("SOUNDGATE_RUNS", str(tmp_path))
-    world = World(Registry(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)
     world.candidate("r1")
     world.candidate("r2", MISSED)
 
@@ -392,3 +377,46 @@ def test_looking_makes_no_registry(tmp_path, monkeypatch, capsys):
         assert cli.main(["review-model", *words]) == 1
         assert "there is no registry at sqlite:///" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+# Webhooks
+
+
+def test_a_server_tells_a_hook_that_the_champion_moved(server, tmp_path, monkeypatch):
+    from soundgate.registry.webhooks import Receiver
+
+    make_accounts(server, "hooked", monkeypatch)
+    world = World(Registry(server), tmp_path, "hooked")
+    lines: list[str] = []
+    command = ["sh", "-c", f"cat >> {tmp_path}/events"]
+    receiver = Receiver(("127.0.0.1", 0), "the secret", command, say=lines.append)
+    thread = threading.Thread(target=receiver.serve_forever)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{receiver.server_port}/"
+        with signed_in("admin"):
+            client = world.registry.client
+            for name, secret in (("ours", "the secret"), ("forged", "a guess")):
+                events = ["model_version_alias.created"]
+                client.create_webhook(name, url, events, secret=secret)
+        with signed_in("ci"):
+            world.candidate("r1")
+        with signed_in("reviewer"):
+            world.desk().approve("1")
+        deadline = time.monotonic() + 30
+        expected = {
+            "model_version_alias.created of hooked-candidates: hook ran",
+            "model_version_alias.created of hooked: hook ran",
+            "a delivery was refused: its signature is wrong",
+        }
+        while not expected <= set(lines) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert set(lines) == expected
+    finally:
+        receiver.shutdown()
+        receiver.server_close()
+        thread.join()
+    told = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    [event] = [event for event in told if event["model"] == "hooked"]
+    assert (event["alias"], event["version"]) == ("champion", "1")
+    assert len(told) == 2

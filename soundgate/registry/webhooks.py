@@ -106,7 +106,6 @@ class Receiver(http.server.ThreadingHTTPServer):
         say: Callable[[str], None] = print,
     ) -> None:
         """Listen at ``address``; port 0 takes a free one. ``say`` gets a line for each delivery."""
-        super().__init__(address, _Handler)
         self.secret = secret
         self.command = command
         self.tolerance_s = tolerance_s
@@ -114,6 +113,8 @@ class Receiver(http.server.ThreadingHTTPServer):
         self._seen: dict[str, float] = {}
         self._lock = threading.Lock()
         self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._worker: threading.Thread | None = None
+        super().__init__(address, _Handler)
         self._worker = threading.Thread(target=self._work, name="hook")
         self._worker.start()
 
@@ -134,8 +135,9 @@ class Receiver(http.server.ThreadingHTTPServer):
     def server_close(self) -> None:
         """Stop listening; what was taken is still run."""
         super().server_close()
-        self._waiting.put(None)
-        self._worker.join()
+        if self._worker is not None:  # None: it could not listen
+            self._waiting.put(None)
+            self._worker.join()
 
     def _work(self) -> None:
         while (event := self._waiting.get()) is not None:
