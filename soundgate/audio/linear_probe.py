@@ -40,6 +40,7 @@ TOLERANCE = 1e-6
 MAX_ROUNDS = 100
 
 _BLOCK_PATCHES = 16384
+_READY_BYTES = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +106,10 @@ class Fit:
         """
         self._data, self._multi_label, self._l2 = training, multi_label, l2
         self._mean, self._deviation = _standardise(training.values)
+        # What fits into memory in float64 is standardised once, not in every iteration.
+        self._ready: Tensor | None = None
+        if 8 * training.values.numel() < _READY_BYTES:
+            self._ready = (training.values.double() - self._mean) / self._deviation
         patch_targets = np.repeat(training.targets, training.patches, axis=0)
         self._targets = torch.from_numpy(patch_targets)
         n_classes, size = patch_targets.shape[1], training.values.shape[1]
@@ -176,12 +181,17 @@ class Fit:
         loss, _ = self._pass(slopes=True)
         return loss + self._l2 / 2 * float(self._weight.detach().square().sum())
 
+    def _standardised(self, block: slice) -> Tensor:
+        if self._ready is not None:
+            return self._ready[block]
+        return (self._data.values[block].double() - self._mean) / self._deviation
+
     def _pass(self, *, slopes: bool = False) -> tuple[float, int]:
         """The mean loss over all patches, and how many are right; a block in memory at a time."""
         total, right, count = 0.0, 0, len(self._targets)
         for first in range(0, count, _BLOCK_PATCHES):
             block = slice(first, first + _BLOCK_PATCHES)
-            values = (self._data.values[block].double() - self._mean) / self._deviation
+            values = self._standardised(block)
             targets = self._targets[block].double()
             with torch.no_grad():
                 logits = functional.linear(values, self._weight, self._bias)

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from soundgate.audio import config
+from soundgate.audio.backbones import BACKBONES
 from soundgate.audio.config.reading import UNREAD
 from soundgate.audio.config.user import UserConfig
 from soundgate.audio.config.zoo import MOVES, PASSED_OVER
@@ -502,12 +503,38 @@ def test_every_other_value_is_read_by_code_outside_the_config():
     assert named == []
 
 
-@pytest.mark.parametrize("name", ["aed", "aed_esc10", "aed_esc50"])
+@pytest.mark.parametrize("name", ["aed", "aed_esc10", "aed_esc50", "aed_yamnet256"])
 def test_shipped_configs_are_read_and_pass_nothing_over(name):
     root = Path(__file__).resolve().parents[2]
     read = config.load(root / "user_configs" / f"{name}.yaml")
     assert read.passed_over == ()
-    assert read.dataset.name == {"aed": "synthetic", "aed_esc10": "ESC-10"}.get(name, "ESC-50")
+    names = {"aed": "synthetic", "aed_esc50": "ESC-50"}
+    assert read.dataset.name == names.get(name, "ESC-10")
+
+
+def test_the_shipped_backbone_config_fits_the_backbone():
+    root = Path(__file__).resolve().parents[2]
+    read = config.load(root / "user_configs" / "aed_yamnet256.yaml")
+    row = next(entry for entry in BACKBONES if entry.name == "yamnet-256")
+    assert read.training.model.name == row.architecture
+    assert read.training.model.embedding_size == row.size["embedding_size"]
+    assert read.training.model.pretrained_weights == Path(row.file).name
+    assert read.preprocessing.target_rate == row.features.target_rate
+    for key, value in row.features.feature_extraction.items():
+        right = value if isinstance(value, tuple) else (value,)
+        assert getattr(read.feature_extraction, key) in right, key
+
+
+def test_fine_tuning_has_defaults_of_its_own():
+    text = "training: {fine_tune: true, model: {name: yamnet}}"
+    tuned, other = config.parse(text, "x").training, config.parse("general: {}", "x").training
+    assert (tuned.learning_rate, tuned.label_smoothing) == (1e-4, 0.0)
+    assert (other.learning_rate, other.label_smoothing) == (3e-3, 0.05)
+    assert not config.parse(text, "x").data_augmentation.mixup.enable
+    assert config.parse("general: {}", "x").data_augmentation.mixup.enable
+    both = config.parse(f"{text}\ndata_augmentation: {{mixup: {{}}}}", "x")
+    assert both.data_augmentation.mixup.enable
+    assert not both.data_augmentation.gain.enable
 
 
 def sections(model: type[BaseModel] = config.UserConfig) -> set[type[BaseModel]]:

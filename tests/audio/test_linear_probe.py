@@ -110,6 +110,7 @@ def test_blocks_change_nothing(monkeypatch):
     data = embeddings()
     whole, _ = fitted(data)
     monkeypatch.setattr(linear_probe, "_BLOCK_PATCHES", 7)
+    monkeypatch.setattr(linear_probe, "_READY_BYTES", 0)
     parts, _ = fitted(data)
     torch.testing.assert_close(whole.head()[0], parts.head()[0], rtol=1e-5, atol=1e-6)
 

@@ -87,16 +87,10 @@ def test_a_killed_training_goes_on_to_the_same_bytes(features, tmp_path):
     assert history(whole / "metrics") == history(cut / "metrics")
 
 
-def test_two_processes_train_like_one_and_write_once(features, tmp_path):
-    """Batches of 16 as 2 x 8: batch normalisation sees halves, all else is the same."""
+def _torchrun(program):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    sections = {
-        "training": {"batch_size": 16, "dropout": 0.0, "learning_rate": 0.002},
-        "data_augmentation": {},
-    }
-    program = _program(tmp_path / "run.py", features, tmp_path / "two", **sections)
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
     ended = subprocess.run(
         [sys.executable, *torchrun, program],
@@ -107,6 +101,31 @@ def test_two_processes_train_like_one_and_write_once(features, tmp_path):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+def test_two_processes_fit_the_head_of_a_frozen_network_once(features, tmp_path):
+    training.fit(features, tmp_path / "donor", tmp_path / "m", config(), epochs=1)
+    model = {"width": 0.25, "pretrained_weights": str(tmp_path / "donor")}
+    for fine_tune in (False, True):
+        sections = {"training": {"model": model, "fine_tune": fine_tune, "epochs": 1}}
+        two = tmp_path / f"two-{fine_tune}"
+        ended = _torchrun(_program(tmp_path / "run.py", features, two, **sections))
+        assert ended.stdout.count("round 1: ") == (not fine_tune)
+        training.fit(features, tmp_path / "one", tmp_path / "m", config(**sections))
+        if not fine_tune:
+            name = "weights.safetensors"
+            assert (tmp_path / "one" / name).read_bytes() == (two / "model" / name).read_bytes()
+
+
+def test_two_processes_train_like_one_and_write_once(features, tmp_path):
+    """Batches of 16 as 2 x 8: batch normalisation sees halves, all else is the same."""
+    sections = {
+        "training": {"batch_size": 16, "dropout": 0.0, "learning_rate": 0.002},
+        "data_augmentation": {},
+    }
+    program = _program(tmp_path / "run.py", features, tmp_path / "two", **sections)
+    ended = _torchrun(program)
     assert ended.stdout.count("epoch 4 of 4") == 1
     assert [line for line in ended.stdout.splitlines() if len(line) == 1] == ["1", "2", "3", "4"]
     assert len(list((tmp_path / "two" / "metrics" / "tensorboard").iterdir())) == 1
