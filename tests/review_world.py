@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pytest
-
 from soundgate.registry.candidates import register_candidate
-from soundgate.registry.connection import FIRST_REQUEST, LATER_REQUESTS, QUIET, Registry
 from soundgate.registry.decisions import DecisionLog
 from soundgate.registry.review import Desk
 from soundgate.registry.signatures import patch_signature
@@ -20,6 +16,8 @@ from soundgate.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from soundgate.registry.connection import Registry
 
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 PASSED = {
@@ -90,27 +88,3 @@ class World:
 
     def record(self, name: str) -> dict:
         return json.loads((self.store / "reviews" / self.model / name).read_text())
-
-
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory) -> Path:
-    """An embedded registry nobody has used: making the schema takes seconds."""
-    folder = tmp_path_factory.mktemp("new")
-    _ = Registry(f"sqlite:///{folder}/mlflow.db").client
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def own_environment(monkeypatch):
-    """What MLflow and the registry write to the environment does not outlive a test."""
-    names = [*QUIET, *FIRST_REQUEST, *LATER_REQUESTS, "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"]
-    for name in [*names, USER, PASSWORD, "SOUNDGATE_REVIEW_HOOK"]:
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def embedded(new_database, tmp_path) -> World:
-    """An empty embedded registry."""
-    shutil.copy(new_database, tmp_path / "mlflow.db")
-    return World(Registry(f"sqlite:///{tmp_path}/mlflow.db"), tmp_path)

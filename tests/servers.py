@@ -127,6 +127,7 @@ def mlflow(
     if webhooks:
         settings["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] = "http"
         settings["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] = "true"
+        settings["MLFLOW_WEBHOOK_CACHE_TTL"] = "1"  # seconds until a new webhook is noticed
         settings["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"] = base64.urlsafe_b64encode(
             b"thirty-two bytes for the webhook"
         ).decode()

@@ -19,7 +19,7 @@ from soundgate.registry.versions import all_versions, download, find, get
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest_plugins = ["review_world"]
+pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")
 
 

@@ -23,7 +23,7 @@ from soundgate.errors import ParameterError, RegistryError
 from soundgate.registry.connection import Registry
 from soundgate.registry.overview import dossier, overview
 
-pytest_plugins = ["review_world"]
+pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -294,6 +294,7 @@ def test_an_account_that_writes_candidates_cannot_release(server, tmp_path, monk
     place = ["--model-name", "guarded", "--registry", server, "--store", str(world.store)]
     with signed_in("ci"):
         world.candidate("r1")
+        capsys.readouterr()
         assert cli.main(["review-model", "approve", "1", "--comment", "sneaky", *place]) == 1
         told = capsys.readouterr()
         assert told.out == ""

@@ -25,7 +25,7 @@ from soundgate.registry.webhooks import (
     refusal,
 )
 
-pytest_plugins = ["review_world"]
+pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")
 
 SECRET = "the secret"

@@ -14,7 +14,7 @@ from soundgate.registry.decisions import Decision, DecisionLog, Outcome
 from soundgate.registry.overview import overview
 from soundgate.store import open_store
 
-pytest_plugins = ["review_world"]
+pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")
 
 
