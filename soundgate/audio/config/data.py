@@ -15,7 +15,8 @@ class Dataset(Section):
     """Which clips, which classes, and how they are divided."""
 
     name: str = "AED_Dataset"
-    """Name of the data set: ESC-10, ESC-50, synthetic, folder, csv, or your own."""
+    """Name of the data set: ESC-10, ESC-50, FSD50K, synthetic, folder, csv, or your own; or the path
+    of a YAML file that describes one."""
     class_names: tuple[str, ...] = ()
     """Classes to tell apart; empty: every class of the data set."""
     file_extension: str = ".wav"
@@ -68,7 +69,7 @@ class Dataset(Section):
 
 
 class Fsd50k(Section):
-    """Where FSD50K lies (Fonseca et al., 2022)."""
+    """FSD50K (Fonseca et al., 2022): where it lies, if not downloaded, and which clips are used."""
 
     csv_folder: str | None = None
     """Folder ``FSD50K.ground_truth``."""
@@ -79,7 +80,7 @@ class Fsd50k(Section):
     audioset_ontology_path: str | None = None
     """AudioSet's ``ontology.json``, which says what label is whose parent."""
     only_keep_monolabel: bool = True
-    """Whether clips that carry several leaf labels are dropped."""
+    """Whether clips are dropped that carry several labels, none of which implies another."""
 
 
 class Synthetic(Section):

@@ -14,7 +14,7 @@ from soundgate.audio.datasets.base import Source
 from soundgate.audio.manifest import read_manifest
 from soundgate.errors import ConfigError, DataError
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "user_configs" / "dataset_example.yaml"
+EXAMPLE = Path(__file__).resolve().parents[3] / "user_configs" / "datasets" / "esc10.yaml"
 
 
 def write_audio(path):
