@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_ZOO: Final = "github.com/STMicroelectronics/stm32ai-modelzoo-services"
-_FOLDER: Final = "audio_event_detection/src/models"
+_ZOO: Final = "https://github.com/STMicroelectronics/stm32ai-modelzoo"
+# Two revisions of it that hold the files, by folder: later ones moved them.
+_OLDER: Final = "f501e52ee1f0ba8854b3ee958a7dc7b9e21a791a"
+_NEWER: Final = "ff424ea597aa8b1f7b9afd5f598668b9c28470ea"
+_FOLDERS: Final = {
+    _OLDER: "audio_event_detection/scripts/utils/models",
+    _NEWER: "audio_event_detection/src/models",
+    "main": "audio_event_detection/src/models",
+}
 _LICENCE: Final = "Apache-2.0 (STMicroelectronics, Google LLC)"
 _FSD50K: Final = "; trained on FSD50K, clips CC0, CC BY, CC BY-NC and CC Sampling+"
 
@@ -91,7 +98,7 @@ class Backbone:
 
     name: str
     file: str
-    """Path in the repository of :attr:`source`."""
+    """Path in the repository."""
     architecture: str
     """Value of ``training.model.name``."""
     size: Mapping[str, object]
@@ -99,7 +106,9 @@ class Backbone:
     licence: str
     sha256: str = ""
     """Of the file, in hexadecimal; "" where it was never measured: then it is taken as unknown."""
-    source: str = f"https://{_ZOO}"
+    source: str = _ZOO
+    """The repository."""
+    revision: str = _OLDER
 
     @property
     def features(self) -> Features:
@@ -109,12 +118,14 @@ class Backbone:
     @property
     def command(self) -> str:
         """Shell command that downloads the file into the working folder."""
-        return f"curl -fLO {self.source}/raw/main/{self.file}"
+        return f"curl -fLO {self.source}/raw/{self.revision}/{self.file}"
 
 
-def _yamnet(size: int, sha256: str = "") -> Backbone:
-    file = f"{_FOLDER}/yamnet/yamnet_{size}_f32.h5"
-    return Backbone(f"yamnet-{size}", file, "yamnet", {"embedding_size": size}, _LICENCE, sha256)
+def _yamnet(size: int, sha256: str = "", **place: str) -> Backbone:
+    folder = _FOLDERS[place.get("revision", _OLDER)]
+    file = f"{folder}/yamnet/yamnet_{size}_f32.h5"
+    name = f"yamnet-{size}"
+    return Backbone(name, file, "yamnet", {"embedding_size": size}, _LICENCE, sha256, **place)
 
 
 def _miniresnet(stacks: int, version: str, *, pooled: bool, sha256: str = "") -> Backbone:
@@ -123,21 +134,21 @@ def _miniresnet(stacks: int, version: str, *, pooled: bool, sha256: str = "") ->
     size: dict[str, object] = {"n_stacks": stacks, "version": version}
     if pooled:
         size["pooling"] = "avg"
-    suffix = "-pooled" if pooled else ""
+    revision = _NEWER if pooled else _OLDER
     return Backbone(
-        f"{name}-{stacks}{suffix}",
-        f"{_FOLDER}/{name}/{stem}.h5",
+        f"{name}-{stacks}{'-pooled' if pooled else ''}",
+        f"{_FOLDERS[revision]}/{name}/{stem}.h5",
         "miniresnet",
         size,
         _LICENCE + _FSD50K,
         sha256,
+        revision=revision,
     )
 
 
 BACKBONES: Final = (
     _yamnet(256, "dfa6066b3f3bece880e9813b05cffb6a8328fe3da832f62401ce553dd380d2b3"),
-    _yamnet(512),
-    _yamnet(1024),
+    *(_yamnet(size, source=f"{_ZOO}-services", revision="main") for size in (512, 1024)),
     _miniresnet(
         1,
         "v1",
@@ -152,7 +163,7 @@ BACKBONES: Final = (
         if (stacks, version, pooled) != (1, "v1", False)
     ),
 )
-"""The one place to add one."""
+"""The one place to add one. Where sha256 is "", the address was not tried either."""
 
 
 def known(sha256: str) -> Backbone | None:

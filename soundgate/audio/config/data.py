@@ -15,8 +15,8 @@ class Dataset(Section):
     """Which clips, which classes, and how they are divided."""
 
     name: str = "AED_Dataset"
-    """Name of the data set: ESC-10, ESC-50, FSD50K, synthetic, folder, csv, or your own; or the path
-    of a YAML file that describes one."""
+    """Name of the data set: ESC-10, ESC-50, FSD50K, synthetic, folder, csv, or your own; or the
+    path of a YAML file that describes one."""
     class_names: tuple[str, ...] = ()
     """Classes to tell apart; empty: every class of the data set."""
     file_extension: str = ".wav"
