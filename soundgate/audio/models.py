@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from soundgate.audio.layers import (
+    Pool,
+    PreActivationBlock,
+    ResidualBlock,
+    convolution,
+    flatten,
+    normalisation,
+    pool_of,
+    same_convolution,
+)
 from soundgate.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -44,9 +53,6 @@ YAMNET_LAYERS = (
 )
 # An embedding of this size ends after so many of the layers above.
 YAMNET_DEPTH = {256: 5, 512: 11, 1024: 13}
-YAMNET_BATCH_NORM_EPSILON = 1e-4
-MINIRESNET_BATCH_NORM_EPSILON = 1.001e-5
-"""Of ``keras.applications.resnet``."""
 
 
 def plain(
@@ -65,10 +71,10 @@ def plain(
         dropout: share of the embedding's values set to zero in training.
     """
     channels = [_scaled(count, width) for count in (16, 32, 64, 128)]
-    layers: list[nn.Module] = [_convolution(1, channels[0], kernel=5, stride=2)]
+    layers: list[nn.Module] = [convolution(1, channels[0], kernel=5, stride=2)]
     for before, after in itertools.pairwise(channels):
-        layers += [_convolution(before, after), nn.MaxPool2d(2)]
-    return _Classifier(nn.Sequential(*layers), _pool(pooling), channels[-1], n_classes, dropout)
+        layers += [convolution(before, after), nn.MaxPool2d(2)]
+    return _Classifier(nn.Sequential(*layers), pool_of(pooling), channels[-1], n_classes, dropout)
 
 
 def yamnet(
@@ -100,13 +106,13 @@ def yamnet(
             f"training.model.embedding_size: yamnet has {sizes}, not {embedding_size}"
         )
     channels = _scaled(32, width)
-    layers: list[nn.Module] = [_same_convolution(1, channels, stride=2)]
+    layers: list[nn.Module] = [same_convolution(1, channels, stride=2)]
     for stride, count in YAMNET_LAYERS[: YAMNET_DEPTH[embedding_size]]:
         after = _scaled(count, width)
-        layers.append(_same_convolution(channels, channels, stride=stride, groups=channels))
-        layers.append(_same_convolution(channels, after, kernel=1))
+        layers.append(same_convolution(channels, channels, stride=stride, groups=channels))
+        layers.append(same_convolution(channels, after, kernel=1))
         channels = after
-    return _Classifier(nn.Sequential(*layers), _pool(pooling), channels, n_classes, dropout)
+    return _Classifier(nn.Sequential(*layers), pool_of(pooling), channels, n_classes, dropout)
 
 
 def miniresnet(  # noqa: PLR0913 - keyword arguments, a line of a config each
@@ -145,12 +151,12 @@ def miniresnet(  # noqa: PLR0913 - keyword arguments, a line of a config each
         raise ConfigError(f"training.model.n_stacks: miniresnet has 1, 2 or 3, not {n_stacks}")
     if version not in ("v1", "v2"):
         raise ConfigError(f"training.model.version: miniresnet has v1 and v2, not {version!r}")
-    block = _ResidualBlock if version == "v1" else _PreActivationBlock
+    block = ResidualBlock if version == "v1" else PreActivationBlock
     channels = _scaled(64, width)
     stem = nn.Conv2d(1, channels, 7, stride=2, padding=3, bias=version == "v2")
     layers: list[nn.Module] = [stem]
     if version == "v1":
-        layers += [_normalisation(channels), nn.ReLU(inplace=True)]
+        layers += [normalisation(channels), nn.ReLU(inplace=True)]
     # Zeros, not minus infinity: what v2 pools may be negative.
     layers.append(nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, stride=2)))
     for stack in range(n_stacks):
@@ -160,12 +166,12 @@ def miniresnet(  # noqa: PLR0913 - keyword arguments, a line of a config each
         layers.append(block(after, after, stride=strides[1], project=False))
         channels = after
     if version == "v2":
-        layers += [_normalisation(channels), nn.ReLU(inplace=True)]
+        layers += [normalisation(channels), nn.ReLU(inplace=True)]
     if pooling == "flatten":
         halvings = 2 + n_stacks
         size = channels * _halved(n_mels, halvings) * _halved(patch_frames, halvings)
-        return _Classifier(nn.Sequential(*layers), _Pool(_flatten), size, n_classes, dropout)
-    return _Classifier(nn.Sequential(*layers), _pool(pooling), channels, n_classes, dropout)
+        return _Classifier(nn.Sequential(*layers), Pool(flatten), size, n_classes, dropout)
+    return _Classifier(nn.Sequential(*layers), pool_of(pooling), channels, n_classes, dropout)
 
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -228,132 +234,6 @@ class _Classifier(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         logits: Tensor = self.head(self.dropout(self.pool(self.features(patches))))
         return logits
-
-
-class _Pool(nn.Module):
-    """Maps ``(batch, channel, mel, frame)`` to embeddings ``(batch, channel)``."""
-
-    def __init__(self, pool: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self._pool = pool
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self._pool(maps)
-
-
-def _mean(maps: Tensor) -> Tensor:
-    return maps.mean((2, 3))
-
-
-def _max(maps: Tensor) -> Tensor:
-    return maps.amax((2, 3))
-
-
-def _mean_max(maps: Tensor) -> Tensor:
-    over_time = maps.mean(2)
-    return over_time.mean(2) + over_time.amax(2)
-
-
-def _flatten(maps: Tensor) -> Tensor:
-    """Keras's order: bands, frames, channels."""
-    return maps.permute(0, 2, 3, 1).flatten(1)
-
-
-_POOLS = {"avg": _mean, "max": _max, "mean_max": _mean_max}
-
-
-def _pool(name: str) -> nn.Module:
-    if name == "flatten":
-        raise ConfigError("training.model.pooling: flatten is miniresnet's alone; set avg or max")
-    if name not in _POOLS:
-        raise ConfigError(f"training.model.pooling: no pooling {name!r}{nearest(name, _POOLS)}")
-    return _Pool(_POOLS[name])
-
-
-class _SamePad(nn.Module):
-    """Zeros as TensorFlow's SAME lays them: where the total is odd, the last row has one more."""
-
-    def __init__(self, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.kernel, self.stride = kernel, stride
-
-    def forward(self, maps: Tensor) -> Tensor:
-        padding: list[int] = []
-        for size in (maps.shape[3], maps.shape[2]):
-            total = max((-(-size // self.stride) - 1) * self.stride + self.kernel - size, 0)
-            padding += [total // 2, total - total // 2]
-        return functional.pad(maps, padding)
-
-
-class _ResidualBlock(nn.Module):
-    """1x1 and 3x3 convolution beside a shortcut; normalisation after each convolution."""
-
-    def __init__(self, before: int, after: int, *, stride: int, project: bool) -> None:
-        super().__init__()
-        epsilon = MINIRESNET_BATCH_NORM_EPSILON
-        self.body = nn.Sequential(
-            _convolution(before, after, kernel=1, stride=stride, epsilon=epsilon),
-            _convolution(after, after, epsilon=epsilon),
-        )
-        self.shortcut = (
-            nn.Sequential(
-                nn.Conv2d(before, after, 1, stride=stride, bias=False), _normalisation(after)
-            )
-            if project
-            else nn.Identity()
-        )
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return torch.relu(self.body(maps) + self.shortcut(maps))
-
-
-class _PreActivationBlock(nn.Module):
-    """The same two convolutions, each after normalisation and ReLU (He et al. 2016b)."""
-
-    def __init__(self, before: int, after: int, *, stride: int, project: bool) -> None:
-        super().__init__()
-        self.activation = nn.Sequential(_normalisation(before), nn.ReLU())
-        self.body = nn.Sequential(
-            _convolution(before, after, kernel=1, epsilon=MINIRESNET_BATCH_NORM_EPSILON),
-            nn.Conv2d(after, after, 3, stride=stride, padding=1),
-        )
-        self.project = nn.Conv2d(before, after, 1, stride=stride) if project else None
-        self.stride = stride
-
-    def forward(self, maps: Tensor) -> Tensor:
-        active = self.activation(maps)
-        if self.project is not None:
-            shortcut = self.project(active)
-        else:
-            shortcut = maps[:, :, :: self.stride, :: self.stride]
-        total: Tensor = self.body(active) + shortcut
-        return total
-
-
-def _convolution(
-    before: int, after: int, *, kernel: int = 3, stride: int = 1, epsilon: float = 1e-5
-) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(after, eps=epsilon),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _same_convolution(
-    before: int, after: int, *, kernel: int = 3, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    pad = [_SamePad(kernel, stride)] if kernel > 1 else []
-    return nn.Sequential(
-        *pad,
-        nn.Conv2d(before, after, kernel, stride=stride, groups=groups, bias=False),
-        nn.BatchNorm2d(after, eps=YAMNET_BATCH_NORM_EPSILON),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _normalisation(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=MINIRESNET_BATCH_NORM_EPSILON)
 
 
 def _halved(size: int, times: int) -> int:

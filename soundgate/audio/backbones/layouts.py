@@ -12,12 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from soundgate.audio.models import (
-    MINIRESNET_BATCH_NORM_EPSILON,
-    YAMNET_BATCH_NORM_EPSILON,
-    YAMNET_DEPTH,
-    YAMNET_LAYERS,
-)
+from soundgate.audio.layers import MINIRESNET_BATCH_NORM_EPSILON, YAMNET_BATCH_NORM_EPSILON
+from soundgate.audio.models import YAMNET_DEPTH, YAMNET_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
