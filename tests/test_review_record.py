@@ -128,7 +128,7 @@ def test_a_decision_that_is_killed_anywhere_is_finished_or_given_up(embedded, mo
         world.desk().approve("candidate")
     client = world.registry.client
     ends = set()
-    for most in range(1, 60, 1 if verdict == "approve" else 2):
+    for most in range(1, 60, 2):
         if verdict == "approve":
             world.candidate(f"killed-{most}")
         before = (world.at("champion"), world.at("previous"))
