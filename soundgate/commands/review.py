@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import signal
@@ -185,6 +184,8 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _desk(args: argparse.Namespace) -> Desk:
+    import getpass
+
     from soundgate.registry.connection import Registry, tracking_uri
     from soundgate.registry.decisions import DecisionLog
     from soundgate.registry.review import Desk
