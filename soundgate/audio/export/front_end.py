@@ -9,7 +9,7 @@ count. Frames and patches beyond those are computed as well, and marked as not r
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from soundgate.audio.batches import Standardisation
     from soundgate.audio.config import FeatureExtraction, Preprocessing
+
+T = TypeVar("T", int, Tensor)
 
 # Floor of the power that is compared, as in waveforms.remove_silence.
 _POWER_FLOOR = 1e-10
@@ -67,7 +69,6 @@ class FrontEnd(nn.Module):
         self.length = options.patch_length
         self.step = options.patch_length - int(options.patch_length * options.overlap)
         self.include_last = options.include_last_patch
-        self.n_fft, self.hop = options.n_fft, options.hop_length
         self.arrangement = _Arrangement(preprocessing, options)
         self.log_mel = _LogMel(options, preprocessing.target_rate)
         self.register_buffer("mean", torch.from_numpy(standardisation.mean.copy()))
@@ -83,9 +84,9 @@ class FrontEnd(nn.Module):
             Patches float32 (batch, patch, mel, frame), and how many of each clip's are real, int64
             (batch,).
         """
-        samples, length = self.arrangement(waveform)
-        frames = 1 + (length + (2 * self.arrangement.margin - self.n_fft)) // self.hop
-        mel = (self.log_mel(samples, frames) - self.mean) / self.deviation
+        framed, length = self.arrangement(waveform)
+        frames = self.arrangement.frames(length)
+        mel = (self.log_mel(framed, frames) - self.mean) / self.deviation
         more = self.step - 1 if self.include_last else 0
         count = 1 + (frames + (more - self.length)) // self.step
         patches = 1 + (mel.shape[1] - self.length + more) // self.step
@@ -106,36 +107,45 @@ class FrontEnd(nn.Module):
 
 
 class _Arrangement(nn.Module):
-    """Which samples of a clip are kept, in which order, and how often they are repeated."""
+    """Which samples of a clip are kept, in which order, how often; cut into frames."""
 
     def __init__(self, preprocessing: Preprocessing, options: FeatureExtraction) -> None:
         super().__init__()
-        self.settings = preprocessing
+        self.settings, self.options = preprocessing, options
         self.rate = preprocessing.target_rate
         self.most = most_samples(preprocessing)
+        self.least = least_samples(preprocessing, options)
         self.least_before = 0
         if preprocessing.lengthen == "before":
             self.least_before = round(preprocessing.min_length * self.rate)
-        self.least = least_samples(preprocessing, options)
         self.margin = _half(options)
-        self.pad_mode = options.pad_mode
+        # The place of the first sample under a window: negative where frames are centred.
+        self.first = (options.n_fft - options.window_length) // 2 - self.margin
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples (batch, place), padded where frames are centred; how many count, (batch, 1)."""
+        """Samples under the windows (batch, frame, window); samples that count, (batch, 1)."""
         clip = self._beginning(waveform)
-        order, length = self._kept(clip)
+        compact, length = self._compact(clip)
         if self.settings.trim_last_second:
             length = torch.where(length >= self.rate, length - length % self.rate, length)
         total = length.clamp(min=self.least)
-        last = _larger(clip.shape[1], self.least) + self.margin
-        places = torch.arange(-self.margin, last, device=waveform.device).unsqueeze(0)
-        place, inside = self._inside(places, total)
-        place = place % length
-        if order is not None:
-            hop = self.settings.hop_length
-            place = order.gather(1, place // hop) * hop + place % hop
-        laid_out = clip.gather(1, place)
-        return (laid_out if inside is None else laid_out * inside), total
+        frames = self.frames(_larger(clip.shape[1], self.least))
+        # A clip that is repeated has as few frames as any: what lies beyond them is never repeated.
+        begin, end = self._end(self.frames(self.least)), self._end(frames)
+        device = waveform.device
+        head = torch.arange(self.first, begin, device=device).expand(clip.shape[0], -1)
+        tail = torch.arange(begin, end, device=device)
+        places = [self._head(compact, head, length, total), self._tail(compact, tail, total)]
+        window = self.options.window_length
+        return _framed(torch.cat(places, 1), window, self.options.hop_length, frames), total
+
+    def frames(self, samples: T) -> T:
+        """How many frames a clip of so many samples has."""
+        return 1 + (samples + (2 * self.margin - self.options.n_fft)) // self.options.hop_length
+
+    def _end(self, frames: int) -> int:
+        """The place after the last one under a window."""
+        return self.first + (frames - 1) * self.options.hop_length + self.options.window_length
 
     def _beginning(self, waveform: Tensor) -> Tensor:
         """No more than ``max_length``, repeated up to ``min_length`` where that comes first."""
@@ -147,44 +157,76 @@ class _Arrangement(nn.Module):
             place = place % torch.full_like(place, samples)
         return waveform.index_select(1, place)
 
-    def _kept(self, clip: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Blocks kept, in order, int64 (batch, block); how many samples they are, (batch, 1)."""
-        samples = clip.shape[1]
+    def _compact(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+        """What is kept of each clip moved to its front; how many samples that is, (batch, 1)."""
+        samples, hop = clip.shape[1], self.settings.hop_length
         if self.settings.top_db is None:
-            return None, torch.full_like(clip[:, :1], samples, dtype=torch.int64)
+            return clip, torch.full_like(clip[:, :1], samples, dtype=torch.int64)
         power = self._power(clip).clamp(min=_POWER_FLOOR)
         loudest = power.amax(1, keepdim=True)
-        number = torch.arange(power.shape[1], device=clip.device)
-        sizes = (samples - number * self.settings.hop_length).clamp(
-            min=0, max=self.settings.hop_length
-        )
+        blocks = power.shape[1]
+        number = torch.arange(blocks, device=clip.device)
+        sizes = (samples - number * hop).clamp(min=0, max=hop)
         loud = power > loudest * 10 ** (-self.settings.top_db / 10)
         keep = (loud & (sizes > 0)).long()
         # Only the empty frame that begins at the clip's end was loud: nothing is left to drop.
         keep = torch.maximum(keep, 1 - keep.amax(1, keepdim=True))
-        length = (keep * sizes).sum(1, keepdim=True)
-        # Kept blocks go to the front; the others go to one place beyond, which is never looked at.
-        target = torch.where(keep > 0, keep.cumsum(1) - 1, power.shape[1])
+        # Kept blocks go to the front; the others go to one place beyond, which is cut off.
+        target = torch.where(keep > 0, keep.cumsum(1) - 1, blocks)
         order = functional.pad(torch.zeros_like(keep), (0, 1))
-        return order.scatter(1, target, number.expand_as(keep)), length
+        order = order.scatter(1, target, number.expand_as(keep)).index_select(1, number)
+        order = order + torch.arange(clip.shape[0], device=clip.device).unsqueeze(1) * blocks
+        place = torch.arange(blocks * hop, device=clip.device)
+        rows = functional.pad(clip, (0, hop)).index_select(1, place).reshape(-1, hop)
+        compact = rows.index_select(0, order.reshape(-1)).reshape(clip.shape[0], blocks * hop)
+        return compact, (keep * sizes).sum(1, keepdim=True)
 
     def _power(self, clip: Tensor) -> Tensor:
         """Mean square of centred frames (batch, frame), as ``waveforms.remove_silence`` has it."""
-        before = self.settings.frame_length // 2
-        padded = functional.pad(clip, (before, before))
-        framed = padded.unfold(1, self.settings.frame_length, self.settings.hop_length)
-        return framed.square().mean(2)
+        size, hop = self.settings.frame_length, self.settings.hop_length
+        before = size // 2
+        frames = 1 + (clip.shape[1] + 2 * before - size) // hop
+        place = torch.arange((frames - 1) * hop + size, device=clip.device)
+        padded = functional.pad(clip, (before, before)).index_select(1, place)
+        return _framed(padded, size, hop, frames).square().mean(2)
 
-    def _inside(self, places: Tensor, total: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Which place of the clip each of ``places`` shows, and where 0 stands instead of it."""
+    def _head(self, compact: Tensor, places: Tensor, length: Tensor, total: Tensor) -> Tensor:
+        """The samples at ``places``, repeated where a clip is too short."""
         if not self.margin:
-            return places, None
+            return compact.gather(1, places % length)
+        inside = self._inside(places, total)
+        samples = compact.gather(1, inside % length)
+        return samples * (inside == places) if self.options.pad_mode == "constant" else samples
+
+    def _tail(self, compact: Tensor, places: Tensor, total: Tensor) -> Tensor:
+        """The samples at ``places`` (place,), beyond those that may be repeated."""
+        if not self.margin:
+            return compact.index_select(1, places)
+        if self.options.pad_mode != "constant":
+            return compact.gather(1, self._inside(places.unsqueeze(0), total))
+        padded = functional.pad(compact, (0, self.margin))
+        return padded.index_select(1, places) * (places < total)
+
+    def _inside(self, places: Tensor, total: Tensor) -> Tensor:
+        """Which of the clip's places stands at each of ``places``, some of which are outside."""
         last = total - 1
-        if self.pad_mode == "reflect":
+        if self.options.pad_mode == "reflect":
             mirrored = places.abs()
-            return torch.minimum(mirrored, 2 * last - mirrored).clamp(min=0), None
-        inside = torch.minimum(places.clamp(min=0), last)
-        return inside, None if self.pad_mode == "edge" else (inside == places).to(torch.float32)
+            return torch.minimum(mirrored, 2 * last - mirrored).clamp(min=0)
+        return torch.minimum(places.clamp(min=0), last)
+
+
+def _framed(samples: Tensor, size: int, hop: int, frames: int) -> Tensor:
+    """Frames (batch, frame, size), ``hop`` apart, of ``samples`` that end with the last of them.
+
+    Runtimes copy rows of the numbers' largest common divisor many times faster than single samples.
+    """
+    unit = math.gcd(size, hop)
+    first = torch.arange(frames, device=samples.device).unsqueeze(1) * (hop // unit)
+    within = torch.arange(size // unit, device=samples.device)
+    units = (frames - 1) * (hop // unit) + size // unit
+    rows = samples.reshape(samples.shape[0], units, unit)
+    return rows.index_select(1, (first + within).reshape(-1)).reshape(-1, frames, size)
 
 
 class _LogMel(nn.Module):
@@ -201,23 +243,25 @@ class _LogMel(nn.Module):
         super().__init__()
         self.options = options
         window, bank, first, last = features._constants(options, sample_rate_hz)  # noqa: SLF001
-        self.before = (options.n_fft - options.window_length) // 2
-        self.after = options.n_fft - options.window_length - self.before
+        before = (options.n_fft - options.window_length) // 2
         n = torch.arange(options.window_length, dtype=torch.float64)
         angle = n[:, None] * torch.arange(first, last, dtype=torch.float64)
         angle *= 2 * math.pi / options.n_fft
-        shape = torch.from_numpy(window)[self.before : options.n_fft - self.after].double()
+        shape = torch.from_numpy(window)[before : before + options.window_length].double()
         waves = torch.cat([angle.cos(), angle.sin()], dim=1) * shape[:, None]
         self.register_buffer("waves", waves.float())
         self.register_buffer("bank", torch.from_numpy(bank.copy()))
 
-    def forward(self, samples: Tensor, frames: Tensor) -> Tensor:
-        """Log-mel frames float32 (batch, frame, mel); of each clip ``frames`` (batch, 1) count."""
+    def forward(self, framed: Tensor, frames: Tensor) -> Tensor:
+        """Log-mel frames (batch, frame, mel).
+
+        Args:
+            framed: the samples under the windows, (batch, frame, window).
+            frames: how many frames of each clip count, (batch, 1).
+        """
         options = self.options
-        inner = samples[:, self.before : samples.shape[1] - self.after]
-        framed = inner.unfold(1, options.window_length, options.hop_length)
-        rows = framed.clone(memory_format=torch.contiguous_format).flatten(0, 1)
-        parts = (rows @ self.waves).reshape(*framed.shape[:2], -1)
+        parts = framed.flatten(0, 1) @ self.waves
+        parts = parts.reshape(*framed.shape[:2], -1)
         bins = self.bank.shape[0]
         real, imaginary = parts[:, :, :bins], parts[:, :, bins:]
         power = real * real + imaginary * imaginary

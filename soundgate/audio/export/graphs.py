@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from soundgate.audio.export.opsets import OLDEST_EXPORTED, to_opset
 from soundgate.audio.export.program import INPUT, NETWORK, OUTPUTS
 from soundgate.audio.export.quiet import quiet
+from soundgate.audio.export.slices import slice_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,6 +57,7 @@ def program_graph(traced: ExportedProgram, classes: int, opset: int) -> tuple[Mo
     model = exported.model_proto
     cut = Cut.of(model)
     _forget_origin(model)
+    slice_ranges(model)
     _shape(model.graph.input[0], TensorProto.FLOAT, ("batch", "sample"))
     for value, kind, dims in zip(
         model.graph.output,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OLDEST_EXPORTED = 18
 OLDEST = 15
-LATEST = 23
+LATEST = 20
 # Of these the axes became an input with version 18.
 _REDUCTIONS = frozenset({"ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd", "ReduceL2"})
 # The format of the file, as old as version 17.
@@ -32,7 +32,7 @@ def check(opset: int) -> None:
     """Refuse a version that cannot be written.
 
     Raises:
-        ConfigError: it is older than 15 or younger than 23.
+        ConfigError: it is older than 15 or younger than 20.
     """
     if not OLDEST <= opset <= LATEST:
         raise ConfigError(
