@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.audio import features, waveforms
+from soundgate.audio import features, models, waveforms
 from soundgate.audio.batches import Standardisation
 from soundgate.audio.config import FeatureExtraction, Preprocessing
+from soundgate.audio.export import program
 from soundgate.audio.export.front_end import FrontEnd, least_samples, most_samples
+from soundgate.audio.model_folder import Description
+from soundgate.errors import DataError
 
 YAMNET = FeatureExtraction()
 MINIRESNET = FeatureExtraction(
@@ -154,3 +157,36 @@ def test_patches_are_standardised_by_band():
     np.testing.assert_allclose(
         scaled.numpy(), (raw.numpy() - mean[:, None]) / deviation[:, None], atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "chain"),
+    [*((name, "defaults") for name in models.MODELS), ("plain", "held"), ("plain", "mirrored")],
+)
+def test_every_model_is_traced_for_any_number_of_clips_and_samples(name, chain):
+    steps, options = settings(chain)
+    torch.manual_seed(0)
+    network = models.build(name, 3, {"width": 0.25})
+    scale = Standardisation(np.full(64, -4, np.float32), np.full(64, 2, np.float32))
+    description = Description(name, {}, ("a", "b", "c"), False, steps, options, scale)
+    whole = program.Program(description, network).eval()
+    traced = program.trace(whole, name).module()
+    for batch, samples in ((1, 1), (1, 5000), (3, 16001), (2, 47000), (4, most_samples(steps) + 9)):
+        waveform = torch.from_numpy(clips(samples)[:batch])
+        with torch.inference_mode():
+            for wanted, given in zip(whole(waveform), traced(waveform), strict=True):
+                torch.testing.assert_close(given, wanted, atol=1e-5, rtol=0)
+
+
+def test_a_network_that_asks_what_it_hears_cannot_be_exported():
+    class Curious(torch.nn.Module):
+        def forward(self, patches):
+            scores = patches.mean((1, 2, 3)).unsqueeze(1).repeat(1, 3)
+            return -scores if scores.sum() > 0 else scores
+
+    steps, options = settings("defaults")
+    scale = Standardisation(np.zeros(64, np.float32), np.ones(64, np.float32))
+    description = Description("curious", {}, ("a", "b", "c"), False, steps, options, scale)
+    with pytest.raises(DataError, match=r"^curious: cannot be exported: ") as told:
+        program.trace(program.Program(description, Curious()), "curious")
+    assert "\n" not in str(told.value)

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from onnx import ModelProto, TensorProto
 
-from soundgate.audio import evaluation, inference, model_folder
+from soundgate.audio import evaluation, inference, model_folder, models
 from soundgate.audio.export import calibration, checks, graphs, names, opsets, program, quantisation
 from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.names import (
@@ -117,6 +117,7 @@ def export(
         held = calibration.of_training(clips, model, share, seed)
     facts = _facts(description, model)
     network.requires_grad_(requires_grad=False)
+    network = models.place(network, torch.device("cpu"))
     whole = program.Program(description, network)
     traced = program.trace(whole, description.architecture)
     made = _make(traced, description, config, facts, held.batches(classifier))
