@@ -8,6 +8,7 @@ config itself and is overridden by its dotted key: ``--set training.epochs=40``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.parameters import ConfigFile
@@ -173,7 +174,13 @@ class AedParameters:
     @property
     def processing_step_name(self) -> str:
         """How a platform's console shows the preprocessing task."""
-        return f"Preprocess_{self.dataset_name}"
+        name = Path(self.dataset_name)
+        return f"Preprocess_{name.stem if self.is_described else name}"
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the data set is the path of a YAML file that describes one."""
+        return self.dataset_name.lower().endswith((".yaml", ".yml"))
 
 
 def get_pipeline_parameters(default_threshold: float = 0.5) -> AedParameters:

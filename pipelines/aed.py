@@ -1,10 +1,14 @@
 """Audio event detection, from a data set's name to a candidate in the model registry.
 
-    fetch ─▶ preprocess ─features─┬─▶ train ─model─┬─▶ evaluate ─report─▶ two gates ─▶ register
-                                  └────────────────┘
+    fetch ─▶ preprocess ─▶ train ─▶ export ─▶ evaluate ─▶ compare ─▶ gates ─▶ register
+                                                pull ─champion─┘ └─▶ review ────┘
+
+``export`` makes the programs that leave the registry, ``evaluate`` judges them, ``compare`` holds
+the candidate against the released model that ``pull`` brought, and ``review`` makes the page that a
+reviewer decides by. The page is made where a gate is missed, too: it shows why.
 
 With ``folds`` it cross-validates instead: ``train`` and ``evaluate`` once a fold, their test clips
-pooled into one report, the same gates, and nothing registered.
+pooled into one report, the gates on it, and nothing registered.
 """
 
 from __future__ import annotations
@@ -13,17 +17,27 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_parameters import (
     CLIP_ACCURACY,
+    CLIP_ACCURACY_GAIN,
+    CLIP_ACCURACY_GAIN_LOW,
+    CLIP_ACCURACY_LOW,
     PATCH_ACCURACY,
+    PATCH_ACCURACY_LOW,
+    QUANTIZED_CLIP_ACCURACY,
+    QUANTIZED_PATCH_ACCURACY,
     UNNAMED_DATASET,
     AedParameters,
 )
 from soundgate.errors import ParameterError
 from soundgate.pipeline import Output, Pipeline, Resources
+from steps.compare import compare
 from steps.evaluate import evaluate
+from steps.export import export
 from steps.fetch import fetch
 from steps.pool import pool
 from steps.preprocess import preprocess
+from steps.pull import pull
 from steps.register import register
+from steps.review import review
 from steps.train import train
 
 if TYPE_CHECKING:
@@ -70,19 +84,59 @@ def get_pipeline(p: AedParameters) -> Pipeline:
         epochs=p.epochs,
         resources=GPU,
     )
+    exported = aed.add(
+        export,
+        features=prepared["features"],
+        model=trained["model"],
+        config=p.config.only("general", "dataset", "quantization"),
+        calibration=_calibration(aed, p),
+        resources=CPU,
+    )
     scored = aed.add(
         evaluate,
         features=prepared["features"],
         model=trained["model"],
-        confidence=p.config.get("evaluation.confidence"),
-        batch_size=p.config.get("general.batch_size"),
+        exported=exported["exported"],
+        **_judging(p),
         resources=CPU,
     )
-    gates = _gates(aed, p, scored["report"])
+    champion = aed.add(
+        pull,
+        name="champion",
+        model_name=p.model_name,
+        optional=True,
+        reuse=False,
+        environment=["MLFLOW_TRACKING_URI"],
+    )
+    compared = aed.add(
+        compare,
+        features=prepared["features"],
+        clips=fetched["clips"],
+        report=scored["report"],
+        model=trained["model"],
+        champion=champion["version"],
+        **_judging(p),
+        resources=CPU,
+    )
+    gates = _gates(aed, p, scored["report"]) + _candidate_gates(aed, p, scored, compared)
+    page = aed.add(
+        review,
+        report=scored["report"],
+        model=trained["model"],
+        metrics=trained["metrics"],
+        exported=exported["exported"],
+        clips=fetched["clips"],
+        card=fetched["card"],
+        comparison=compared["comparison"],
+        gates=aed.declared_gates(),
+        resources=CPU,
+    )
     aed.add(
         register,
         model=trained["model"],
+        exported=exported["exported"],
         report=scored["report"],
+        review=page["review"],
         card=fetched["card"],
         verdicts=[gate["verdict"] for gate in gates],
         environment=["MLFLOW_TRACKING_URI"],
@@ -102,25 +156,56 @@ def _cross_validate(aed: Pipeline, p: AedParameters, features: Output) -> None:
         epochs=p.epochs,
         resources=GPU,
     )
-    confidence = p.config.get("evaluation.confidence")
+    judging = _judging(p)
     scored = aed.map(
         evaluate,
         over=trained,
         features=features,
         model=trained["model"],
-        confidence=confidence,
-        batch_size=p.config.get("general.batch_size"),
+        **judging,
         resources=CPU,
     )
-    pooled = aed.add(pool, reports=scored["report"], confidence=confidence)
+    pooled = aed.add(pool, reports=scored["report"], confidence=judging["confidence"])
     _gates(aed, p, pooled["report"])
 
 
 def _gates(aed: Pipeline, p: AedParameters, report: Output) -> list[Task]:
-    return [
-        aed.gate(report, metric=CLIP_ACCURACY, at_least=p.q_clip_level_acc_threshold),
-        aed.gate(report, metric=PATCH_ACCURACY, at_least=p.q_patch_level_acc_threshold),
+    """Gates on the accuracies, and where asked for on the lower ends of their intervals."""
+    wanted = [
+        (CLIP_ACCURACY, p.q_clip_level_acc_threshold, True),
+        (PATCH_ACCURACY, p.q_patch_level_acc_threshold, True),
+        (CLIP_ACCURACY_LOW, p.q_clip_level_acc_low_threshold, False),
+        (PATCH_ACCURACY_LOW, p.q_patch_level_acc_low_threshold, False),
     ]
+    return [
+        aed.gate(report, metric=metric, at_least=threshold, advisory=p.advisory_gates)
+        for metric, threshold, always in wanted
+        if always or threshold
+    ]
+
+
+def _candidate_gates(aed: Pipeline, p: AedParameters, scored: Task, compared: Task) -> list[Task]:
+    """Gates on the int8 model and against the champion, where they are asked for."""
+    report, comparison = scored["report"], compared["comparison"]
+    wanted = [
+        (report, QUANTIZED_CLIP_ACCURACY, p.q_quantized_clip_level_acc_threshold, 0.0),
+        (report, QUANTIZED_PATCH_ACCURACY, p.q_quantized_patch_level_acc_threshold, 0.0),
+        (comparison, CLIP_ACCURACY_GAIN, 0.0 - p.q_worse_than_champion, -1.0),
+        (comparison, CLIP_ACCURACY_GAIN_LOW, 0.0 - p.q_surely_worse_than_champion, -1.0),
+    ]
+    return [
+        aed.gate(judged, metric=metric, at_least=threshold, advisory=p.advisory_gates)
+        for judged, metric, threshold, unasked in wanted
+        if threshold > unasked
+    ]
+
+
+def _judging(p: AedParameters) -> dict[str, Any]:
+    """What ``evaluate`` and ``compare`` are asked alike."""
+    return {
+        "confidence": p.config.get("evaluation.confidence"),
+        "batch_size": p.config.get("general.batch_size"),
+    }
 
 
 def _training_config(p: AedParameters) -> File:
@@ -133,9 +218,30 @@ def _pretrained(aed: Pipeline, p: AedParameters) -> File | None:
     return aed.file(path) if isinstance(path, str) else None
 
 
+def _calibration(aed: Pipeline, p: AedParameters) -> File | None:
+    """Clips of the user's own that calibrate the int8 model; else a share of the training clips."""
+    path = p.config.get("dataset.quantization_audio_path")
+    return aed.file(path, name="calibration") if isinstance(path, str) else None
+
+
+def _fsd50k(aed: Pipeline, p: AedParameters) -> dict[str, Any]:
+    """The parts of FSD50K, where the user config names them one by one."""
+    parts = {
+        "source": "dev_audio_folder",
+        "source_labels": "csv_folder",
+        "test": "eval_audio_folder",
+        "test_labels": "csv_folder",
+        "ontology": "audioset_ontology_path",
+    }
+    paths = {name: p.config.get(f"dataset_specific.fsd50k.{key}") for name, key in parts.items()}
+    return {name: aed.file(path) for name, path in paths.items() if isinstance(path, str) and path}
+
+
 def _sources(aed: Pipeline, p: AedParameters) -> dict[str, Any]:
     """Folders and tables that the user brings, each an artifact: a changed clip is noticed."""
-    found = {}
+    found = _fsd50k(aed, p)
+    if p.is_described:
+        found["description"] = aed.file(p.dataset_name)
     for split, argument in (("training", "source"), ("validation", "validation"), ("test", "test")):
         path = p.config.get(f"dataset.{split}_audio_path")
         if split == "training":

@@ -44,13 +44,13 @@ class World:
     def store(self) -> Path:
         return self.folder / "store"
 
-    def candidate(self, run: str, verdict=PASSED) -> str:
-        """Register a candidate; returns its version."""
+    def candidate(self, run: str, verdict=PASSED, *, weights: str = "") -> str:
+        """Register a candidate; returns its version. Without ``weights`` it has its own."""
         model, report, review = (self.folder / run / n for n in ("model", "report", "review"))
         for folder in (model, report, review):
             folder.mkdir(parents=True)
         (model / "model.json").write_text("{}")
-        (model / "weights.safetensors").write_bytes(run.encode())
+        (model / "weights.safetensors").write_bytes((weights or run).encode())
         (report / "evaluation.json").write_text("{}")
         (review / "report.html").write_text(f"<p>{run}</p>")
         done = register_candidate(

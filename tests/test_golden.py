@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,9 @@ def test_the_request_is_what_it_was(executor, variant, update_golden, tmp_path):
     loaded = executors.load(executor)
     run = Run(Path("runs"), "aed", "RUN-ID")
     text = str(loaded.render(pipeline(variant), run))
-    compare(f"{variant}.{executor}.sh", text, update_golden)
+    # jobs of a cluster begin elsewhere, so their scripts name this interpreter and this folder
+    anywhere = text.replace(sys.executable, "PYTHON").replace(str(ROOT), "/CHECKOUT")
+    compare(f"{variant}.{executor}.sh", anywhere, update_golden)
     assert text == str(loaded.render(pipeline(variant), run)), "rendering is not deterministic"
     assert not (tmp_path / "runs").exists()
 

@@ -297,9 +297,11 @@ def test_mlflow_reads_the_model_and_its_signature_back(registry, folders, tmp_pa
 def test_a_run_registers_once_and_the_review_stays(registry, folders):
     done = register(registry, folders, "aed-1")
     registry.client.set_model_version_tag(done["name"], "1", "review.status", "approved")
+    (folders["model"] / "weights.safetensors").write_bytes(b"others")
     second = register(registry, folders, "aed-2")
     assert second["version"] == "2"
     assert second["run_id"] != done["run_id"]
+    (folders["model"] / "weights.safetensors").write_bytes(b"weights")
     assert register(registry, folders, "aed-1") == done
     versions = registry.client.search_model_versions(f"name = '{done['name']}'")
     assert sorted(int(version.version) for version in versions) == [1, 2]
@@ -341,11 +343,20 @@ class CountedClient:
         return called
 
 
+def test_the_same_bytes_and_verdicts_are_one_candidate_whichever_run_made_them(registry, folders):
+    done = register(registry, folders, "aed-1")
+    again = register(registry, folders, "aed-2")
+    assert (again["version"], again["model_uri"]) == (done["version"], done["model_uri"])
+    judged_otherwise = [{**VERDICTS[0], "threshold": 0.5}, VERDICTS[1]]
+    assert register(registry, folders, "aed-3", verdicts=judged_otherwise)["version"] == "2"
+
+
 def test_a_register_that_is_killed_anywhere_is_finished_by_the_next(registry, folders, monkeypatch):
     client, _ = registry.client, registry.experiment_id
     every = 3 if registry.uri.startswith("http") else 1  # a server is slower
     for most in range(1, 40, every):
         run, calls = f"aed-{most}", []
+        (folders["model"] / "weights.safetensors").write_bytes(run.encode())
         monkeypatch.setitem(registry.__dict__, "client", CountedClient(client, calls, most))
         try:
             done = register(registry, folders, run)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from review_world import MISSED, PASSWORD, USER, World
+from review_world import MISSED, PASSED, PASSWORD, USER, World
 
 from soundgate import cli
 from soundgate.errors import ParameterError, RegistryError
@@ -99,6 +99,17 @@ def said(error) -> str:
 
 
 # The life of a candidate
+
+
+def test_a_rejected_model_does_not_come_back_under_another_number(world):
+    world.candidate("r1")
+    world.desk(comment="mislabels rain").reject("1")
+    assert world.candidate("r2", {**PASSED, "threshold": 0.1}, weights="r1") == "2"
+    with pytest.raises(RegistryError, match="the same model was rejected as candidate 1; add --ov"):
+        world.desk().approve("2")
+    assert world.at("champion") is None
+    released = world.desk(comment="rain does not matter here").approve("2", override=True)
+    assert (released.decision.override, world.at("champion")) == (True, "1")
 
 
 def test_approve_reject_retrain_approve_and_roll_back_twice(world):

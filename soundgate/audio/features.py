@@ -55,7 +55,7 @@ def log_mel(waveform: Tensor, options: FeatureExtraction, sample_rate_hz: int) -
         raise ParameterError(
             f"{samples} samples are less than one frame of {options.n_fft}; give a longer waveform"
         )
-    constants = _constants(options, sample_rate_hz)
+    constants = constants_of(options, sample_rate_hz)
     framed = _padded(waveform, options).unfold(-1, options.n_fft, options.hop_length)
     # An exported graph takes any number of frames, so it has no blocks.
     blocks = (framed,) if torch.compiler.is_compiling() else torch.split(framed, _BLOCK_FRAMES, -2)
@@ -78,7 +78,7 @@ def _mel_spectrogram(
     # Only the bins that some band weighs: the others cost as much and count for nothing.
     real, imag = spectrum.real[..., first:last], spectrum.imag[..., first:last]
     power = torch.addcmul(real * real, imag, imag)
-    return _raised(power, options.power) @ bank
+    return raised(power, options.power) @ bank
 
 
 def frame_count(samples: int, options: FeatureExtraction) -> int:
@@ -195,7 +195,7 @@ def _features_of(
 
 
 @functools.lru_cache(maxsize=16)
-def _constants(options: FeatureExtraction, sample_rate_hz: int) -> tuple[Array, Array, int, int]:
+def constants_of(options: FeatureExtraction, sample_rate_hz: int) -> tuple[Array, Array, int, int]:
     """Window (n_fft,), mel bank (bin, mel) cut to the bins that count, first and last such bin.
 
     Arrays, not tensors: a tensor made while a graph is traced or in inference mode would be of no
@@ -233,7 +233,7 @@ def _padded(waveform: Tensor, options: FeatureExtraction) -> Tensor:
     return padded.reshape(*waveform.shape[:-1], -1)
 
 
-def _raised(power: Tensor, exponent: float) -> Tensor:
+def raised(power: Tensor, exponent: float) -> Tensor:
     """|X| to ``exponent``, from |X| squared."""
     if exponent == 2:
         return power

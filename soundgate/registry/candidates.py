@@ -87,6 +87,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
 
     A run registers one version however often this is called: a call after one that was killed
     continues where that one stopped, and a call after one that finished returns the same version.
+    So does a later run with the same bytes and the same verdicts.
 
     Args:
         registry: where.
@@ -128,7 +129,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     )
     with registry.transaction() as client:
         tracked = find_run(registry, client, candidate.run)
-        version = _version_of(client, candidate)
+        version = _version_of(client, candidate) or _same_before(client, candidate)
         if version is None:
             logged = _logged_model(client, tracked, candidate)
             _log_evidence(client, tracked, logged, candidate)
@@ -189,6 +190,20 @@ def _version_of(client: MlflowClient, candidate: _Candidate) -> ModelVersion | N
         f"and tags.`{TAGS['run']}` = {quoted(candidate.run)}"
     )
     return min(found, key=lambda version: int(version.version), default=None)
+
+
+def _same_before(client: MlflowClient, candidate: _Candidate) -> ModelVersion | None:
+    """The newest version with the same bytes and verdicts, whichever run registered it.
+
+    A run repeats an earlier one where only the champion has changed since: that makes no candidate.
+    """
+    found = client.search_model_versions(
+        f"name = {quoted(candidate.registered_name)} "
+        f"and tags.`{DIGEST_TAG}` = {quoted(candidate.digest)}"
+    )
+    verdicts = json.dumps(list(candidate.verdicts))
+    same = [version for version in found if version.tags.get(VERDICTS_TAG) == verdicts]
+    return max(same, key=lambda version: int(version.version), default=None)
 
 
 def _logged_model(client: MlflowClient, tracked: Run, candidate: _Candidate) -> LoggedModel:

@@ -217,6 +217,14 @@ def status_of(candidate: str, entries: list[Entry]) -> str:
     return "pending"
 
 
+def rejected_twin(candidate: str, digest: str, entries: list[Entry]) -> str | None:
+    """Another candidate with the same bytes whose last decision is a rejection."""
+    about = [e.decision.candidate for e in entries if digest and e.decision.model_digest == digest]
+    twins = {twin for twin in about if twin is not None and twin != candidate}
+    rejected = [twin for twin in twins if status_of(twin, entries) == "rejected"]
+    return max(rejected, key=int) if rejected else None
+
+
 def last_on(candidate: str, entries: list[Entry]) -> Entry | None:
     """The last decision on a candidate that took effect."""
     found = [e for e in entries if e.applied and e.decision.candidate == candidate]

@@ -21,6 +21,7 @@ from soundgate.registry.decisions import (
     Outcome,
     candidate_of,
     last_on,
+    rejected_twin,
     release_of,
     status_of,
 )
@@ -77,6 +78,9 @@ class Desk:
         doubts = evidence.doubts(candidate)
         if status_of(candidate.version, entries) == "rejected":
             doubts.append(f"it was rejected ({_last(candidate.version, entries)})")
+        twin = rejected_twin(candidate.version, candidate.tags.get(DIGEST_TAG, ""), entries)
+        if twin is not None:
+            doubts.append(f"the same model was rejected as candidate {twin}")
         if doubts and not override:
             raise RegistryError(f"{candidate.uri} is not released: {'; '.join(doubts)}; {OVERRIDE}")
         return self._decide(

@@ -11,14 +11,26 @@ python -m steps.preprocess --clips runs/aed/RUN-ID/tasks/fetch/clips --config ru
 # train: 8 cpus, 1 gpus, 32 GB; after preprocess
 python -m steps.train --features runs/aed/RUN-ID/tasks/preprocess/features --config runs/aed/RUN-ID/inputs/fd48d76b0e82/user_config.yaml --model runs/aed/RUN-ID/tasks/train/model --metrics runs/aed/RUN-ID/tasks/train/metrics --checkpoints runs/aed/RUN-ID/tasks/train/checkpoints --test-fold 0 --epochs 0
 
-# evaluate: 4 cpus, 8 GB; after preprocess, train
-python -m steps.evaluate --features runs/aed/RUN-ID/tasks/preprocess/features --model runs/aed/RUN-ID/tasks/train/model --report runs/aed/RUN-ID/tasks/evaluate/report
+# export: 4 cpus, 8 GB; after preprocess, train
+python -m steps.export --features runs/aed/RUN-ID/tasks/preprocess/features --model runs/aed/RUN-ID/tasks/train/model --config runs/aed/RUN-ID/inputs/20e88e6abf3d/user_config.yaml --exported runs/aed/RUN-ID/tasks/export/exported
 
-# gate-clip-accuracy: 1 cpus, 2 GB; after evaluate
-python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.85 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <'
+# evaluate: 4 cpus, 8 GB; after preprocess, train, export
+python -m steps.evaluate --features runs/aed/RUN-ID/tasks/preprocess/features --model runs/aed/RUN-ID/tasks/train/model --report runs/aed/RUN-ID/tasks/evaluate/report --exported runs/aed/RUN-ID/tasks/export/exported
 
-# gate-patch-accuracy: 1 cpus, 2 GB; after evaluate
-python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --metric patch:accuracy --json-path multiclass_classification_metrics.patch_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to patch level acc <'
+# champion: 1 cpus, 2 GB
+python -m steps.pull --version runs/aed/RUN-ID/tasks/champion/version --model-name aed --optional true
 
-# register: 1 cpus, 2 GB; after train, evaluate, fetch, gate-clip-accuracy, gate-patch-accuracy
-python -m steps.register --model runs/aed/RUN-ID/tasks/train/model --report runs/aed/RUN-ID/tasks/evaluate/report --card runs/aed/RUN-ID/tasks/fetch/card --verdicts runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --entry runs/aed/RUN-ID/tasks/register/entry --model-name aed --modelzoo-version v1
+# compare: 4 cpus, 8 GB; after preprocess, fetch, evaluate, train, champion
+python -m steps.compare --features runs/aed/RUN-ID/tasks/preprocess/features --clips runs/aed/RUN-ID/tasks/fetch/clips --report runs/aed/RUN-ID/tasks/evaluate/report --model runs/aed/RUN-ID/tasks/train/model --champion runs/aed/RUN-ID/tasks/champion/version --comparison runs/aed/RUN-ID/tasks/compare/comparison
+
+# gate-clip-accuracy: 1 cpus, 0.5 GB; after evaluate
+python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.85 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <' --advisory false
+
+# gate-patch-accuracy: 1 cpus, 0.5 GB; after evaluate
+python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --metric patch:accuracy --json-path multiclass_classification_metrics.patch_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to patch level acc <' --advisory false
+
+# review: 4 cpus, 8 GB; after evaluate, train, export, fetch, compare
+python -m steps.review --report runs/aed/RUN-ID/tasks/evaluate/report --model runs/aed/RUN-ID/tasks/train/model --metrics runs/aed/RUN-ID/tasks/train/metrics --clips runs/aed/RUN-ID/tasks/fetch/clips --card runs/aed/RUN-ID/tasks/fetch/card --comparison runs/aed/RUN-ID/tasks/compare/comparison --gates runs/aed/RUN-ID/inputs/873c6da9ac9c/gates.json --review runs/aed/RUN-ID/tasks/review/review --exported runs/aed/RUN-ID/tasks/export/exported
+
+# register: 1 cpus, 2 GB; after train, export, evaluate, review, fetch, gate-clip-accuracy, gate-patch-accuracy
+python -m steps.register --model runs/aed/RUN-ID/tasks/train/model --report runs/aed/RUN-ID/tasks/evaluate/report --card runs/aed/RUN-ID/tasks/fetch/card --verdicts runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --entry runs/aed/RUN-ID/tasks/register/entry --model-name aed --exported runs/aed/RUN-ID/tasks/export/exported --review runs/aed/RUN-ID/tasks/review/review --modelzoo-version v1

@@ -67,7 +67,7 @@ def read(path: Path) -> KerasFile:
         DataError: the file cannot be read, is damaged, or was not written by Keras 2.
     """
     try:
-        import h5py  # type: ignore[import-untyped]
+        import h5py
     except ImportError:
         raise MissingExtra(
             f"{path}: reading a Keras .h5 file needs h5py: pip install 'soundgate[audio]'"

@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 
 UNREAD = frozenset(
     {
-        "dataset.quantization_audio_path",
         "dataset.quantization_csv_path",
-        "dataset.quantization_split",
-        "dataset_specific.fsd50k",
-        "deployment",
-        "prediction",
-        "quantization",
     }
 )
 """Keys and sections that are checked although no step reads them: whoever sets one is told."""

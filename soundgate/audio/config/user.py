@@ -41,8 +41,8 @@ class Quantization(Section):
     """Whether each channel of a weight has a scale of its own."""
     optimize: bool = False
     """Whether the graph is simplified before it is quantised."""
-    target_opset: int = Field(default=17, ge=13)
-    """Version of the ONNX operator set."""
+    target_opset: int = Field(default=17, ge=15, le=20)
+    """Version of the ONNX operator set; older ones lack what the graphs use."""
 
 
 class Evaluation(Section):

@@ -50,7 +50,7 @@ def require() -> None:
     """
     try:
         import onnx
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
         import onnxscript
     except ImportError as error:
         message = f"{error.name} is not installed; pip install 'soundgate[export]'"

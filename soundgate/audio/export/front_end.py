@@ -242,7 +242,7 @@ class _LogMel(nn.Module):
     def __init__(self, options: FeatureExtraction, sample_rate_hz: int) -> None:
         super().__init__()
         self.options = options
-        window, bank, first, last = features._constants(options, sample_rate_hz)  # noqa: SLF001
+        window, bank, first, last = features.constants_of(options, sample_rate_hz)
         before = (options.n_fft - options.window_length) // 2
         n = torch.arange(options.window_length, dtype=torch.float64)
         angle = n[:, None] * torch.arange(first, last, dtype=torch.float64)
@@ -265,7 +265,7 @@ class _LogMel(nn.Module):
         bins = self.bank.shape[0]
         real, imaginary = parts[:, :, :bins], parts[:, :, bins:]
         power = real * real + imaginary * imaginary
-        mel = features._raised(power, options.power) @ self.bank  # noqa: SLF001
+        mel = features.raised(power, options.power) @ self.bank
         if not options.to_db:
             return torch.log(mel + options.log_offset)
         level_db = 10.0 * torch.log10(mel.clamp(min=_DB_FLOOR))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 
 from soundgate.audio.export.names import INFO, NETWORK_INT8, model_digest
 from soundgate.errors import DataError

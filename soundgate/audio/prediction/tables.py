@@ -272,8 +272,8 @@ class ParquetTable:
 
     def __init__(self, path: Path, columns: Any, *, is_clips: bool, multi_label: bool) -> None:
         """Open the file."""
-        import pyarrow as pa  # type: ignore[import-untyped]
-        import pyarrow.parquet  # type: ignore[import-untyped]
+        import pyarrow as pa
+        import pyarrow.parquet
 
         fields = [("path", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())]
         if is_clips:

@@ -71,10 +71,13 @@ class SlurmExecutor:
             DefinitionError: the site cannot run it.
         """
         wanted = list(pipeline.tasks if names is None else names)
+        here: list[list[str]] = []
         if self.profile.network is None:
-            wanted = [n for n in wanted if not pipeline.tasks[n].needs_network]
             _check_network(pipeline)
-        return render(lower(pipeline, self.profile, wanted), run, self.profile)
+            first = [pipeline.tasks[n] for n in wanted if pipeline.tasks[n].needs_network]
+            here = [folders.command_of(task, run) for task in first]
+            wanted = [n for n in wanted if not pipeline.tasks[n].needs_network]
+        return render(lower(pipeline, self.profile, wanted), run, self.profile, here)
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         """Tell for each task whether it would be run or reused, and why."""

@@ -30,10 +30,14 @@ class SlurmRequest:
     folder: str
     jobs: tuple[Job, ...]
     scripts: tuple[str, ...]
+    here: tuple[tuple[str, ...], ...] = ()
+    """Commands of the tasks that run on the submitting host, before anything is submitted."""
 
     def __str__(self) -> str:
         """Return a script that does by hand what ``submit`` does."""
         lines = ["#!/bin/sh", f"# {self.folder}", "set -eu"]
+        for command in self.here:
+            lines += ["", "# needs the network: runs here", shlex.join(command)]
         for job, script in zip(self.jobs, self.scripts, strict=True):
             lines += ["", f"# {_about(job)}"]
             lines.append(f"{variable(job.name)}=$({self._sbatch(job)} <<'SBATCH'")
@@ -145,7 +149,9 @@ def _check_path(folder: Path) -> None:
         )
 
 
-def render(jobs: Sequence[Job], run: Run, profile: Profile) -> SlurmRequest:
-    """Write all scripts."""
+def render(
+    jobs: Sequence[Job], run: Run, profile: Profile, here: Sequence[Sequence[str]] = ()
+) -> SlurmRequest:
+    """Write all scripts; ``here`` are the commands that the submitting host runs first."""
     texts = tuple(script(job, run, profile) for job in jobs)
-    return SlurmRequest(str(run.folder), tuple(jobs), texts)
+    return SlurmRequest(str(run.folder), tuple(jobs), texts, tuple(map(tuple, here)))
