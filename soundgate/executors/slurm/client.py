@@ -47,6 +47,8 @@ ENDED_BADLY = frozenset(
     }
 )
 ENDED = ENDED_BADLY | {"COMPLETED"}
+LEAVING = frozenset({"COMPLETING"})
+"""Its tasks are over; only its node still cleans up."""
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 
 

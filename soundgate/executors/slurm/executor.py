@@ -22,7 +22,7 @@ from soundgate.executors.display import display
 from soundgate.executors.logs import tail
 from soundgate.executors.runner import LOG_TAIL_LINES, Runner
 from soundgate.executors.slurm import doctor, handover, profile, states
-from soundgate.executors.slurm.client import ENDED, Client
+from soundgate.executors.slurm.client import ENDED, LEAVING, Client
 from soundgate.executors.slurm.jobs import lower
 from soundgate.executors.slurm.scripts import FOLDER, SlurmRequest, dependencies, is_held, render
 from soundgate.pipeline import Pipeline
@@ -151,7 +151,9 @@ class SlurmExecutor:
         if not ids:
             return False
         queue = self.client.queue()
-        return any(j.id.split("_")[0] in ids and j.state not in ENDED for j in queue.values())
+        return any(
+            j.id.split("_")[0] in ids and j.state not in ENDED | LEAVING for j in queue.values()
+        )
 
     def _hand_over(
         self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
