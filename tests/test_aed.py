@@ -428,10 +428,10 @@ def test_an_advisory_miss_waits_for_a_reviewer_who_overrides_it(released):
     assert newest.tags["gate.quantized:clip:accuracy"] == "pass"
     page = (latest(released) / "tasks/review/review/report.html").read_text()
     assert "lower bound of clip level acc" in page
-    refused = review(released, "approve", newest.version, "--comment", "ship it")
+    refused = review(released, "approve", str(newest.version), "--comment", "ship it")
     assert refused.returncode == 1
     assert "clip:accuracy:low; add --override" in refused.stderr
-    allowed = review(released, "approve", newest.version, "--comment", "ship it", "--override")
+    allowed = review(released, "approve", str(newest.version), "--comment", "ship it", "--override")
     assert allowed.returncode == 0, allowed.stderr
     back = review(released, "rollback", "--comment", "customers complain")
     assert back.returncode == 0, back.stderr

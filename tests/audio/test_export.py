@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import soundfile
 import torch
+from pydantic import ValidationError
 from sound_clips import CLASSES, config, prepare, rows
 
 from soundgate.audio import evaluation, export, inference, model_folder
@@ -457,7 +458,10 @@ def test_no_calibration_clip_is_a_mistake(plain, tmp_path):
 @pytest.mark.parametrize("opset", [14, 21])
 def test_an_opset_that_cannot_be_written_is_refused_at_once(plain, tmp_path, opset):
     folder, _ = plain
-    settings = config(quantization={"target_opset": opset})
+    with pytest.raises(ValidationError, match="target_opset"):
+        config(quantization={"target_opset": opset})
+    other = config().quantization.model_copy(update={"target_opset": opset})
+    settings = config().model_copy(update={"quantization": other})
     with pytest.raises(ConfigError, match=rf"target_opset: {opset} cannot be written; give 15 to"):
         export.write(folder / "features", folder / "model", tmp_path / "exported", settings)
 

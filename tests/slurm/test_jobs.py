@@ -164,6 +164,15 @@ def test_gpus_and_the_network_have_places_of_their_own():
     assert [(job.name, job.kind) for job in jobs] == [("g", "gpu"), ("c", "cpu"), ("n", "network")]
 
 
+def test_a_node_that_has_less_gives_what_it_has():
+    needs = Resources(cpus=8, gpus=2, memory_gb=32, hours=2)
+    small = Partition(max_cpus=2, max_memory_gb=6, max_gpus=1)
+    [job] = lower(chain(needs), Profile(gpu=small))
+    assert job.resources == Resources(cpus=2, gpus=1, memory_gb=6, hours=2)
+    [job] = lower(chain(needs), Profile(gpu=Partition(max_gpus=0)))
+    assert (job.resources.gpus, job.resources.cpus) == (0, 8)
+
+
 def test_more_time_than_the_partition_gives_is_refused():
     with pytest.raises(DefinitionError, match=r"task 't0' asks for 2 h, its partition gives 1 h"):
         lower(chain(LONG), Profile(cpu=Partition(max_hours=1)))

@@ -11,7 +11,7 @@ only what depends on it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from soundgate.errors import DefinitionError
@@ -78,6 +78,16 @@ def partition_of(kind: str, profile: Profile) -> Partition:
     if kind == NETWORK and profile.network is not None:
         return profile.network
     return profile.gpu if kind == GPU else profile.cpu
+
+
+def fitted(needs: Resources, where: Partition) -> Resources:
+    """What a job asks for: at most what a node has, so that a small site runs every pipeline."""
+    return replace(
+        needs,
+        cpus=min(needs.cpus, where.max_cpus or needs.cpus),
+        memory_gb=min(needs.memory_gb, where.max_memory_gb or needs.memory_gb),
+        gpus=needs.gpus if where.max_gpus is None else min(needs.gpus, where.max_gpus),
+    )
 
 
 def lower(pipeline: Pipeline, profile: Profile, names: Iterable[str] | None = None) -> list[Job]:
@@ -225,7 +235,10 @@ def _finished(
         name=draft.name,
         kind=draft.kind,
         elements=tuple(tuple(element) for element in draft.elements),
-        resources=_resources([[tasks[n] for n in element] for element in draft.elements]),
+        resources=fitted(
+            _resources([[tasks[n] for n in element] for element in draft.elements]),
+            partition_of(draft.kind, profile),
+        ),
         after=tuple(after),
         element_wise=tuple(element_wise),
         is_array=draft.is_array,

@@ -32,6 +32,12 @@ class Partition(_Section):
     """Features that a node must have."""
     max_hours: float | None = Field(default=None, gt=0)
     """Longest time limit; what asks for more is refused before anything is submitted."""
+    max_cpus: int | None = Field(default=None, ge=1)
+    """Cores of a node; a task that asks for more runs with these."""
+    max_memory_gb: float | None = Field(default=None, gt=0)
+    """Memory of a node; a task that asks for more runs with this."""
+    max_gpus: int | None = Field(default=None, ge=0)
+    """GPUs of a node; a task that asks for more runs with these. 0: there are none."""
     lines: tuple[str, ...] = ()
     """Further ``#SBATCH`` options, ``--exclusive`` say."""
 

@@ -27,6 +27,7 @@ from soundgate.executors.processes import environment
 from soundgate.executors.runner import Runner
 from soundgate.executors.slurm import handover as handovers
 from soundgate.executors.slurm.client import Client
+from soundgate.executors.slurm.jobs import fitted, kind_of, partition_of
 from soundgate.executors.slurm.workspace import workspace
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
@@ -58,10 +59,12 @@ class NodeRunner(Runner):
         pipeline = Pipeline(given.pipeline.name)
         pipeline.tasks = {name: given.pipeline.tasks[name] for name in tasks}
         needs = [task.resources for task in pipeline.tasks.values()]
+        kind = kind_of(pipeline.tasks[tasks[0]])
+        got = [fitted(r, partition_of(kind, given.profile)) for r in needs]
         machine = Machine(
-            cpus=_given_cpus() or max(r.cpus for r in needs),
-            memory_gb=max(r.memory_gb for r in needs),
-            gpus=tuple(range(max(r.gpus for r in needs))),
+            cpus=_given_cpus() or max(r.cpus for r in got),
+            memory_gb=max(r.memory_gb for r in got),
+            gpus=tuple(range(max(r.gpus for r in got))),
         )
         record = {"commit": given.commit, "tasks": initial_tasks(pipeline)}
         submission = Submission(use_cache=given.use_cache)
