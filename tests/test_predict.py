@@ -14,6 +14,7 @@ import pytest
 from pipeline_parameters import PredictParameters
 from pipelines.predict import get_pipeline
 from soundgate import parameters
+from soundgate.digests import digest_tree
 from soundgate.errors import ConfigError, DataError, ParameterError, RegistryError
 from soundgate.pipeline import File
 from soundgate.registry.candidates import register_candidate
@@ -24,6 +25,7 @@ from soundgate.registry.connection import (
     Registry,
     tracking_uri,
 )
+from soundgate.registry.glance import Glance, glance
 from soundgate.registry.signatures import patch_signature
 from steps.predict import PLACE, predict
 from steps.pull import pull
@@ -76,9 +78,9 @@ def in_root(root, monkeypatch):
 def test_a_version_comes_out_as_it_went_in(in_root, tmp_path, capsys, which):
     pull(tmp_path / "version", model_name="aed-candidates", which=which)
     about = json.loads((tmp_path / "version" / "version.json").read_text())
-    assert list(about) == ["name", "version", "aliases", "tags", "run_id", "uri"]
+    assert list(about) == ["name", "version", "tags", "run_id", "uri"]
+    assert not [key for key in about["tags"] if key.startswith(("review.", "gate."))]
     assert (about["name"], about["version"]) == ("aed-candidates", "1")
-    assert about["aliases"] == ["candidate"]
     assert about["uri"] == "models:/aed-candidates/1"
     assert about["tags"]["pipeline.run"] == "aed-1"
     model = tmp_path / "version" / "model"
@@ -110,7 +112,6 @@ def test_optional_writes_that_there_is_none(in_root, tmp_path, capsys, name):
     assert about == {
         "name": name,
         "version": None,
-        "aliases": [],
         "tags": {},
         "run_id": None,
         "uri": None,
@@ -136,6 +137,41 @@ assert not {"mlflow", "numpy", "torch", "sqlalchemy"} & set(sys.modules), sorted
     )
     assert done.stdout == "no champion of aed yet\n"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["version", "version.json"]
+
+
+PULL = """
+import sys
+from pathlib import Path
+from steps.pull import pull
+pull(Path(sys.argv[1]), model_name="aed-candidates", which=sys.argv[2], optional=True)
+print("mlflow" in sys.modules)
+"""
+
+
+def test_a_version_that_was_pulled_before_is_found_without_mlflow(in_root, tmp_path):
+    def pulled(folder: str, which: str) -> list[str]:
+        command = [sys.executable, "-c", PULL, str(tmp_path / folder), which]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        return done.stdout.splitlines()
+
+    shutil.rmtree(in_root / ".cache", ignore_errors=True)
+    assert pulled("a", "candidate") == ["aed-candidates version 1 (candidate)", "True"]
+    assert pulled("b", "candidate") == ["aed-candidates version 1 (candidate)", "False"]
+    assert digest_tree(tmp_path / "a").digest == digest_tree(tmp_path / "b").digest
+    assert pulled("c", "champion") == ["no champion of aed-candidates yet", "False"]
+    [kept] = (in_root / ".cache" / "versions").glob("*/model/weights.safetensors")
+    kept.write_bytes(b"altered")
+    assert pulled("d", "candidate") == ["aed-candidates version 1 (candidate)", "True"]
+    assert digest_tree(tmp_path / "d").digest == digest_tree(tmp_path / "a").digest
+
+
+@pytest.mark.parametrize("text", [b"", b"no database", b"SQLite format 3\0 damaged"])
+def test_a_file_that_is_no_registry_is_left_to_mlflow(tmp_path, text):
+    (tmp_path / "mlflow.db").write_bytes(text)
+    assert not glance(tmp_path / "mlflow.db", "aed", "champion").known
+    assert not glance(None, "aed", "champion").known
+    assert glance(tmp_path / "absent.db", "aed", "champion") == Glance(known=True)
 
 
 def test_a_registry_that_is_required_but_absent(tmp_path, monkeypatch):

@@ -123,19 +123,19 @@ def evaluate(
 
 
 def write(report: Path, result: dict[str, Any], judged: Judgement, classes: Sequence[str]) -> None:
-    """Write the files of a report; print the two lines that metric definitions look for."""
+    """Write the files of a report; print the lines that metric definitions look for."""
     report.mkdir(parents=True, exist_ok=True)
     write_predictions(report / PREDICTIONS, judged, classes)
     _write_confusion(report / CONFUSION, result["confusion_matrix"])
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     (report / REPORT).write_text(text, encoding="utf-8", newline="\n")
-    accuracies = result["multiclass_classification_metrics"]
-    print(f"Patch-level accuracy on test set : {decimal(accuracies['patch_acc']['value'])}")
-    print(f"Clip-level accuracy on test set : {decimal(accuracies['clip_acc']['value'])}")
     if "quantized" in result:
         for level in ("patch", "clip"):
             value = decimal(result["quantized"][f"{level}_acc"]["value"])
             print(f"Quantized model {level}-level accuracy on test set : {value}")
+    accuracies = result["multiclass_classification_metrics"]
+    print(f"Patch-level accuracy on test set : {decimal(accuracies['patch_acc']['value'])}")
+    print(f"Clip-level accuracy on test set : {decimal(accuracies['clip_acc']['value'])}")
 
 
 def figures(

@@ -67,10 +67,14 @@ class Registry:
         return (database.parent / "mlartifacts").as_uri() if database else None
 
     @property
+    def database(self) -> Path | None:
+        """The embedded registry's file; None for a server."""
+        return _sqlite_file(self.uri)
+
+    @property
     def exists(self) -> bool:
         """False for an embedded registry that was never written to; a server is not asked."""
-        database = _sqlite_file(self.uri)
-        return database is None or database.is_file()
+        return self.database is None or self.database.is_file()
 
     def require(self) -> None:
         """Refuse an embedded registry that does not exist, which connecting would make.
