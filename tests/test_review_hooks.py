@@ -69,6 +69,9 @@ def test_how_a_hook_fails_is_told():
     assert hooks.call(["no-such-program"], {}).endswith("cannot be run: No such file or directory")
     assert "took more than 0.1 s" in hooks.call(["sleep", "5"], {}, limit_s=0.1)
     assert hooks.call(["true"], {"long": "x" * 1_000_000}) == ""  # who does not read is no failure
+    # Neither output in another encoding nor half a surrogate pair stops who called it.
+    assert hooks.call(["sh", "-c", r"printf '\377 no disk'; exit 3"], {}).endswith("no disk")
+    assert hooks.call(["true"], {"model": "\ud800"}) == ""
 
 
 # Signatures
@@ -183,3 +186,6 @@ def test_listening_needs_a_secret_and_a_free_port(monkeypatch, capsys):
     monkeypatch.setenv("SOUNDGATE_WEBHOOK_SECRET", SECRET)
     assert cli.main([*words, "99999"]) == 2
     assert "cannot listen at 127.0.0.1:99999" in capsys.readouterr().err
+    for tolerance in ("0", "-1", "nan", "inf"):
+        assert cli.main([*words, "8085", f"--tolerance={tolerance}"]) == 2
+        assert "is no time: give seconds above 0" in capsys.readouterr().err

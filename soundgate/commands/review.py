@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -161,6 +162,8 @@ def listen(args: argparse.Namespace) -> int:
         raise ParameterError(
             f"{webhooks.SECRET_VARIABLE} is not set: give the secret the webhook was made with"
         )
+    if not 0 < args.tolerance < math.inf:  # else a delivery could be sent again at any time
+        raise ParameterError(f"--tolerance: {args.tolerance} is no time: give seconds above 0")
     command = hooks.parse_command(args.hook, "--command")
     try:
         receiver = webhooks.Receiver(

@@ -45,7 +45,8 @@ def call(command: list[str], event: Mapping[str, Any], limit_s: float = TIME_LIM
             command,
             input=json.dumps(event, ensure_ascii=False) + "\n",
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # neither what it says nor a name in the event may stop its caller
             check=False,
             timeout=limit_s,
         )
