@@ -58,7 +58,7 @@ def choose(
         DataError: a clip is not in the manifest, or the champion's split cannot be read.
     """
     trained = _trained_on(champion)
-    recordings = {_recording(listed[key]) for key in trained if key in listed}
+    recordings = _recordings(trained, listed)
     chosen = Chosen()
     for result in results:
         clip = listed.get(result.identity)
@@ -83,6 +83,19 @@ def _as_named_by(clip: Clip, classes: Sequence[str]) -> set[str]:
     """The classes a model knows the clip under; "other" where it has that one and no better."""
     known = set(clip.labels).intersection(classes)
     return known or ({OTHER} & set(classes))
+
+
+def _recordings(trained: set[Identity], listed: Mapping[Identity, Clip]) -> set[tuple[str, str]]:
+    """The recordings of what a model was trained on, as the manifest ``listed`` knows them.
+
+    Of a segment that the manifest cuts otherwise it is not known which it was: all of its file are.
+    """
+    cut_otherwise = {path for path, *_ in trained - listed.keys()}
+    return {
+        _recording(clip)
+        for key, clip in listed.items()
+        if key in trained or clip.path in cut_otherwise
+    }
 
 
 def _recording(clip: Clip) -> tuple[str, str]:

@@ -169,6 +169,19 @@ def test_recordings_the_champion_was_trained_on_are_left_out(candidate, tmp_path
     assert result["clips"] == len(tested) - 2
 
 
+def test_a_recording_that_is_cut_otherwise_since_the_champion_is_left_out(candidate, tmp_path):
+    """Its split names a part of a file; the manifest no longer has that part, but others of it."""
+    version = _version(tmp_path / "v", candidate.model)
+    split = version / "model" / "split.jsonl"
+    path = _results(candidate.report / "predictions.jsonl")[0]["path"]
+    seen = {"path": path, "start_s": 0.0, "end_s": 0.7, "split": "training"}
+    split.write_text(f"{split.read_text()}{json.dumps(seen)}\n")
+    result = compare(candidate, version, tmp_path / "out")
+    assert result["left_out"]["champion_trained_on"] == 2  # the clip and its twin
+    compared = {row["path"] for row in _results(tmp_path / "out/champion_predictions.jsonl")}
+    assert path not in compared
+
+
 def test_a_champion_trained_on_everything_is_not_compared(candidate, tmp_path, capsys):
     version = _version(tmp_path / "v", candidate.model)
     split = version / "model" / "split.jsonl"
