@@ -68,7 +68,7 @@ def extract(archive: Path, folder: Path, *, remove: bool = False) -> None:
         if remove:
             for part in parts:
                 part.unlink()
-    except (zipfile.BadZipFile, struct.error, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, struct.error, zlib.error, EOFError, OverflowError) as error:
         raise DataError(f"{archive}: is damaged ({error}): download all its parts again") from error
     except (NotImplementedError, RuntimeError) as error:
         raise DataError(f"{archive}: cannot be unpacked here ({error})") from error
@@ -124,7 +124,7 @@ def _end(archive: Path, starts: list[int], file: BinaryIO) -> _End:
         mark, disk64, offset64, _ = _LOCATOR64.unpack_from(tail, at - _LOCATOR64.size)
         if mark != _LOCATOR64_MARK:
             raise zipfile.BadZipFile("no 64-bit index")
-        file.seek(starts[disk64] + offset64)
+        file.seek(_start(starts, disk64) + offset64)
         found = _END64.unpack(file.read(_END64.size))
         if found[0] != _END64_MARK:
             raise zipfile.BadZipFile("no 64-bit index where its locator points")
@@ -141,7 +141,7 @@ def _joined(parts: list[Path]) -> BinaryIO:
     pieces: list[Path | bytes] = [*parts]
     with io.BufferedReader(_Pieces(pieces, sizes)) as file:
         end = _end(parts[-1], starts, file)
-        first = starts[end.disk] + end.offset
+        first = _start(starts, end.disk) + end.offset
         file.seek(first)
         index = b"".join(_rebased(file.read(end.size), end.entries, starts))
     last = _end_records(first, len(index), end.entries)
@@ -173,13 +173,18 @@ def _rebased(index: bytes, entries: int, starts: list[int]) -> Iterator[bytes]:
         sizes = [next(numbers) for size in (fields[9], fields[8]) if size == _LONG]
         offset = next(numbers) if fields[16] == _LONG else fields[16]
         disk = struct.unpack("<I", wide[-4:])[0] if fields[13] == _SHORT else fields[13]
-        if disk >= len(starts):
-            raise zipfile.BadZipFile(f"the index names part {disk + 1} of {len(starts)}")
-        body = struct.pack(f"<{len(sizes) + 1}Q", *sizes, starts[disk] + offset)
+        body = struct.pack(f"<{len(sizes) + 1}Q", *sizes, _start(starts, disk) + offset)
         field = struct.pack("<2H", _ZIP64, len(body)) + body + others
         fields[11], fields[13], fields[16] = len(field), 0, _LONG
         yield _ENTRY.pack(*fields) + index[begin : begin + name] + field
         yield index[begin + name + extra : at]
+
+
+def _start(starts: list[int], disk: int) -> int:
+    """Where a part begins in the joined ones."""
+    if disk >= len(starts):
+        raise zipfile.BadZipFile(f"it names part {disk + 1} of {len(starts)}")
+    return starts[disk]
 
 
 def _extra(fields: bytes) -> tuple[bytes, bytes]:

@@ -94,6 +94,18 @@ def test_a_part_cut_short_is_damage(tree, tmp_path):
         split_archive.extract(tmp_path / "x.zip", tmp_path / "out")
 
 
+# In the end record the part that the index begins in; in an entry of it the part of its file.
+@pytest.mark.parametrize(("record", "field"), [(b"PK\5\6", 6), (b"PK\1\2", 34)])
+def test_a_part_that_is_not_there_is_damage(tree, tmp_path, record, field):
+    split_zip(tree, tmp_path / "x.zip", 65536)
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    at = data.rindex(record) + field
+    data[at : at + 2] = b"\x77\0"
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(DataError, match=r"it names part 120 of \d"):
+        split_archive.extract(tmp_path / "x.zip", tmp_path / "out")
+
+
 def test_nothing_is_written_outside_of_the_folder(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("../../evil.txt", "x")
