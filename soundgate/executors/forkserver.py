@@ -31,7 +31,7 @@ import socket
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 MESSAGE_BYTES = 1 << 20
 PR_SET_PDEATHSIG = 1
@@ -49,23 +49,25 @@ def single_threaded() -> bool:
     return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - before every fork
 
 
-def _lead_group(pid: int) -> None:
+def lead_group(pid: int) -> None:
     """Give a process its own group; parent and child both do, so that neither comes too late."""
     with contextlib.suppress(PermissionError, ProcessLookupError):
         os.setpgid(pid, pid)
 
 
-def _end_group(pid: int) -> None:
+def end_group(pid: int) -> None:
+    """Kill a process and all that it left in its group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
 
 
 def _prepare(spec: dict[str, Any]) -> None:
     """Become the task's process: own group, own environment, output into its log."""
-    _lead_group(0)
+    lead_group(0)
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # one that came since the fork counts now
     log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -98,7 +100,10 @@ def _run_module(spec: dict[str, Any]) -> int:
     return 0
 
 
-def _child(spec: dict[str, Any], *, fresh: bool) -> None:
+def become_task(spec: dict[str, Any]) -> NoReturn:
+    """Run a task in this process, which was just forked, and end with it."""
+    python_module = spec["argv"][0] == sys.executable and spec["argv"][1] == "-m"
+    fresh = spec["fresh"] or not python_module
     code = 1
     try:
         _prepare(spec)
@@ -151,20 +156,19 @@ class Server:
         gc.freeze()  # children then share these pages instead of copying them
 
     def _start(self, spec: dict[str, Any]) -> None:
-        python_module = spec["argv"][0] == sys.executable and spec["argv"][1] == "-m"
-        fresh = not python_module or not single_threaded()
+        spec["fresh"] = not single_threaded()
         pid = os.fork()
         if pid == 0:
             self.connection.close()
-            _child(spec, fresh=fresh)
-        _lead_group(pid)
+            become_task(spec)
+        lead_group(pid)
         self.running.add(pid)
         self.selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (spec["id"], pid))
         self._answer({"id": spec["id"], "pid": pid})
 
     def _reap(self, key: selectors.SelectorKey) -> None:
         name, pid = key.data
-        _end_group(pid)  # before it is reaped: until then its id is nobody else's
+        end_group(pid)  # before it is reaped: until then its id is nobody else's
         self.running.discard(pid)
         _, status = os.waitpid(pid, 0)
         self.selector.unregister(key.fileobj)
@@ -173,7 +177,7 @@ class Server:
 
     def _end(self) -> None:
         for pid in self.running:
-            _end_group(pid)
+            end_group(pid)
 
     def _answer(self, message: dict[str, Any]) -> None:
         self.connection.send(json.dumps(message).encode())

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -40,10 +41,19 @@ class Spec:
     cpus: int
 
 
-class Launcher(Protocol):
-    """Starts processes; ``ended`` receives (id, exit code), negative for a signal."""
+class Endings(Protocol):
+    """Where ends of processes are taken note of, as with ``queue.SimpleQueue``."""
 
-    ended: queue.SimpleQueue[tuple[str, int]]
+    def get(self, block: bool = True, timeout: float | None = None) -> tuple[str, int]:  # noqa: FBT001, FBT002 - the queue's own signature
+        """Return an end; raise ``queue.Empty`` where none comes within ``timeout`` seconds."""
+
+
+class Launcher(Protocol):
+    """Starts processes."""
+
+    @property
+    def ended(self) -> Endings:
+        """Ids and exit codes, negative for a signal, of the processes that ended."""
 
     def start(self, spec: Spec) -> None:
         """Start a process in a group of its own, its output appended to its log."""
@@ -188,3 +198,56 @@ class ProcessLauncher:
         _signal_group(process.pid, signal.SIGKILL)  # what it left behind
         self._running.pop(name, None)
         self.ended.put((name, status))
+
+
+class DirectLauncher:
+    """Forks tasks from this very process: for a runner that is there for a few tasks only.
+
+    The process must stay single-threaded; where a library started a thread all the same, a task is
+    a fresh interpreter.
+    """
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self.ended: Endings = self
+        self._running: dict[int, str] = {}
+
+    def start(self, spec: Spec) -> None:
+        """Fork; the child becomes the task."""
+        message = {**asdict(spec), "fresh": not forkserver.single_threaded()}
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            forkserver.become_task(message)
+        forkserver.lead_group(pid)
+        self._running[pid] = spec.id
+
+    def get(self, block: bool = True, timeout: float | None = None) -> tuple[str, int]:  # noqa: ARG002, FBT001, FBT002
+        """Reap a process; raise ``queue.Empty`` where none ends within ``timeout`` seconds."""
+        deadline, pause_s = time.monotonic() + (timeout or 0.0), 0.001
+        while True:
+            for pid in self._running:
+                # it is looked at without being reaped, so that its id is still its own
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                    return self._reap(pid)
+            if time.monotonic() >= deadline:
+                raise queue.Empty
+            time.sleep(pause_s)
+            pause_s = min(0.05, pause_s * 1.5)
+
+    def signal(self, name: str, number: int) -> None:
+        """Signal the group."""
+        for pid, running in self._running.items():
+            if running == name:
+                _signal_group(pid, number)
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for pid in list(self._running):
+            forkserver.end_group(pid)
+            self._reap(pid)
+
+    def _reap(self, pid: int) -> tuple[str, int]:
+        forkserver.end_group(pid)  # what it left behind
+        _, status = os.waitpid(pid, 0)
+        return self._running.pop(pid), os.waitstatus_to_exitcode(status)

@@ -208,8 +208,12 @@ class Runner:
         if self._launcher is None:
             modules = {task.module for task in self.pipeline.tasks.values()}
             used = {lib for m in modules for lib in self.cache.sources.program(m).libraries}
-            self._launcher = launcher(sorted(used))
+            self._launcher = self._new_launcher(sorted(used))
         return self._launcher
+
+    def _new_launcher(self, libraries: list[str]) -> Launcher:
+        """Return what starts this runner's processes."""
+        return launcher(libraries)
 
     def _absolute(self) -> Run:
         return runs.Run(self.run.root.absolute(), self.run.pipeline, self.run.id)

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 FIRST_POLL_S, LAST_POLL_S = 0.5, 60.0
 """Between questions to the controller: the less happens, the rarer they are."""
-LONGEST_LOOK_S = 2.0
-"""Between looks for finished marks, which cost the controller nothing."""
+LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.2, 0.0005, 2.0
+"""Between looks for finished marks: they cost the controller nothing, the file system little."""
 
 
 class SlurmExecutor:
@@ -178,10 +178,10 @@ class SlurmExecutor:
             run=run,
             commit=record["commit"],
             pipeline=pipeline,
-            jobs={job.name: [list(e) for e in job.elements] for job in request.jobs},
+            jobs={job.name: handover.Share.of(job) for job in request.jobs},
             digests=digests,
             use_cache=submission.use_cache,
-            profile=self.profile,
+            site=handover.Site.of(self.profile),
         ).write(folder)
         self._send(request, folder)
 
@@ -237,7 +237,7 @@ class SlurmExecutor:
                     pause_s = FIRST_POLL_S if changed else min(LAST_POLL_S, pause_s * 1.3)
                     spread = random.uniform(0.9, 1.1)  # noqa: S311 - many runs, one controller
                     ask_at = time.monotonic() + pause_s * spread
-                time.sleep(min(pause_s, LONGEST_LOOK_S))
+                time.sleep(min(LOOK_S + LOOK_A_TASK_S * len(record["tasks"]), LONGEST_LOOK_S))
         except KeyboardInterrupt:
             shown.say(f"the jobs go on; look with: show-run {watcher.run.id}")
             raise

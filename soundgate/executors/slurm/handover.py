@@ -7,7 +7,7 @@ in the queue changes which arguments they run with.
 from __future__ import annotations
 
 import inspect
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,63 @@ from soundgate.task import File, Output, Resources, Task
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from soundgate.executors.slurm.jobs import Job
     from soundgate.executors.slurm.profile import Profile
 
 FORMAT = "soundgate.slurm/1"
 NAME = "handover.json"
 TYPES = {kind.__name__: kind for kind in (str, int, float, bool)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """The image that steps run in."""
+
+    image: str
+    command: str
+    binds: tuple[str, ...]
+    python: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What a node has to know of the profile, which takes a library to check that is not needed."""
+
+    python: str | None
+    container: Box | None
+    environment: Mapping[str, str]
+    node_scratch: str | None
+    offline: bool
+    reachable: tuple[str, ...]
+    requeues: int
+
+    @classmethod
+    def of(cls, profile: Profile) -> Site:
+        """Pick it from a profile."""
+        box = profile.container
+        return cls(
+            python=profile.python,
+            container=Box(**box.model_dump()) if box else None,
+            environment=profile.environment,
+            node_scratch=profile.node_scratch,
+            offline=profile.offline,
+            reachable=profile.reachable,
+            requeues=profile.requeues,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One job: the tasks of its elements, and what each element was given."""
+
+    elements: tuple[tuple[str, ...], ...]
+    resources: Resources
+
+    @classmethod
+    def of(cls, job: Job) -> Share:
+        """Pick it from a job."""
+        return cls(elements=job.elements, resources=job.resources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +86,11 @@ class Handover:
     run: runs.Run
     commit: str
     pipeline: Pipeline
-    jobs: Mapping[str, list[list[str]]]
-    """The tasks of each job's elements."""
+    jobs: Mapping[str, Share]
     digests: Mapping[Output | File, str]
     """Of what was known at submit: files, and results that were there already."""
     use_cache: bool
-    profile: Profile
-    interfaces: dict[str, Any] = field(default_factory=dict)
+    site: Site
 
     def write(self, folder: Path) -> Path:
         """Write it whole; return its path."""
@@ -54,10 +104,10 @@ class Handover:
             "description": self.pipeline.description,
             "tasks": [_task_out(task, interfaces) for task in self.pipeline.tasks.values()],
             "interfaces": interfaces,
-            "jobs": self.jobs,
+            "jobs": {name: asdict(share) for name, share in self.jobs.items()},
             "digests": [[_item_out(item), digest] for item, digest in self.digests.items()],
             "use_cache": self.use_cache,
-            "profile": self.profile.model_dump(mode="json"),
+            "site": asdict(self.site),
         }
         path = folder / NAME
         runs.write_json(path, value)
@@ -70,9 +120,8 @@ def read(path: Path) -> Handover:
     Raises:
         ParameterError: it is absent or of another format.
     """
-    from soundgate.executors.slurm.profile import Profile
-
     value = runs.read_json(path)
+    box = value["site"]["container"] if isinstance(value, dict) and "site" in value else None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise ParameterError(f"{path}: no {FORMAT}; submit the run again with --resume")
     interfaces = {
@@ -86,11 +135,16 @@ def read(path: Path) -> Handover:
         run=runs.Run(Path(value["root"]), value["pipeline"], value["run"]),
         commit=value["commit"],
         pipeline=pipeline,
-        jobs=value["jobs"],
+        jobs={name: _share_in(fields) for name, fields in value["jobs"].items()},
         digests={_item_in(item): digest for item, digest in value["digests"]},
         use_cache=value["use_cache"],
-        profile=Profile(**value["profile"]),
+        site=Site(**{**value["site"], "container": Box(**box) if box else None}),
     )
+
+
+def _share_in(fields: dict[str, Any]) -> Share:
+    elements = tuple(tuple(element) for element in fields["elements"])
+    return Share(elements=elements, resources=Resources(**fields["resources"]))
 
 
 def _task_out(task: Task, interfaces: dict[str, Any]) -> dict[str, Any]:

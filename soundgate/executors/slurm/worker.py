@@ -22,12 +22,12 @@ from soundgate import runs
 from soundgate.errors import SoundgateError, Stopped
 from soundgate.executors import folders
 from soundgate.executors.base import Submission, initial_tasks
+from soundgate.executors.launcher import DirectLauncher
 from soundgate.executors.machine import Machine
 from soundgate.executors.processes import environment
 from soundgate.executors.runner import Runner
 from soundgate.executors.slurm import handover as handovers
 from soundgate.executors.slurm.client import Client
-from soundgate.executors.slurm.jobs import fitted, kind_of, partition_of
 from soundgate.executors.slurm.workspace import workspace
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from soundgate.executors.launcher import Launcher
     from soundgate.executors.machine import Share
     from soundgate.executors.runner import Attempt
-    from soundgate.executors.slurm.handover import Handover
-    from soundgate.executors.slurm.profile import Profile
-    from soundgate.task import Task
+    from soundgate.executors.slurm.handover import Handover, Site
+    from soundgate.task import Resources, Task
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -54,23 +54,19 @@ OFFLINE = {
 class NodeRunner(Runner):
     """Runs the tasks of one element of a job, within what the job was given."""
 
-    def __init__(self, given: Handover, tasks: Sequence[str], job: str) -> None:
-        """Prepare; ``job`` is Slurm's id of this element."""
+    def __init__(self, given: Handover, tasks: Sequence[str], share: Resources) -> None:
+        """Prepare to run ``tasks`` with what the job was given."""
         pipeline = Pipeline(given.pipeline.name)
         pipeline.tasks = {name: given.pipeline.tasks[name] for name in tasks}
-        needs = [task.resources for task in pipeline.tasks.values()]
-        kind = kind_of(pipeline.tasks[tasks[0]])
-        got = [fitted(r, partition_of(kind, given.profile)) for r in needs]
         machine = Machine(
-            cpus=_given_cpus() or max(r.cpus for r in got),
-            memory_gb=max(r.memory_gb for r in got),
-            gpus=tuple(range(max(r.gpus for r in got))),
+            cpus=_given_cpus() or share.cpus,
+            memory_gb=share.memory_gb,
+            gpus=tuple(range(share.gpus)),
         )
         record = {"commit": given.commit, "tasks": initial_tasks(pipeline)}
         submission = Submission(use_cache=given.use_cache)
         super().__init__(pipeline, given.run, record, submission, machine)
         self.given = given
-        self.job = job
         self.warned = False
 
     # -- what differs from a laptop ---------------------------------------------------------------
@@ -87,16 +83,19 @@ class NodeRunner(Runner):
                             found[item] = mark["outputs"][item.name]["digest"]
         return found
 
+    def _new_launcher(self, _libraries: list[str]) -> Launcher:
+        return DirectLauncher()
+
     def _save(self, *, force: bool = False) -> None:
         """The run's record belongs to whoever looks at the run."""
 
     def _argv(self, task: Task, share: Share) -> list[str]:
         command = folders.command_of(task, self._absolute())
-        return step_argv(command, task, self.given.profile, self.run, len(share.gpus))
+        return step_argv(command, task, self.given.site, self.run, len(share.gpus))
 
     def _limits(self, share: Share) -> dict[str, str]:
         limits = environment(share, gpus_here=False)  # Slurm says which GPUs
-        profile = self.given.profile
+        profile = self.given.site
         offline = {}
         # the processes of several nodes have to find one another
         needs = [task.resources.nodes for task in self.pipeline.tasks.values()]
@@ -138,7 +137,7 @@ class NodeRunner(Runner):
 
 
 def step_argv(
-    command: Sequence[str], task: Task, profile: Profile, run: runs.Run, gpus: int
+    command: Sequence[str], task: Task, profile: Site, run: runs.Run, gpus: int
 ) -> list[str]:
     """Return what is executed on the node: ``command`` in its image, over GPUs and nodes."""
     box = profile.container
@@ -195,7 +194,7 @@ def _is_done(run: runs.Run, task: str) -> bool:
 
 def work(given: Handover, job: str, element: int, client: Client) -> int:
     """Run the tasks of an element; return the exit code for Slurm."""
-    tasks = given.jobs[job][element]
+    tasks = given.jobs[job].elements[element]
     missing = lacking(given, tasks)
     for name, reason in missing.items():
         print(f"{name}  skipped  {reason}", flush=True)
@@ -204,14 +203,14 @@ def work(given: Handover, job: str, element: int, client: Client) -> int:
         return 1
     restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     with ExitStack() as stack:
-        scratch = given.profile.node_scratch
+        scratch = given.site.node_scratch
         if scratch:
             parent = Path(os.path.expandvars(scratch))
             os.environ["TMPDIR"] = str(stack.enter_context(workspace(parent, slurm_id())))
-        runner = stack.enter_context(NodeRunner(given, ready, slurm_id()))
+        runner = stack.enter_context(NodeRunner(given, ready, given.jobs[job].resources))
         signal.signal(signal.SIGUSR1, runner.warn)
         if restarts:
-            print(f"start {restarts + 1} of at most {given.profile.requeues + 1}", flush=True)
+            print(f"start {restarts + 1} of at most {given.site.requeues + 1}", flush=True)
         runner.execute()
         unfinished = runner.unfinished
         if runner.warned and unfinished and not runner.stop_signal:
@@ -222,7 +221,7 @@ def work(given: Handover, job: str, element: int, client: Client) -> int:
 
 def _again(given: Handover, unfinished: Sequence[str], restarts: int, client: Client) -> int:
     """Put the job back into the queue, or say that this happened often enough."""
-    if restarts < given.profile.requeues:
+    if restarts < given.site.requeues:
         print(f"time is up: put back into the queue with {', '.join(unfinished)}", flush=True)
         client.requeue(slurm_id())
         return 0
