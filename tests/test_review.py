@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import threading
 import time
@@ -381,6 +382,54 @@ def test_the_command_line_prints_text_and_json(embedded, tmp_path, monkeypatch, 
     )
     assert cli.main(["review-model", "approve", "2", "--override"]) == 2
     assert "--comment is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "x"])
+def test_a_limit_is_a_number_of_rows(limit, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["review-model", "list", "--limit", limit])
+    assert ended.value.code == 2
+    assert f"{limit!r} is no number of rows: give 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("letter", ["\udcff", "\x1b", "\0"])
+def test_a_comment_that_no_terminal_should_see_is_refused_in_one_line(embedded, letter):
+    embedded.candidate("r1")
+    with pytest.raises(ParameterError, match="--comment holds the control character") as error:
+        embedded.desk(comment=f"good{letter}[2J").reject("1")
+    assert said(error).isprintable()
+    with pytest.raises(ParameterError, match="--reviewer holds the control character"):
+        embedded.desk("ann\nbob").reject("1")
+    assert not (embedded.store / "reviews").exists()
+
+
+def test_no_line_of_a_comment_is_taken_for_another_decision(
+    embedded, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("SOUNDGATE_RUNS", str(tmp_path))
+    embedded.candidate("r1")
+    embedded.desk(comment="too noisy\n2026-11-20T13:17:04.390Z  bob  approve: fine").reject("1")
+    assert cli.main(["review-model", "show", "1"]) == 0
+    assert [
+        n for n in capsys.readouterr().out.splitlines() if n.startswith("20") and "bob" in n
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [("lock", "another program holds its database"), ("overwrite", "is no sqlite database")],
+)
+def test_a_database_that_cannot_be_used_is_told_without_sql(tmp_path, spoil, told):
+    file = tmp_path / "mlflow.db"
+    held = sqlite3.connect(file)
+    held.execute("begin exclusive")
+    if spoil == "overwrite":
+        held.close()
+        file.write_text("junk" * 100)
+    with pytest.raises(RegistryError, match=told) as error:
+        _ = Registry(f"sqlite:///{file}?timeout=0").client
+    assert "SQL:" not in said(error)
+    held.close()
 
 
 def test_looking_makes_no_registry(tmp_path, monkeypatch, capsys):

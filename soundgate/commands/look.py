@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from soundgate import executors, runs
-from soundgate.commands.output import output_argument, print_table, runs_root
+from soundgate.commands.output import count, output_argument, print_table, runs_root
 from soundgate.errors import ParameterError, nearest
 from soundgate.executors.display import duration
 
@@ -20,7 +20,7 @@ FOLLOW_INTERVAL_S = 0.5
 def list_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``list-runs``."""
     parser.add_argument("pipeline", nargs="?", help="only runs of this pipeline")
-    parser.add_argument("--limit", type=int, default=20, help="newest runs shown (20)")
+    parser.add_argument("--limit", type=count, default=20, help="newest runs shown (20)")
     output_argument(parser)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,13 @@ def runs_root() -> Path:
 def output_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--output``."""
     parser.add_argument("--output", choices=("text", "json"), default="text")
+
+
+def count(text: str) -> int:
+    """Read the number of rows that an option asks for, one at least."""
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is no number of rows: give 1 or more")
+    return int(text)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

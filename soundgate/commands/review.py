@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from soundgate.commands.output import output_argument, runs_root
+from soundgate.commands.output import count, output_argument, runs_root
 from soundgate.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _decision_arguments(parser: argparse.ArgumentParser) -> None:
 
 def list_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model list``."""
-    parser.add_argument("--limit", type=int, default=20, help="candidates shown (20)")
+    parser.add_argument("--limit", type=count, default=20, help="candidates shown (20)")
     _place_arguments(parser)
 
 

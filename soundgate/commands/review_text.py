@@ -87,7 +87,7 @@ def _history(decision: dict[str, Any]) -> str:
     reason = f" ({outcome['reason']})" if outcome["reason"] else ""
     return (
         f"{decision['at']}  {decision['by']}  {decision['verdict']}{override}, "
-        f"{outcome['state']}{released}{reason}: {decision['comment']}"
+        f"{outcome['state']}{released}{reason}: {_indented(decision['comment'])}"
     )
 
 
@@ -119,6 +119,11 @@ def _number(value: float | None) -> str:
 def _short(comment: str) -> str:
     line = " ".join(comment.split())
     return line if len(line) <= COMMENT_LETTERS else f"{line[: COMMENT_LETTERS - 1]}…"
+
+
+def _indented(comment: str) -> str:
+    """Further lines stand to the right, so that none is taken for another decision."""
+    return "\n    ".join(comment.splitlines())
 
 
 def age(seconds: float) -> str:

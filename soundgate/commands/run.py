@@ -11,6 +11,7 @@ from soundgate.commands.output import output_argument, print_table, runs_root
 from soundgate.errors import ParameterError
 from soundgate.executors.base import Submission, initial_tasks
 from soundgate.executors.display import duration
+from soundgate.executors.reuse import require_files
 from soundgate.invocation import Invocation
 from soundgate.mermaid import mermaid
 
@@ -130,6 +131,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
     request = executor.render(pipeline, run)
     if args.dry_run:
         return _show_plan(executor.plan(pipeline, run, use_cache=not args.no_cache), request, args)
+    require_files(pipeline)  # a run that cannot begin leaves no folder
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "request.txt").write_text(str(request), "utf-8")
     if not args.resume:  # whoever holds a run writes its record

@@ -19,21 +19,36 @@ if TYPE_CHECKING:
 Digests = dict[Output | File, str]
 
 
+def require_files(pipeline: Pipeline) -> None:
+    """Refuse a pipeline of which a file known at submit is absent.
+
+    Raises:
+        ParameterError: names the file and the task that reads it.
+    """
+    for task in pipeline.tasks.values():
+        for name, items in task.inputs.items():
+            for item in items:
+                if not isinstance(item, File) or item.text is not None:
+                    continue
+                if not (item.path and item.path.exists()):
+                    raise ParameterError(
+                        f"{item.path}: no such file or folder, and task {task.name!r} reads it as "
+                        f"{name!r}: correct the path"
+                    )
+
+
 def file_digests(cache: Cache, pipeline: Pipeline) -> Digests:
     """Return the digests of every file known at submit.
 
     Raises:
         ParameterError: one of them is absent.
     """
+    require_files(pipeline)
     digests: Digests = {}
     for task in pipeline.tasks.values():
-        for name, items in task.inputs.items():
+        for items in task.inputs.values():
             for item in items:
                 if isinstance(item, File) and item not in digests:
-                    if item.text is None and not (item.path and item.path.exists()):
-                        raise ParameterError(
-                            f"{item.path}: absent; task {task.name!r} reads it as {name!r}"
-                        )
                     digests[item] = cache.file_digest(item)
     return digests
 

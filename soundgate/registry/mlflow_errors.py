@@ -20,6 +20,12 @@ ADVICE = {
     404: "nothing of MLflow there; check the path of MLFLOW_TRACKING_URI",
 }
 UNREACHABLE = ("Max retries exceeded", "Connection refused", "Connection aborted", "timed out")
+DATABASE = {
+    "database is locked": "another program holds its database; try again when that has ended",
+    "not a database": "the file is no sqlite database; name another, or restore it",
+    "readonly database": "its database may not be written; ask who owns the file for the right",
+    "unable to open database": "its database cannot be opened; check the path and the rights",
+}
 NO_BACKEND = ("unsupported URI", "maintenance mode", "Could not parse", "Can't load plugin")
 
 
@@ -62,7 +68,10 @@ def _line(uri: str, error: Exception) -> str:
         )
     if any(sign in told for sign in NO_BACKEND):
         return no_address(uri)
-    return f"MLflow at {uri}: {told[:LONGEST]}"
+    for sign, advice in DATABASE.items():
+        if sign in told:
+            return f"MLflow at {uri}: {advice}"
+    return f"MLflow at {uri}: {told.partition(' [SQL: ')[0][:LONGEST]}"
 
 
 def _status(error: Exception, told: str) -> int:

@@ -6,6 +6,7 @@ was interrupted between the two is finished, or given up, by the next command th
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -201,6 +202,8 @@ class Desk:
         comment = self.comment().strip()
         if not comment:
             raise ParameterError("--comment is empty: say why, for whoever reads it later")
+        _require_text("--comment", comment, allowed="\t\r\n")
+        _require_text("--reviewer", self.by)
         values = {"by": self.by, "account": self.account, "comment": comment, **about}
         return Decision(number=0, model=self.model, verdict=verdict, **values)  # type: ignore[arg-type]
 
@@ -229,6 +232,13 @@ class Desk:
                 f"{decision.number}"
             )
         return outcome
+
+
+def _require_text(option: str, text: str, allowed: str = "") -> None:
+    """Refuse what would steer a terminal, forge a line of the record, or is no Unicode at all."""
+    for letter in text:
+        if unicodedata.category(letter) in {"Cc", "Cs"} and letter not in allowed:
+            raise ParameterError(f"{option} holds the control character {letter!r}: leave it out")
 
 
 def another_record(announced: str, entries: list[Entry]) -> str:

@@ -484,8 +484,11 @@ def test_a_missing_input_is_one_line_before_anything_runs(toy):
     module = toy.pipeline("absent", 't.add(work)\nt.add(work, name="b", source=t.file("no.txt"))')
     ended = toy.run(module)
     assert ended.returncode == 2
-    assert ended.stderr == "run-pipeline: no.txt: absent; task 'b' reads it as 'source'\n"
-    assert toy.ran() == []
+    assert ended.stderr == (
+        "run-pipeline: no.txt: no such file or folder, and task 'b' reads it as 'source': "
+        "correct the path\n"
+    )
+    assert toy.ran() == toy.runs() == []
 
 
 def test_inputs_made_at_submit_lie_in_the_run(toy):
