@@ -1,6 +1,6 @@
 """A chain of 5 and an array of 50 no-op tasks on a real Slurm, against plain sbatch.
 
-    python -m benchmarks.slurm [--chain 5] [--array 50] [--at-a-time 2]
+    python -m benchmarks.slurm [--chain 5] [--array 50] [--at-a-time 2] [--tasks 10000]
 
 The cluster, two nodes of this machine, is started for it and ended after it (root, ``slurm-wlm``
 and ``munge``). Times are from the command to the last result. ``submitit`` takes part where it is
@@ -129,13 +129,31 @@ def plain_array(count: int, at_a_time: int) -> None:
 
 def submitit_array(folder: Path, count: int, at_a_time: int) -> None:
     """The same array through submitit, and a call that joins it."""
-    import submitit  # type: ignore[import-not-found]
+    import submitit
 
     executor = submitit.AutoExecutor(folder / "submitit")
     executor.update_parameters(slurm_array_parallelism=at_a_time, mem_gb=0.1, timeout_min=60)
     jobs = executor.map_array(abs, list(range(count)))
     sum(job.result() for job in jobs)
     executor.submit(abs, 1).result()
+
+
+def rendering(count: int) -> float:
+    """Processor time from a pipeline of ``count`` tasks to its request's text, seconds."""
+    from soundgate.executors.slurm.executor import SlurmExecutor
+    from soundgate.pipeline import Pipeline, Resources
+    from soundgate.runs import Run
+    from steps.stage import stage
+
+    pipeline = Pipeline("wide")
+    names = [[f"a{number}=x"] for number in range(count // 2)]
+    for label in ("one", "two"):
+        over = {"assets": names}
+        pipeline.map(stage, name=label, over=over, resources=Resources(hours=1))
+    began = time.process_time()
+    text = str(SlurmExecutor().render(pipeline, Run(Path("runs"), "wide", "RUN-ID")))
+    assert text.count("sbatch --parsable") == 2 * -(-(count // 2) // 1000)
+    return time.process_time() - began
 
 
 def took(action: Callable[[], None]) -> float:
@@ -151,10 +169,12 @@ def main() -> None:
     parser.add_argument("--chain", type=int, default=5)
     parser.add_argument("--array", type=int, default=50)
     parser.add_argument("--at-a-time", type=int, default=2)
+    parser.add_argument("--tasks", type=int, default=10_000, help="of the pipeline rendered")
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
-    import slurm_cluster  # type: ignore[import-not-found]
+    import slurm_cluster
 
+    print(f"rendering {arguments.tasks} tasks: {rendering(arguments.tasks):.2f} s")
     if reason := slurm_cluster.why_not():
         raise SystemExit(f"no Slurm here: {reason}")
     chain, array, slots = arguments.chain, arguments.array, arguments.at_a_time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -178,12 +177,12 @@ def test_more_time_than_the_partition_gives_is_refused():
         lower(chain(LONG), Profile(cpu=Partition(max_hours=1)))
 
 
-def test_ten_thousand_tasks_are_put_into_jobs_in_no_time():
+def test_ten_thousand_tasks_are_some_arrays():
     pipeline = Pipeline("p")
     mapped = pipeline.map(make, name="a", over={"number": list(range(5000))}, resources=LONG)
     second = pipeline.map(make, name="b", over=mapped, source=mapped["out"], resources=SHORT)
     pipeline.add(join, sources=second["out"], resources=LONG)
-    began = time.process_time()
     jobs = lower(pipeline, Profile())
-    assert time.process_time() - began < 2
     assert sum(len(job.tasks) for job in jobs) == 10_001
+    assert [len(job.elements) for job in jobs] == [1000] * 5 + [250] + [1]
+    assert jobs[-1].after == ("b",)
