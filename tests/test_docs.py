@@ -20,7 +20,7 @@ from soundgate.audio.models import MODELS
 from soundgate.parameters import describe
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/slurm.md")
 GENERATED = """# Reference
 
 Written by `pytest tests/test_docs.py --update-golden` from the code; a test compares it.

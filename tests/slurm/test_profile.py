@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from soundgate.errors import ConfigError, ParameterError
 from soundgate.executors.slurm.jobs import Job
-from soundgate.executors.slurm.profile import Partition, Profile, load
+from soundgate.executors.slurm.profile import Container, Partition, Profile, load
 from soundgate.executors.slurm.scripts import dependencies, is_held, render, script, warning_s
 from soundgate.runs import Run
 from soundgate.task import Resources
@@ -146,3 +147,11 @@ def test_a_profile_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"absent\.yaml: cannot be read: No such file"):
         load(tmp_path / "absent.yaml")
     assert load(None) == Profile()
+
+
+@pytest.mark.parametrize("kind", [Profile, Partition, Container])
+def test_every_field_is_documented_as_it_is(kind):
+    text = (ROOT / "docs" / "slurm.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, flags=re.MULTILINE))
+    missing = [name for name in kind.model_fields if name not in rows]
+    assert missing == []
