@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from soundgate.audio import evaluation, metrics, model_folder, paired, waveforms
+from soundgate.audio import evaluation, features, metrics, model_folder, paired
 from soundgate.audio.clip_results import ClipResult, read_results
 from soundgate.audio.comparable_clips import Chosen, choose, obstacle
 from soundgate.audio.feature_set import FeatureSet, read_features
-from soundgate.audio.features import log_mel
 from soundgate.audio.frames import Info
 from soundgate.audio.inference import BATCH_SIZE
 from soundgate.audio.judgement import Judgement, judge
@@ -56,17 +54,12 @@ class ComputedFrames(FeatureSet):
     def clip_frames(self, row: Row) -> Frames:
         """The frames float16 ``(frame, mel)`` of one clip, from its audio below ``folder``."""
         spec, preprocessing = self.info.feature_extraction, self.info.preprocessing
-        samples, _ = waveforms.waveform(
-            self.folder / row.path, preprocessing, start_s=row.start_s, end_s=row.end_s
-        )
-        # As training does with what is too short for a patch.
-        least = spec.hop_length * (spec.patch_length - 1) + spec.n_fft
-        if samples.size < least:
-            samples = np.resize(samples, least)
-        with one_torch_thread(), torch.inference_mode():
-            mel = log_mel(torch.from_numpy(samples), spec, preprocessing.target_rate)
-        frames: Frames = mel.half().numpy()
-        return frames
+        path = self.folder / row.path
+        with one_torch_thread():
+            mel = features.clip_frames(
+                path, preprocessing, spec, start_s=row.start_s, end_s=row.end_s
+            )
+        return mel.astype(np.float16)
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ def compare(
         DataError: a file is missing or damaged.
     """
     comparison.mkdir(parents=True, exist_ok=True)
-    version = _read_json(champion / VERSION)
+    version = read_json(champion / VERSION)
     if version.get("version") is None:
         judged, result = None, _no_champion()
     else:
@@ -317,7 +310,12 @@ def _write(
         evaluation.write_predictions(predictions, judged, result["champion"]["classes"])
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
     try:
         fields = json.loads(path.read_text("utf-8"))
     except OSError as error:

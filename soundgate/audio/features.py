@@ -7,6 +7,7 @@ float32 rounding; ``extract`` runs it over a data set as a stream.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from soundgate.audio.config import FeatureExtraction, UserConfig
+    from soundgate.audio.config import FeatureExtraction, Preprocessing, UserConfig
 
 Array: TypeAlias = "NDArray[np.float32]"
 
@@ -87,6 +88,54 @@ def frame_count(samples: int, options: FeatureExtraction) -> int:
     if options.center and options.pad_mode == "reflect" and samples <= options.n_fft // 2:
         return 0
     return 1 + (samples + padding - options.n_fft) // options.hop_length
+
+
+def least_samples(options: FeatureExtraction) -> int:
+    """Samples of the shortest waveform that fills a patch."""
+    half = options.n_fft // 2 if options.center else 0
+    one_patch = options.hop_length * (options.patch_length - 1) + options.n_fft - 2 * half
+    if half and options.pad_mode == "reflect":
+        return max(one_patch, half + 1)
+    return max(one_patch, 1)
+
+
+def arrange(
+    samples: Array, preprocessing: Preprocessing, options: FeatureExtraction
+) -> waveforms.Arrangement:
+    """How a clip (sample,) is prepared; one that fills no patch is repeated until it does.
+
+    ``extract`` refuses such a clip instead: in a data set it is a mistake.
+    """
+    arrangement = waveforms.arrange(samples, preprocessing)
+    return replace(arrangement, least_after=max(arrangement.least_after, least_samples(options)))
+
+
+def clip_frames(
+    path: Path,
+    preprocessing: Preprocessing,
+    options: FeatureExtraction,
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+) -> Array:
+    """Log-mel frames float32 (frame, mel) of a clip of any length, at least one patch of them.
+
+    Args:
+        path: the audio file.
+        preprocessing: what is done to the waveform.
+        options: how frames and patches are cut.
+        start_s: first second of the clip in the file; None is the beginning of the file.
+        end_s: last second of the clip in the file; None is the end of the file.
+
+    Raises:
+        DataError: the file cannot be decoded.
+    """
+    samples = waveforms.decode(path, preprocessing, start_s=start_s, end_s=end_s)
+    samples = arrange(samples, preprocessing, options).apply(samples)
+    with torch.inference_mode():
+        mel = log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
+    frames: Array = mel.numpy()
+    return frames
 
 
 def patch_starts(

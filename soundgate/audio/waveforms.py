@@ -65,7 +65,7 @@ def waveform(
     Raises:
         DataError: the file cannot be decoded.
     """
-    samples = _decoded(path, preprocessing, start_s, end_s, cache)
+    samples = decode(path, preprocessing, start_s=start_s, end_s=end_s, cache=cache)
     return prepare(samples, preprocessing), samples.size / preprocessing.target_rate
 
 
@@ -200,14 +200,18 @@ def _repeat(samples: NDArray[T], least: int) -> NDArray[T]:
     return samples if samples.size >= least else np.resize(samples, least)
 
 
-def _decoded(
+def decode(
     path: Path,
     preprocessing: Preprocessing,
-    start_s: float | None,
-    end_s: float | None,
-    cache: Path | None,
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    cache: Path | None = None,
 ) -> Samples:
-    """Decoded and resampled samples: from the cache where it holds them."""
+    """What ``waveform`` prepares: samples float32 (sample,), resampled, ``max_length`` at most.
+
+    Arguments and errors are those of ``waveform``; what the cache holds is taken from it.
+    """
     rate_hz, longest_s = preprocessing.target_rate, preprocessing.max_length
     if cache is None:
         return _read(path, rate_hz, longest_s, start_s, end_s)

@@ -36,6 +36,7 @@ SETTINGS = {
     "repeat first": ({"lengthen": "before", "min_length": 2.5}, YAMNET, {}),
     "overlapping frames": ({"frame_length": 4000, "hop_length": 1500, "top_db": 35}, YAMNET, {}),
     "odd frames": ({"frame_length": 1001, "hop_length": 777, "top_db": 30}, YAMNET, {}),
+    "short of a patch": ({"min_length": 0.5}, YAMNET, {}),
     "mirrored": ({}, MINIRESNET, {"pad_mode": "reflect", "to_db": False}),
     "held": ({"max_length": 3.3}, MINIRESNET, {"pad_mode": "edge", "power": 1.5}),
     "short window": ({}, YAMNET, {"window_length": 333, "overlap": 0.6, "window": "hamming"}),
@@ -70,8 +71,11 @@ def clips(samples, seed=0):
 
 def expected(clip, steps, options):
     """Patches (patch, mel, frame) as preprocessing and evaluation cut them."""
-    samples = waveforms.prepare(clip[: most_samples(steps)], steps)
-    # Preprocessing refuses what fills no patch; an exported program repeats it.
+    clip = clip[: most_samples(steps)]
+    # Preprocessing refuses what fills no patch; an exported program repeats it: once, up to the
+    # larger of a patch and min_length.
+    once = {"min_length": 0} if steps.lengthen == "after" else {}
+    samples = waveforms.prepare(clip, steps.model_copy(update=once))
     samples = np.resize(samples, max(samples.size, least_samples(steps, options)))
     mel = features.log_mel(torch.from_numpy(samples), options, steps.target_rate).numpy()
     starts = features.patch_starts(
@@ -120,6 +124,15 @@ def test_a_clip_does_not_depend_on_its_batch(name):
             torch.testing.assert_close(
                 alone[0, : count.item()], together[k, : count.item()], atol=1e-4, rtol=0
             )
+
+
+def test_what_is_too_short_for_min_length_and_for_a_patch_is_repeated_once():
+    """First to half a second, then to a patch, would break its rhythm; no export would be whole."""
+    steps = Preprocessing(min_length=0.5, top_db=None)
+    clip = np.arange(5000, dtype=np.float32)
+    found = features.arrange(clip, steps, YAMNET).apply(clip)
+    np.testing.assert_array_equal(found, np.resize(clip, least_samples(steps, YAMNET)))
+    assert found.size == 512 + 95 * 160
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect"])

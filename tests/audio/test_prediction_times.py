@@ -8,7 +8,7 @@ import soundfile
 from reading_tables import rows
 from toy_model import RATE_HZ, sound, write_model
 
-from soundgate.audio import prediction, waveforms
+from soundgate.audio import features, prediction, waveforms
 from soundgate.audio.config import FeatureExtraction, Preprocessing
 from soundgate.audio.prediction import times
 
@@ -123,7 +123,7 @@ def test_every_sample_of_a_patch_lies_between_its_times():
         for _ in range(int(rng.integers(0, 4))):
             begin = int(rng.integers(0, wave.size))
             wave[begin : begin + int(rng.integers(400, 6000))] *= 1e-6
-        arrangement = times.arrange(wave, preprocessing, options)
+        arrangement = features.arrange(wave, preprocessing, options)
         prepared = arrangement.apply(wave)
         origin = arrangement.apply(np.arange(wave.size))
         np.testing.assert_array_equal(wave[origin], prepared)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from soundgate.audio import features, io, model_folder, waveforms
+from soundgate.audio import features, io, model_folder
 from soundgate.audio.manifest import read_manifest
 from soundgate.audio.splits import TRAINING
 from soundgate.errors import ConfigError, DataError
@@ -90,27 +89,15 @@ def of_folder(folder: Path, description: Description) -> Calibration:
             for clip in read_manifest(folder, allow_unlabelled=True)
         ]
     else:
-        files = (path for path in folder.rglob("*") if path.suffix.lower() in io.EXTENSIONS)
-        names = sorted(path.relative_to(folder).as_posix() for path in files if path.is_file())
-        segments = [(name, None, None) for name in names]
+        segments = [(path.relative_to(folder).as_posix(), None, None) for path in io.find(folder)]
     if not segments:
         raise DataError(f"{folder}: holds no audio to calibrate with; name another folder")
-    frames = (_log_mel(folder / name, start, end, description) for name, start, end in segments)
+    settings = (description.preprocessing, description.feature_extraction)
+    frames = (
+        features.clip_frames(folder / name, *settings, start_s=start_s, end_s=end_s)
+        for name, start_s, end_s in segments
+    )
     return Calibration("folder", [name for name, _, _ in segments], frames)
-
-
-def _log_mel(
-    path: Path, start_s: float | None, end_s: float | None, description: Description
-) -> Array:
-    """Log-mel frames (frame, mel) of a clip."""
-    preprocessing, options = description.preprocessing, description.feature_extraction
-    samples, _ = waveforms.waveform(path, preprocessing, start_s=start_s, end_s=end_s)
-    if features.frame_count(samples.size, options) < 1:
-        raise DataError(f"{path}: is shorter than one frame; leave it out of the calibration")
-    with torch.inference_mode():
-        mel = features.log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
-    result: Array = mel.numpy()
-    return result
 
 
 def _share_of(rows: Sequence[Row], share: float, seed: int) -> list[Row]:

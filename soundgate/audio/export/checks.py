@@ -1,7 +1,7 @@
 """Prove an exported program against the way in which models are evaluated.
 
 The reference is not the exported module run in torch but the code that preprocessing and evaluation
-run: ``waveforms.prepare``, ``features.log_mel``, ``Classifier``. Whatever the module got wrong of
+run: ``waveforms.arrange``, ``features.log_mel``, ``Classifier``. Whatever the module got wrong of
 either shows here, before anything is written.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from soundgate.audio import features, waveforms
+from soundgate.audio import features
 from soundgate.audio.export import graphs
 from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.program import INPUT
@@ -75,8 +75,8 @@ def reference(clip: Array, description: Description, classifier: Classifier) -> 
     Where evaluation would refuse a clip because it fills no patch, it is repeated until it does.
     """
     preprocessing, options = description.preprocessing, description.feature_extraction
-    samples = waveforms.prepare(clip[: most_samples(preprocessing)], preprocessing)
-    samples = np.resize(samples, max(samples.size, least_samples(preprocessing, options)))
+    clip = clip[: most_samples(preprocessing)]
+    samples = features.arrange(clip, preprocessing, options).apply(clip)
     with torch.inference_mode():
         mel = features.log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
     return classifier.patch_scores(mel.numpy())

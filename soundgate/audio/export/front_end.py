@@ -38,13 +38,10 @@ def least_samples(preprocessing: Preprocessing, options: FeatureExtraction) -> i
     Preprocessing refuses a clip from which no patch can be cut; a program cannot refuse, so it
     repeats the clip until it fills one.
     """
-    half = _half(options)
-    one_patch = options.hop_length * (options.patch_length - 1) + options.n_fft - 2 * half
-    if half and options.pad_mode == "reflect":
-        one_patch = max(one_patch, half + 1)
+    one_patch = features.least_samples(options)
     if preprocessing.lengthen == "before":
-        return max(1, one_patch)
-    return max(1, one_patch, round(preprocessing.min_length * preprocessing.target_rate))
+        return one_patch
+    return max(one_patch, round(preprocessing.min_length * preprocessing.target_rate))
 
 
 def most_samples(preprocessing: Preprocessing) -> int:
@@ -118,7 +115,8 @@ class _Arrangement(nn.Module):
         self.least_before = 0
         if preprocessing.lengthen == "before":
             self.least_before = round(preprocessing.min_length * self.rate)
-        self.margin = _half(options)
+        # Samples of padding on each side.
+        self.margin = options.n_fft // 2 if options.center else 0
         # The place of the first sample under a window: negative where frames are centred.
         self.first = (options.n_fft - options.window_length) // 2 - self.margin
 
@@ -273,11 +271,6 @@ class _LogMel(nn.Module):
         heard = torch.where(counts, level_db, 10.0 * math.log10(_DB_FLOOR))
         level_db = level_db - heard.amax((1, 2), keepdim=True)
         return level_db.clamp(min=-_DB_RANGE)
-
-
-def _half(options: FeatureExtraction) -> int:
-    """Samples of padding on each side."""
-    return options.n_fft // 2 if options.center else 0
 
 
 # Python's min and max would ask which is the case; a traced graph must answer that each time.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundgate.audio import features
 from soundgate.audio.prediction import reading, times
 from soundgate.audio.prediction.reading import Failure, Heard
 
@@ -55,7 +56,7 @@ class Listener:
                 found.append(clip)
                 if isinstance(clip, Heard):
                     options = self.model.feature_extraction
-                    arranged = times.arrange(clip.samples, self.model.preprocessing, options)
+                    arranged = features.arrange(clip.samples, self.model.preprocessing, options)
                     clips.append((clip.samples, arranged))
         scores = iter(zip(clips, self.runtime.score(clips), strict=True) if clips else ())
         return [

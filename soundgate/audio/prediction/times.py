@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundgate.audio import features, waveforms
+from soundgate.audio import features
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from soundgate.audio.config import FeatureExtraction, Preprocessing
-    from soundgate.audio.waveforms import Arrangement, Samples
+    from soundgate.audio.config import FeatureExtraction
+    from soundgate.audio.waveforms import Arrangement
 
     Array = npt.NDArray[Any]
-
-
-def arrange(
-    samples: Samples, preprocessing: Preprocessing, options: FeatureExtraction
-) -> Arrangement:
-    """How a clip is prepared; one that is too short for a patch is repeated until it fills one.
-
-    Preprocessing a data set refuses such a clip instead.
-    """
-    arrangement = waveforms.arrange(samples, preprocessing)
-    return replace(arrangement, least_after=max(arrangement.least_after, _least(options)))
-
-
-def _least(options: FeatureExtraction) -> int:
-    """Samples of the shortest clip that fills a patch."""
-    half = options.n_fft // 2 if options.center else 0
-    one_patch = options.hop_length * (options.patch_length - 1) + options.n_fft - 2 * half
-    if half and options.pad_mode == "reflect":
-        return max(one_patch, half + 1)
-    return max(one_patch, 1)
 
 
 def patch_times(
