@@ -9,6 +9,7 @@ The same training writes the same bytes: no times, no host names, no order left 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,16 @@ def write(
             file.write(json.dumps(_identity(row) | {"split": side}, ensure_ascii=False) + "\n")
     text = json.dumps(description.as_json(), indent=1, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
+
+
+def digest(folder: Path) -> str:
+    """SHA-256, hex, of ``model.json`` followed by ``weights.safetensors``: which model it is."""
+    found = hashlib.sha256()
+    for name in (DESCRIPTION, WEIGHTS):
+        with (folder / name).open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
 
 
 def read(folder: Path) -> tuple[Description, nn.Module]:

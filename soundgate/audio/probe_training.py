@@ -13,10 +13,10 @@ from soundgate.audio import (
     checkpoints,
     linear_probe,
     models,
-    reproducibility,
     training_log,
     validation,
 )
+from soundgate.audio.threads import one_torch_thread
 from soundgate.errors import Stopped
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def fitted_head(
     if group.writes:
         try:
             fit = _begin(plan, beginning, stop)
-            with reproducibility.one_thread():
+            with one_torch_thread():
                 row = _last(fit, stop)
         except Stopped as stopped:
             head = stopped
@@ -126,7 +126,7 @@ def _fit(
     fingerprint = plan.fingerprint(classifier.standardisation, group.world)
     history = _restore(fit, folder, fingerprint)
     diary.repeat(history)
-    with reproducibility.one_thread():
+    with one_torch_thread():
         while not fit.converged and len(history) < linear_probe.MAX_ROUNDS:
             if stop():
                 kept = (

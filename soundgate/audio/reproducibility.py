@@ -36,14 +36,3 @@ def deterministic_kernels(*, wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(mode=before, warn_only=warned)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one core: sums that threads share depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -50,7 +50,11 @@ def ordered(compute: Callable[[T], R], items: Iterable[T], workers: int) -> Iter
 
 @contextlib.contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """A clip is too small to be worth torch's own threads."""
+    """Compute on one core.
+
+    A clip is too small to be worth torch's own threads, and sums that threads share depend on how
+    many there are.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

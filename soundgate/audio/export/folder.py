@@ -40,7 +40,7 @@ import torch
 from onnx import ModelProto, TensorProto
 
 from soundgate.audio import evaluation, inference, model_folder, models
-from soundgate.audio.export import calibration, checks, graphs, names, opsets, program, quantisation
+from soundgate.audio.export import calibration, checks, graphs, opsets, program, quantisation
 from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.names import (
     FORMAT,
@@ -260,7 +260,7 @@ def _facts(description: Description, model: Path) -> dict[str, str]:
     return {
         "format": FORMAT,
         "labels": json.dumps(description.classes, ensure_ascii=False),
-        "model_sha256": names.model_digest(model),
+        "model_sha256": model_folder.digest(model),
         "multi_label": json.dumps(description.multi_label),
         "sample_rate_hz": str(description.preprocessing.target_rate),
     }

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from soundgate.audio.export.names import INFO, NETWORK_INT8, model_digest
+from soundgate.audio import model_folder
+from soundgate.audio.export.names import INFO, NETWORK_INT8
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def int8_network(exported: Path, model: Path, classifier: Classifier) -> Exporte
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: is damaged; export the model again: {error!r}") from error
-    if made_of != model_digest(model):
+    if made_of != model_folder.digest(model):
         raise DataError(f"{path}: was made of another model than {model}; export that one")
     if hashlib.sha256(held).hexdigest() != digest:
         raise DataError(f"{exported / NETWORK_INT8}: is damaged; export the model again")

@@ -3,8 +3,9 @@
     settings.json    what the results depend on besides the audio
     000000.npz       results of some groups of work, one file after another; arrays, never objects
 
-Every attempt divides the work alike. Should the audio have changed in between, what was kept from
-the first group on that differs is made again.
+Every attempt divides the work alike. Should the list of clips have changed in between, what was
+kept from the first group on that differs is made again. Files that changed under their names go
+unnoticed.
 """
 
 from __future__ import annotations

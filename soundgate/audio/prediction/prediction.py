@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import time
@@ -100,7 +99,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     total = sum(1 for _ in stretches())
     if not total:
         raise DataError(f"{manifest or audio}: holds no audio: name another folder or table")
-    digest = model_digest(model)
+    digest = model_folder.digest(model)
     dependent = {name: getattr(settings, name) for name in ("runtime", "segment_s", "hop_s")}
     work = _Work(
         Listener(folder, description, divided, runtime),
@@ -141,15 +140,6 @@ def _write(work: _Work, tables: Tables, *, strict: bool) -> Iterator[None]:
         for part in group:
             if part.ends:
                 yield
-
-
-def model_digest(model: Path) -> str:
-    """SHA-256, hex, of what the scores depend on: description and weights."""
-    digest = hashlib.sha256()
-    for name in (model_folder.DESCRIPTION, model_folder.WEIGHTS):
-        with (model / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _summary(

@@ -73,34 +73,17 @@ def gather(
     export = folders.exported / EXPORT if folders.exported else None
     return Evidence(
         clips=folders.clips,
-        figures=read_json(folders.report / evaluation.REPORT),
+        figures=comparison.read_json(folders.report / evaluation.REPORT),
         results=list(read_results(folders.report / evaluation.PREDICTIONS)),
-        comparison=read_json(folders.comparison / comparison.COMPARISON),
+        comparison=comparison.read_json(folders.comparison / comparison.COMPARISON),
         champion={row.identity: row for row in rows},
         model=model_folder.read_description(folders.model),
         history=_history(folders.metrics / HISTORY),
-        card=read_json(folders.card / CARD),
-        export=read_json(export) if export and export.exists() else {},
+        card=comparison.read_json(folders.card / CARD),
+        export=comparison.read_json(export) if export and export.exists() else {},
         verdicts=verdicts,
         provenance=provenance,
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
-    try:
-        fields = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is damaged: it is not JSON ({error})") from error
-    if not isinstance(fields, dict):
-        raise DataError(f"{path}: is damaged: it holds no JSON object")
-    return fields
 
 
 def _history(path: Path) -> list[dict[str, Any]]:
