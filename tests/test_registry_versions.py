@@ -139,7 +139,7 @@ def swap(folder: Path) -> None:
 
 
 def lay_a_pickle(folder: Path) -> None:
-    (folder / "export" / "extra.pkl").write_bytes(b"x")
+    (folder / "export" / "extra.PKL").write_bytes(b"x")
 
 
 @pytest.mark.parametrize(

@@ -63,5 +63,5 @@ def refuse_pickles(files: Mapping[str, Path]) -> None:
         DataError: names the file.
     """
     for path in files.values():
-        if path.suffix in PICKLES:
+        if path.suffix.lower() in PICKLES:
             raise DataError(f"{path} may run code when it is read; save weights as .safetensors")

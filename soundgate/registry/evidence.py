@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def gates(version: Version) -> dict[str, str]:
     """``pass`` or ``fail`` by metric."""
     found = {k: v for k, v in version.tags.items() if k.startswith(GATE_TAG)}
-    return {k.removeprefix(GATE_TAG): v for k, v in sorted(found.items()) if k != VERDICTS_TAG}
+    return {k.removeprefix(GATE_TAG): v for k, v in sorted(found.items())}
 
 
 def verdicts(version: Version) -> list[dict[str, Any]]:
