@@ -397,7 +397,7 @@ def test_another_process_writes_the_same_bytes_and_says_little(plain, tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"calibrating: 3 of 3 in [\d.]+ s\n", done.stdout)
+    assert re.fullmatch(r"calibrating: 3 of 3 in [\d.]+ s\nscores differ [^\n]+\n", done.stdout)
     names = sorted(path.name for path in (folder / "exported").iterdir())
     assert names == sorted((*FILES, "labels.txt", "export.json"))
     for name in names:
