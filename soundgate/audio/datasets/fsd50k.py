@@ -179,6 +179,10 @@ def _rows(
                 where = f"{table}:{reader.line_num}"
                 if None in row.values() or not row["fname"]:
                     raise DataError(f"{where}: a cell is missing: take FSD50K's own table")
+                if "/" in row["fname"] or "\\" in row["fname"]:
+                    raise DataError(
+                        f"{where}: {row['fname']!r} is no name of a file: take FSD50K's own table"
+                    )
                 own = split or _SPLITS.get(row["split"])
                 if own is None:
                     raise DataError(f"{where}: split {row['split']!r} is not train or val")

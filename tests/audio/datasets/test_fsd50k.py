@@ -170,9 +170,17 @@ def _other_table(root):
     (root / "FSD50K.ground_truth" / "dev.csv").write_text("filename,category\na,b\n")
 
 
+def _elsewhere(root):
+    """A name that would lay the clip outside of the folder that is made."""
+    (root / "37199.wav").write_bytes((root / "FSD50K.eval_audio" / "37199.wav").read_bytes())
+    table = root / "FSD50K.ground_truth" / "eval.csv"
+    table.write_text(table.read_text().replace("37199", "../37199"))
+
+
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
+        (_elsewhere, r"eval.csv:2: '../37199' is no name of a file"),
         (_without_ontology, "ontology.json: no such file: .*audioset_ontology_path"),
         (_unknown_mid, r"eval.csv:3: '/m/zzz' is not in the ontology"),
         (_uneven, r"dev.csv:3: 4 labels for 3 mids"),
