@@ -559,6 +559,10 @@ def test_mcnemar_in_words(test, said):
 def test_the_banner(verdicts, state, title):
     found = wording.banner(verdicts, {"champion": None})
     assert (found.state, found.title) == (state, title)
+    # As the registry sees it: without a verdict, or with an advisory miss, approval needs more.
+    overridden = "Approval takes an override and a reason." in found.sentences
+    assert overridden == (state in ("neutral", "mixed"))
+    assert ("Such a run registers no candidate." in found.sentences) == (state == "bad")
 
 
 def test_the_step_judges_the_gates_itself(tmp_path, capsys, monkeypatch):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MINUS = "\u2212"
 _NARROW_SPACE = "\u202f"
 _THOUSANDTH = Decimal("0.001")
+_OVERRIDE = "Approval takes an override and a reason."
 
 GOOD, MIXED, BAD, NEUTRAL = "good", "mixed", "bad", "neutral"
 
@@ -38,7 +39,7 @@ def banner(verdicts: Sequence[Mapping[str, Any]], compared: Mapping[str, Any]) -
     said = []
     if not verdicts:
         state, title = NEUTRAL, "No gate was declared"
-        said.append("Nothing but this page stands between the candidate and its approval.")
+        said.append(_OVERRIDE)
     elif not missed:
         state, title = GOOD, f"Cleared {'its only gate' if len(verdicts) == 1 else f'all {gates}'}"
     else:
@@ -48,7 +49,7 @@ def banner(verdicts: Sequence[Mapping[str, Any]], compared: Mapping[str, Any]) -
         if unjudged:
             count = "It" if len(missed) == 1 else f"{len(unjudged)} of these"
             said.append(f"{count} could not be judged, which counts as missed.")
-        said.append("Approval takes an override and a reason.")
+        said.append(_OVERRIDE if state == MIXED else "Such a run registers no candidate.")
     said.append(against_champion(compared))
     return Banner(state, title, tuple(said))
 
