@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -430,6 +431,18 @@ def test_a_database_that_cannot_be_used_is_told_without_sql(tmp_path, spoil, tol
         _ = Registry(f"sqlite:///{file}?timeout=0").client
     assert "SQL:" not in said(error)
     held.close()
+
+
+def test_a_registry_in_a_read_only_folder_says_what_to_do(tmp_path, monkeypatch):
+    def refused(*_args, **_kwargs):
+        raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / "mlflow.db.lock"))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(RegistryError) as error:
+        _ = Registry(f"sqlite:///{tmp_path}/mlflow.db").client
+    assert said(error).endswith(
+        "mlflow.db.lock: Read-only file system: choose a folder that may be written"
+    )
 
 
 def test_looking_makes_no_registry(tmp_path, monkeypatch, capsys):

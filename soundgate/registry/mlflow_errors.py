@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from soundgate.errors import RegistryError
+from soundgate.errors import RegistryError, about_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,8 @@ def _line(uri: str, error: Exception) -> str:
         )
     if any(sign in told for sign in NO_BACKEND):
         return no_address(uri)
+    if (place := about_place(error)) is not None:
+        return f"MLflow at {uri}: {place}"
     for sign, advice in DATABASE.items():
         if sign in told:
             return f"MLflow at {uri}: {advice}"
