@@ -115,7 +115,7 @@ def _verdict(gate: Bound, value: float | None, *, passed: bool, message: str) ->
 
 
 def _read(path: Path, gate: Bound) -> float | str:
-    """Return a finite number from a JSON file, or why there is none."""
+    """Return a finite number from a JSON file, or why there is none, with the file's ``reason``."""
     cannot = f"the gate on {gate.metric} cannot be judged: {path.name}"
     try:
         place: Any = json.loads(path.read_text("utf-8"), parse_int=float)
@@ -123,9 +123,11 @@ def _read(path: Path, gate: Bound) -> float | str:
         return f"{cannot} is missing from the report"
     except ValueError as error:
         return f"{cannot} is not JSON ({error})"
+    reason = place.get("reason") if isinstance(place, dict) else None
+    told = f" ({' '.join(reason.split())})" if isinstance(reason, str) else ""
     for part in gate.json_path.split("."):
         if not isinstance(place, dict) or part not in place:
-            return f"{cannot} has no {gate.json_path}"
+            return f"{cannot} has no {gate.json_path}{told}"
         place = place[part]
     if not isinstance(place, float) or not math.isfinite(place):
         return f"{cannot} has {gate.json_path} = {place!r}, which is not a finite number"

@@ -109,6 +109,7 @@ def test_a_bound_that_is_not_a_number_never_passes(judge, bound):
         ('{"a": [1]}', "evaluation.json has no a.b"),
         ('{"a": 1}', "evaluation.json has no a.b"),
         ("[1]", "evaluation.json has no a.b"),
+        ('{"reason": "no class\\nis shared"}', "evaluation.json has no a.b (no class is shared)"),
         ('{"a": {"b": 1' + "0" * 400 + "}}", "evaluation.json has a.b"),
     ],
 )
