@@ -177,6 +177,14 @@ def _terminate(number: int, _frame: object) -> NoReturn:
     raise _Terminated(f"stopped by {signal.Signals(number).name}")
 
 
+_early: list[int] = []
+"""Signals that asked to stop, also before the step could look."""
+
+
+def _remember(number: int, _frame: object) -> None:
+    _early.append(number)
+
+
 @contextmanager
 def graceful_stop() -> Iterator[Callable[[], bool]]:
     """Turn SIGTERM and SIGUSR1 into a question the step asks when it can save its work.
@@ -184,12 +192,13 @@ def graceful_stop() -> Iterator[Callable[[], bool]]:
     Yields a function that tells whether a signal came. The step then writes its checkpoint and
     raises ``errors.Stopped``.
     """
-    asked: list[int] = []
+    asked = _early
     numbers = (signal.SIGTERM, signal.SIGUSR1)
     before = {n: signal.signal(n, lambda number, _frame: asked.append(number)) for n in numbers}
     try:
         yield lambda: bool(asked)
     finally:
+        _early.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -216,6 +225,9 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes a task
     command = [*_program(function), *argv]
     signal.signal(signal.SIGTERM, _terminate)
+    # a warning that time is short must not end a step that is still importing, or saves nothing
+    _early.clear()
+    signal.signal(signal.SIGUSR1, _remember)
     offline.guard()
     partial = {name: _partial(path) for name, path in outputs.items()}
     try:

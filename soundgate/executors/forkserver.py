@@ -66,8 +66,8 @@ def _prepare(spec: dict[str, Any]) -> None:
     lead_group(0)
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the step can take note of it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # one that came since the fork counts now
     log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)

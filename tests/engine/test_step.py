@@ -416,3 +416,42 @@ def test_sigterm_is_not_swallowed_by_a_step_that_catches_every_exception(toy, un
     process.terminate()
     assert process.wait(timeout=20) == 143
     assert process.communicate()[1] == "error: stopped by SIGTERM\n"
+
+
+WARNED = """
+    from __future__ import annotations
+
+    import os
+    import signal
+    import time
+    from pathlib import Path
+
+    from soundgate.step import OutputPath, graceful_stop, main
+
+
+    def warned(out: OutputPath, *, saves: bool = False) -> None:
+        Path("began").touch()
+        while not Path("warned").exists():
+            time.sleep(0.02)
+        if saves:
+            with graceful_stop() as stop:
+                (out / "asked").write_text(str(stop()))
+        (out / "done").touch()
+
+
+    if __name__ == "__main__":
+        main(warned)
+    """
+
+
+@pytest.mark.parametrize("saves", ["true", "false"])
+def test_a_warning_that_comes_before_a_step_looks_is_kept_and_kills_nothing(toy, until, saves):
+    toy.write("steps/warned.py", WARNED)
+    process = toy.start("steps.warned", "--out", "out", "--saves", saves)
+    until((toy.folder / "began").exists)
+    process.send_signal(signal.SIGUSR1)
+    (toy.folder / "warned").touch()
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    found = {p.name: p.read_text() for p in (toy.folder / "out").iterdir()}
+    assert found == {"done": ""} | ({"asked": "True"} if saves == "true" else {})
