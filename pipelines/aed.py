@@ -50,6 +50,10 @@ GPU = Resources(cpus=8, gpus=1, memory_gb=32, hours=4)
 def get_pipeline(p: AedParameters) -> Pipeline:
     """Describe the pipeline; nothing runs until an executor renders and submits it."""
     aed = Pipeline("aed", description="Audio event detection with clip and patch level gates")
+    if p.folds and p.config.get("dataset.test_audio_path"):
+        raise ParameterError(
+            "folds: dataset.test_audio_path gives every fold the same test clips: drop one of both"
+        )
     fetched = aed.add(
         fetch,
         dataset=p.dataset_name,
@@ -61,10 +65,6 @@ def get_pipeline(p: AedParameters) -> Pipeline:
         resources=CPU,
         **_sources(aed, p),
     )
-    if p.folds and p.config.get("dataset.test_audio_path"):
-        raise ParameterError(
-            "folds: dataset.test_audio_path gives every fold the same test clips: drop one of both"
-        )
     prepared = aed.add(
         preprocess,
         clips=fetched["clips"],
@@ -74,10 +74,15 @@ def get_pipeline(p: AedParameters) -> Pipeline:
     )
     if p.folds:
         _cross_validate(aed, p, prepared["features"])
-        return aed
+    else:
+        _candidate(aed, p, fetched, prepared["features"])
+    return aed
+
+
+def _candidate(aed: Pipeline, p: AedParameters, fetched: Task, features: Output) -> None:
     trained = aed.add(
         train,
-        features=prepared["features"],
+        features=features,
         config=_training_config(p),
         pretrained=_pretrained(aed, p),
         test_fold=p.test_fold,
@@ -86,7 +91,7 @@ def get_pipeline(p: AedParameters) -> Pipeline:
     )
     exported = aed.add(
         export,
-        features=prepared["features"],
+        features=features,
         model=trained["model"],
         config=p.config.only("general", "dataset", "quantization"),
         calibration=_calibration(aed, p),
@@ -94,12 +99,50 @@ def get_pipeline(p: AedParameters) -> Pipeline:
     )
     scored = aed.add(
         evaluate,
-        features=prepared["features"],
+        features=features,
         model=trained["model"],
         exported=exported["exported"],
         **_judging(p),
         resources=CPU,
     )
+    compared = _compare(aed, p, fetched, features, model=trained["model"], report=scored["report"])
+    gates = _gates(aed, p, scored["report"]) + _candidate_gates(aed, p, scored, compared)
+    evidence: dict[str, Any] = {
+        "report": scored["report"],
+        "model": trained["model"],
+        "exported": exported["exported"],
+        "card": fetched["card"],
+    }
+    page = aed.add(
+        review,
+        **evidence,
+        metrics=trained["metrics"],
+        clips=fetched["clips"],
+        comparison=compared["comparison"],
+        gates=aed.declared_gates(),
+        resources=CPU,
+    )
+    aed.add(
+        register,
+        **evidence,
+        review=page["review"],
+        verdicts=[gate["verdict"] for gate in gates],
+        environment=["MLFLOW_TRACKING_URI"],
+        model_name=p.model_name,
+        modelzoo_version=p.modelzoo_version,
+    )
+
+
+def _compare(
+    aed: Pipeline,
+    p: AedParameters,
+    fetched: Task,
+    features: Output,
+    *,
+    model: Output,
+    report: Output,
+) -> Task:
+    """Hold the candidate against the champion, which is whoever the registry says now."""
     champion = aed.add(
         pull,
         name="champion",
@@ -108,42 +151,16 @@ def get_pipeline(p: AedParameters) -> Pipeline:
         reuse=False,
         environment=["MLFLOW_TRACKING_URI"],
     )
-    compared = aed.add(
+    return aed.add(
         compare,
-        features=prepared["features"],
+        features=features,
         clips=fetched["clips"],
-        report=scored["report"],
-        model=trained["model"],
+        report=report,
+        model=model,
         champion=champion["version"],
         **_judging(p),
         resources=CPU,
     )
-    gates = _gates(aed, p, scored["report"]) + _candidate_gates(aed, p, scored, compared)
-    page = aed.add(
-        review,
-        report=scored["report"],
-        model=trained["model"],
-        metrics=trained["metrics"],
-        exported=exported["exported"],
-        clips=fetched["clips"],
-        card=fetched["card"],
-        comparison=compared["comparison"],
-        gates=aed.declared_gates(),
-        resources=CPU,
-    )
-    aed.add(
-        register,
-        model=trained["model"],
-        exported=exported["exported"],
-        report=scored["report"],
-        review=page["review"],
-        card=fetched["card"],
-        verdicts=[gate["verdict"] for gate in gates],
-        environment=["MLFLOW_TRACKING_URI"],
-        model_name=p.model_name,
-        modelzoo_version=p.modelzoo_version,
-    )
-    return aed
 
 
 def _cross_validate(aed: Pipeline, p: AedParameters, features: Output) -> None:

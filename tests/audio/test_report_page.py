@@ -509,6 +509,7 @@ def test_the_weakest_class_and_the_most_frequent_confusion_come_first(run):
 
 
 COMPARED = {
+    "left_out": {"unknown_to_champion": 0},
     "champion": {"name": "aed", "version": "3"},
     "compared": True,
     "clips": 80,
@@ -527,7 +528,10 @@ COMPARED = {
 )
 def test_the_banner_says_what_the_interval_allows(low, high, said):
     gap = {"value": 0.09, "low": low, "high": high}
-    assert said in wording.against_champion(COMPARED | {"clip_acc": {"difference": gap}})
+    compared = COMPARED | {"clip_acc": {"difference": gap}}
+    assert said in wording.against_champion(compared)
+    compared["left_out"] = {"unknown_to_champion": 60, "champion_trained_on": 4}
+    assert ", 64 left out, the candidate is" in wording.against_champion(compared)
 
 
 @pytest.mark.parametrize(

@@ -32,5 +32,5 @@ python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict ru
 # review: 4 cpus, 8 GB; after evaluate, train, export, fetch, compare
 python -m steps.review --report runs/aed/RUN-ID/tasks/evaluate/report --model runs/aed/RUN-ID/tasks/train/model --metrics runs/aed/RUN-ID/tasks/train/metrics --clips runs/aed/RUN-ID/tasks/fetch/clips --card runs/aed/RUN-ID/tasks/fetch/card --comparison runs/aed/RUN-ID/tasks/compare/comparison --gates runs/aed/RUN-ID/inputs/873c6da9ac9c/gates.json --review runs/aed/RUN-ID/tasks/review/review --exported runs/aed/RUN-ID/tasks/export/exported
 
-# register: 1 cpus, 2 GB; after train, export, evaluate, review, fetch, gate-clip-accuracy, gate-patch-accuracy
+# register: 1 cpus, 2 GB; after evaluate, train, export, fetch, review, gate-clip-accuracy, gate-patch-accuracy
 python -m steps.register --model runs/aed/RUN-ID/tasks/train/model --report runs/aed/RUN-ID/tasks/evaluate/report --card runs/aed/RUN-ID/tasks/fetch/card --verdicts runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --entry runs/aed/RUN-ID/tasks/register/entry --model-name aed --exported runs/aed/RUN-ID/tasks/export/exported --review runs/aed/RUN-ID/tasks/review/review --modelzoo-version v1

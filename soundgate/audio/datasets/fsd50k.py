@@ -47,9 +47,9 @@ _ARCHIVES: Final = (
 DOWNLOAD_COMMAND: Final = "\n".join(
     (
         f"for part in {' '.join(_ARCHIVES)}; do",
-        f'  curl -fL --retry 5 -C - -o "./temp/$part" "{HOMEPAGE}/files/$part?download=1"',
+        f'  curl -fsSL --retry 5 -C - -o "./temp/$part" "{HOMEPAGE}/files/$part?download=1"',
         "done",
-        f"curl -fL --retry 5 -o ./temp/{ONTOLOGY} {_ONTOLOGY_URL}",
+        f"curl -fsSL --retry 5 -o ./temp/{ONTOLOGY} {_ONTOLOGY_URL}",
     )
 )
 _SPLITS: Final = {"train": "training", "val": "validation"}

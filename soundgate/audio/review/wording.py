@@ -70,8 +70,10 @@ def against_champion(compared: Mapping[str, Any]) -> str:
     else:
         found = "not clearly better or worse than"
     value, low, high = (signed(gap[key]) for key in ("value", "low", "high"))
+    left = sum(compared["left_out"].values())
+    where = f"On the same {clips}" if not left else f"On {clips}, {left} left out,"
     return (
-        f"On the same {clips} the candidate is {found} the champion, {champion}: "
+        f"{where} the candidate is {found} the champion, {champion}: "
         f"{value} ({low} to {high}) in clip accuracy."
     )
 
