@@ -499,7 +499,7 @@ def test_a_bad_address_is_named(uri, tmp_path, monkeypatch):
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database, but long enough to be looked at" * 10)
-    assert "file is not a database" in failure(tracking_uri(tmp_path))
+    assert "is no sqlite database" in failure(tracking_uri(tmp_path))
 
 
 def test_a_quote_in_a_run_is_refused(registry):

@@ -89,7 +89,8 @@ class SlurmExecutor:
         """Hand the graph over and wait for it; with ``no_wait`` return once it is in."""
         watcher = states.Watcher(run, pipeline, self.client)
         with folders.lock(run):
-            if not self._in_queue(run):
+            if _is_over(record) or not self._in_queue(run):
+                self._withdraw(run)
                 self._hand_over(pipeline, run, record, submission)
             record["engine_id"] = ",".join(states.job_ids(run)[:1])
             watcher.look(record)
@@ -144,6 +145,13 @@ class SlurmExecutor:
         return doctor.examine(self.profile, self.client, root)
 
     # -- handing over -----------------------------------------------------------------------------
+
+    def _withdraw(self, run: Run) -> None:
+        """End what is left of an earlier submission: jobs that wait for what failed."""
+        ids = states.job_ids(run)
+        if ids:
+            with suppress(ExecutorError):  # they are purged already
+                self.client.cancel(ids)
 
     def _in_queue(self, run: Run) -> bool:
         """Whether jobs of an earlier submission of this run still wait or run."""
@@ -254,6 +262,10 @@ class SlurmExecutor:
             shown.say(f"--- last lines of {name}'s log")
             shown.say("\n".join(lines))
         shown.say(f"--- whole log: {run.log(name)}")
+
+
+def _is_over(record: dict[str, Any]) -> bool:
+    return all(State(task["state"]).final for task in record["tasks"].values())
 
 
 def _options(job: Job, ids: dict[str, str]) -> list[str]:
