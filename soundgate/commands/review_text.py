@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from soundgate.commands.output import table_lines
+from soundgate.gates import SIGNS
 
 if TYPE_CHECKING:
     from soundgate.registry.decisions import Entry
     from soundgate.registry.overview import Dossier, Overview, Row
 
-SIGNS = {"at_least": ">=", "at_most": "<="}
 AGES = ((86_400 * 2, 86_400, "d"), (3_600 * 2, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))
 COMMENT_LETTERS = 40
 

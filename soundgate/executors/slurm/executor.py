@@ -225,7 +225,7 @@ class SlurmExecutor:
         import sys
 
         shown = display(record["tasks"], sys.stderr if submission.quiet else sys.stdout)
-        started, pause_s, ask_at = time.monotonic(), FIRST_POLL_S, 0.0
+        started, pause_s, ask_at, told = time.monotonic(), FIRST_POLL_S, 0.0, ""
         try:
             while True:
                 changed = watcher.look(record, ask=time.monotonic() >= ask_at)
@@ -233,6 +233,9 @@ class SlurmExecutor:
                     shown.update(name, record["tasks"][name])
                     if record["tasks"][name]["state"] == State.FAILED:
                         self._show_log(watcher.run, name, shown)
+                if watcher.said != told:
+                    told = watcher.said
+                    shown.say(told or "the controller answers again")
                 over = states.conclude(record, watcher.run)
                 if changed or over:
                     watcher.run.write(record)
