@@ -120,13 +120,16 @@ def _candidate(aed: Pipeline, p: AedParameters, fetched: Task, features: Output)
         clips=fetched["clips"],
         comparison=compared["comparison"],
         gates=aed.declared_gates(),
+        names_run=True,
         resources=CPU,
     )
-    aed.add(
+    aed.candidate(
         register,
         **evidence,
         review=page["review"],
-        verdicts=[gate["verdict"] for gate in gates],
+        comparison=compared["comparison"],
+        gates=aed.declared_gates(),
+        after=gates,
         environment=["MLFLOW_TRACKING_URI"],
         model_name=p.model_name,
         modelzoo_version=p.modelzoo_version,

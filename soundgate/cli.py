@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "show-run": (look.show_run, look.show_arguments),
     "show-logs": (look.show_logs, look.log_arguments),
     "cancel-run": (look.cancel_run, look.cancel_arguments),
+    "get-output": (look.get_output, look.get_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),
     "review-model list": (review.list_candidates, review.list_arguments),

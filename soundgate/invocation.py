@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from soundgate import parameters, runs
 from soundgate.digests import digest_text
 from soundgate.errors import ConfigError, ParameterError, nearest
-from soundgate.executors.base import initial_tasks
+from soundgate.executors.base import Options, initial_tasks
 from soundgate.pipeline import Pipeline
 from soundgate.sources import find_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
 
@@ -36,6 +36,29 @@ class Invocation:
     description: str = ""
     tags: list[dict[str, str]] = field(default_factory=list)
     role_arn: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse keywords that are no mapping.
+
+        Raises:
+            ParameterError: always then.
+        """
+        if not isinstance(self.kwargs, dict):
+            raise ParameterError(
+                f"--kwargs: expected a mapping of names to values, not {self.kwargs!r}"
+            )
+
+    @property
+    def options(self) -> Options:
+        """The part that is for the executor."""
+        site = {k: str(v) for k, v in self.kwargs.items() if k in parameters.TEMPLATE_KEYWORDS}
+        return Options(
+            profile=self.profile,
+            keywords=site,
+            role_arn=self.role_arn,
+            tags=tuple(self.tags),
+            description=self.description,
+        )
 
 
 def load_module(name: str) -> ModuleType:
@@ -64,8 +87,10 @@ def _unknown(name: str) -> ParameterError:
     return ParameterError(f"no pipeline module {name!r}{nearest(name, known)}")
 
 
-def declare(invocation: Invocation, root: Path) -> tuple[Pipeline, Any]:
-    """Return the pipeline and its parameters."""
+def declare(
+    invocation: Invocation, root: Path, defaults: Mapping[str, Any] | None = None
+) -> tuple[Pipeline, Any]:
+    """Return the pipeline and its parameters; ``defaults`` are those of the site."""
     module = load_module(invocation.module)
     kind = parameters.parameter_type(module.get_pipeline)
     own = split_keywords(invocation.kwargs, kind)[0]
@@ -78,6 +103,7 @@ def declare(invocation: Invocation, root: Path) -> tuple[Pipeline, Any]:
             kind,
             config=Path(invocation.config) if invocation.config else None,
             kwargs=own,
+            defaults=defaults,
             assignments=invocation.assignments,
         )
         check_config(values, root)
@@ -91,8 +117,6 @@ def split_keywords(
     kwargs: dict[str, Any], kind: type | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tell a pipeline's own keywords from those that project templates pass to the executor."""
-    if not isinstance(kwargs, dict):
-        raise ParameterError(f"--kwargs: expected a mapping of names to values, not {kwargs!r}")
     fields = {f.name for f in dataclasses.fields(kind)} if kind is not None else set()
     own = {k: v for k, v in kwargs.items() if k in fields}
     site = {k: v for k, v in kwargs.items() if k not in fields}

@@ -1,4 +1,4 @@
-"""Parameters of a pipeline: default < user config's ``pipeline:`` section < --kwargs < --set.
+"""Parameters of a pipeline: default < profile < user config's ``pipeline:`` < --kwargs < --set.
 
 A pipeline asks for its parameters by annotating ``get_pipeline(p: AedParameters)``; the type is a
 frozen dataclass with a docstring under every field. Values are checked against the types here,
@@ -199,11 +199,14 @@ def load(
     config: Path | None = None,
     kwargs: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),
+    defaults: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the parameters, each source over the one before.
 
     Args:
         kind: a frozen dataclass.
+        defaults: what the site's profile sets; it serves many pipelines, so that names this one
+            does not have are passed over.
         config: a user config; its ``pipeline:`` section sets parameters.
         kwargs: values by parameter name (``--kwargs``).
         assignments: ``name=value``, or ``section.key=value`` for the user config (``--set``).
@@ -215,7 +218,11 @@ def load(
     fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
     config_name = next((n for n in fields if hints[n] is ConfigFile), None)
     own, dotted = _split(assignments, fields)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {
+        name: _typed(f"--profile: parameters.{name}", name, value, hints, fields)
+        for name, value in (defaults or {}).items()
+        if name in fields
+    }
     if config_name is not None:
         default = fields[config_name].default
         path = config or (default.path if isinstance(default, ConfigFile) else Path())

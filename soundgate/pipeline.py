@@ -23,6 +23,7 @@ from soundgate.arguments import Argument, StepFunction, interface, spell
 from soundgate.errors import DefinitionError, nearest
 from soundgate.task import (
     SMALL,
+    Candidate,
     File,
     Gate,
     MappedOutput,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "Candidate",
     "File",
     "Gate",
     "MappedOutput",
@@ -63,6 +65,7 @@ RESERVED = (
     "reuse",
     "environment",
     "display_name",
+    "names_run",
 )
 """What ``add`` and ``map`` take for themselves; a step cannot have arguments of these names."""
 
@@ -97,6 +100,7 @@ class Pipeline:
         reuse: bool = True,
         environment: Sequence[str] = (),
         display_name: str = "",
+        names_run: bool = False,
         **arguments: Any,
     ) -> Task:
         """Append a task that calls ``function``; return it so that its outputs can be passed on.
@@ -111,6 +115,7 @@ class Pipeline:
             reuse: False runs it every time.
             environment: variables whose values its result depends on (where a registry is, say).
             display_name: how a platform's console shows it.
+            names_run: what it writes names the run and the commit.
             **arguments: the step's arguments; outputs are not passed.
 
         Raises:
@@ -135,6 +140,7 @@ class Pipeline:
             reuse=reuse,
             environment=tuple(environment),
             display_name=display_name,
+            names_run=names_run,
         )
         return self._append(task)
 
@@ -206,9 +212,44 @@ class Pipeline:
             advisory=advisory,
             resources=JUDGING,
         )
-        gated = Gate(metric, report, bound, threshold or 0.0, advisory)
+        gated = Gate(metric, report, bound, 0.0 if threshold is None else threshold, advisory)
         self.tasks[label] = _replace(task, gate=gated)
         return self.tasks[label]
+
+    def candidate(
+        self,
+        function: StepFunction,
+        *,
+        model_name: str,
+        model: Output,
+        report: Output,
+        card: Output,
+        **arguments: Any,
+    ) -> Task:
+        """Append the task that offers a model to the registry; as ``add`` otherwise.
+
+        An engine that has a registry of its own enters the model there, too.
+
+        Args:
+            function: the step; takes ``model_name``, ``model``, ``report`` and ``card``.
+            model_name: the registered model's name.
+            model: the model.
+            report: its evaluation.
+            card: which data it learnt from.
+            **arguments: as for ``add``.
+        """
+        task = self.add(
+            function,
+            model_name=model_name,
+            model=model,
+            report=report,
+            card=card,
+            names_run=True,
+            **arguments,
+        )
+        offered = Candidate(model_name, model, report, card)
+        self.tasks[task.name] = _replace(task, candidate=offered)
+        return self.tasks[task.name]
 
     def declared_gates(self) -> File:
         """Make an artifact of all gates declared so far, for a step that shows their verdicts."""

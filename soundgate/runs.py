@@ -74,6 +74,11 @@ class Context:
     """The folder of all runs; embedded tracking and the cache live below it."""
     cpus: str = ""
     failure: str = ""
+    """File for the reason of a failure, where the platform looks for it."""
+    retries: str = ""
+    """Further attempts that the program makes by itself."""
+    executor_input: str = ""
+    """What Kubeflow tells a container about its artifacts, JSON."""
 
     @classmethod
     def from_environment(cls) -> Context:

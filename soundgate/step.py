@@ -23,7 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from soundgate import offline, runs
+from soundgate import attempts, offline, runs
+from soundgate.archives import unpacked
 from soundgate.arguments import (
     CheckpointPath,
     InputPath,
@@ -35,7 +36,7 @@ from soundgate.arguments import (
     parse,
 )
 from soundgate.digests import digest_tree
-from soundgate.errors import SoundgateError, UserError, about_place
+from soundgate.errors import SoundgateError, UserError, about_place, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -215,6 +216,40 @@ def warm_up() -> None:
     parse(example, ["--source", "."])
 
 
+def _unpack_inputs(function: StepFunction, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Unpack the archives that inputs lead into."""
+    inputs = {a.name for a in interface(function).values() if a.kind in ("input", "inputs")}
+    found = dict(values)
+    for name in inputs:
+        value = values[name]
+        if isinstance(value, Path):
+            found[name] = unpacked(value)
+        elif value:
+            found[name] = [unpacked(path) for path in value]
+    return found
+
+
+def _take_context(argv: Sequence[str]) -> list[str]:
+    """Move each ``--context NAME=VALUE`` into the environment; return the other words.
+
+    Some engines cannot put what they know only when a task starts into its environment.
+    """
+    left: list[str] = []
+    words = iter(argv)
+    for word in words:
+        flag, equals, text = word.partition("=")
+        if flag != "--context":
+            left.append(word)
+            continue
+        name, _, value = (text if equals else next(words, "")).partition("=")
+        if name not in runs.Context.__dataclass_fields__:
+            known = nearest(name, runs.Context.__dataclass_fields__)
+            print(f"error: --context {name}: no such name{known}", file=sys.stderr)
+            sys.exit(UserError.exit_code)
+        os.environ[f"SOUNDGATE_{name.upper()}"] = value
+    return left
+
+
 def run(function: StepFunction, argv: Sequence[str]) -> int:
     """Run a step for ``argv``; return the exit code. ``main`` is this, as a program."""
     started = time.monotonic()
@@ -235,10 +270,11 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         if first_rank:
             partial = _open_outputs(outputs)
-        function(**{**values, **partial})
+        function(**{**_unpack_inputs(function, values), **partial})
         if first_rank:
             for name, path in outputs.items():
                 _publish(partial[name], path)
+            _tell_types(outputs)
             _finish(outputs, started, command)
             for folder in checkpoints:  # not before the mark: until then it may be killed
                 shutil.rmtree(folder, ignore_errors=True)
@@ -250,10 +286,24 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     return 0
 
 
+def _tell_types(outputs: Mapping[str, Path]) -> None:
+    """Describe the outputs to a platform that shows figures and confusion matrices."""
+    told = runs.Context.from_environment().executor_input
+    if told:
+        from soundgate import typed_outputs
+
+        typed_outputs.write(told, outputs)
+
+
 def _program(function: StepFunction) -> list[str]:
     return ["python", "-m", module_name(function)]
 
 
 def main(function: StepFunction, argv: Sequence[str] | None = None) -> NoReturn:
     """Run a step as a program: parse, make the outputs, call, publish, mark, exit."""
-    sys.exit(run(function, sys.argv[1:] if argv is None else argv))
+    words = _take_context(sys.argv[1:] if argv is None else argv)
+    retries = int(runs.Context.from_environment().retries or 0)
+    if retries:
+        command = [sys.executable, "-m", module_name(function), *words]
+        sys.exit(attempts.supervise(command, retries))
+    sys.exit(run(function, words))

@@ -84,6 +84,19 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that a task offers to the registry, and what speaks for it."""
+
+    name: str
+    """Of the registered model; an engine's own registry groups versions under it."""
+    model: Output
+    report: Output
+    """Has ``evaluation.json``."""
+    card: Output
+    """Has ``dataset.json``: which data the model learnt from."""
+
+
+@dataclass(frozen=True, slots=True)
 class MappedOutput:
     """The same output of every task of a ``map``."""
 
@@ -121,6 +134,10 @@ class Task:
     environment: tuple[str, ...] = ()
     display_name: str = ""
     gate: Gate | None = None
+    candidate: Candidate | None = None
+    names_run: bool = False
+    """What it writes names the run and the commit: an engine that goes by its own cache keys runs
+    it every time."""
     group: str = ""
     item: Mapping[str, Any] = field(default_factory=dict)
 

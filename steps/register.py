@@ -1,12 +1,16 @@
 """Register a model that may be released as a candidate for review.
 
 Reads   model/     the classifier         report/    its evaluation
-        verdicts/  what the gates said    card/      which data it learnt from
+        card/      which data it learnt from
+        gates      JSON file of the gates, as the pipeline declared them
+        comparison/  how it does against the released model
         exported/  programs that run it   review/    the page its reviewer opens
 Writes  entry/     entry.json: name, version, where the registry is
 
 A candidate is a version of ``<name>-candidates`` with the evidence a reviewer needs: signature,
 figures, verdicts, commit, run and data digest. A run registers once, however often this is tried.
+The gates have been passed, or were advisory; they are judged once more for the record, because not
+every engine has a gate write down what it said.
 """
 
 from __future__ import annotations
@@ -15,17 +19,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from soundgate.step import InputPath, InputPaths, OutputPath, main
+from soundgate.errors import GateMissed
+from soundgate.gates import judge_all
+from soundgate.step import InputPath, OutputPath, main
 
 
 def register(
     model: InputPath,
     report: InputPath,
     card: InputPath,
-    verdicts: InputPaths,
+    gates: InputPath,
     entry: OutputPath,
     *,
     model_name: str,
+    comparison: InputPath | None = None,
     exported: InputPath | None = None,
     review: InputPath | None = None,
     modelzoo_version: str = "",
@@ -41,6 +48,11 @@ def register(
     description = json.loads((model / "model.json").read_text("utf-8"))
     figures = json.loads((report / "evaluation.json").read_text("utf-8"))
     data = json.loads((card / "dataset.json").read_text("utf-8"))
+    reports = {"report": report} | ({"comparison": comparison} if comparison else {})
+    verdicts = judge_all(gates, reports)
+    for verdict in verdicts:
+        if not (verdict["passed"] or verdict["advisory"]):
+            raise GateMissed(f"not registered: {verdict['message']}")
     classes = len(description["classes"])
     found = register_candidate(
         Registry(tracking_uri(root), str(root / "mlartifacts")),
@@ -58,7 +70,7 @@ def register(
             "dataset.licence": data["licence"],
             "modelzoo.version": modelzoo_version,
         },
-        verdicts=[json.loads((v / "verdict.json").read_text("utf-8")) for v in verdicts],
+        verdicts=verdicts,
         signature=(
             waveform_signature(classes)
             if exported is not None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from soundgate import executors
 from soundgate.commands.output import output_argument, runs_root
+from soundgate.executors.base import Options
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +25,7 @@ def doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 def doctor(args: argparse.Namespace) -> int:
     """Look for what could keep a run from working, and say what to mend."""
-    findings = executors.load(args.executor, args.profile).examine(runs_root())
+    findings = executors.load(args.executor, Options(profile=args.profile)).examine(runs_root())
     shown = []
     for finding in findings:
         shown.append(asdict(finding))

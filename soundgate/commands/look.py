@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soundgate import executors, runs
+from soundgate import executors, invocation, runs
 from soundgate.commands.output import count, output_argument, print_table, runs_root
-from soundgate.errors import ParameterError, nearest
+from soundgate.errors import ParameterError, SoundgateError, nearest
 from soundgate.executors.display import duration
 
 if TYPE_CHECKING:
     import argparse
+
+    from soundgate.executors.base import Executor
 
 FOLLOW_INTERVAL_S = 0.5
 
@@ -42,13 +47,38 @@ def cancel_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="a run's id, or 'last'")
 
 
+def get_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``get-output``."""
+    parser.add_argument("run", help="a run's id, or 'last'")
+    parser.add_argument("task", help="the task that wrote it")
+    parser.add_argument("name", nargs="?", metavar="OUTPUT", help="all of them where omitted")
+    parser.add_argument("--to", required=True, metavar="DIR", help="a folder; made where absent")
+
+
+def executor_of(record: dict[str, Any]) -> Executor:
+    """Return the executor of a run, with the site it was given."""
+    asked = invocation.recorded(record)
+    return executors.load(asked.executor, asked.options)
+
+
+def _as_it_stands(run: runs.Run) -> dict[str, Any]:
+    """Return a run's record; as it was last known, with the reason, where the engine is silent."""
+    record = run.read()
+    if runs.State(record["state"]).final:
+        return record
+    try:
+        return executor_of(record).poll(run)
+    except SoundgateError as error:
+        return {**record, "reason": f"as last known: {error}"}
+
+
 def list_runs(args: argparse.Namespace) -> int:
     """List runs, newest first."""
     found: list[dict[str, Any]] = []
     for run in runs.all_runs(runs_root(), args.pipeline):
         if len(found) == args.limit:
             break
-        found.append(executors.load(run.read()["executor"]).poll(run))
+        found.append(_as_it_stands(run))
     if args.output == "json":
         kept = ("run", "pipeline", "state", "created_at", "duration_s", "executor", "reason")
         print(json.dumps([{k: r.get(k) for k in kept} for r in found], indent=1))
@@ -64,7 +94,9 @@ def list_runs(args: argparse.Namespace) -> int:
 def show_run(args: argparse.Namespace) -> int:
     """Show one run: its tasks, times and reasons."""
     run = runs.find_run(runs_root(), args.run)
-    record = executors.load(run.read()["executor"]).poll(run)
+    record = run.read()
+    if not runs.State(record["state"]).final:
+        record = executor_of(record).poll(run)
     if args.output == "json":
         print(json.dumps(record, indent=1))
         return 0
@@ -82,10 +114,9 @@ def show_logs(args: argparse.Namespace) -> int:
     """Print the log of a task, or of all tasks."""
     run = runs.find_run(runs_root(), args.run)
     record = run.read()
-    executor = executors.load(record["executor"])
-    if args.task and args.task not in record["tasks"]:
-        hint = nearest(args.task, record["tasks"])
-        raise ParameterError(f"run {run.id} has no task {args.task!r}{hint}")
+    executor = executor_of(record)
+    if args.task:
+        _check_task(record, args.task)
     for name in [args.task] if args.task else list(record["tasks"]):
         if not args.task:
             print(f"--- {name}")
@@ -106,6 +137,38 @@ def show_logs(args: argparse.Namespace) -> int:
 def cancel_run(args: argparse.Namespace) -> int:
     """Stop a run and everything it started."""
     run = runs.find_run(runs_root(), args.run)
-    executors.load(run.read()["executor"]).cancel(run)
+    executor_of(run.read()).cancel(run)
     print(f"asked run {run.id} to stop")
     return 0
+
+
+def get_output(args: argparse.Namespace) -> int:
+    """Copy what a task of a run wrote to a folder of this machine."""
+    run = runs.find_run(runs_root(), args.run)
+    record = run.read()
+    _check_task(record, args.task)
+    pipeline, _ = invocation.declare(invocation.recorded(record), run.root)
+    known = pipeline.tasks[args.task].outputs
+    if args.name and args.name not in known:
+        raise ParameterError(f"{args.task} has no output {args.name!r}{nearest(args.name, known)}")
+    executor = executor_of(record)
+    for name in [args.name] if args.name else known:
+        target = Path(args.to) if args.name else Path(args.to) / name
+        if target.is_dir() and any(target.iterdir()):
+            raise ParameterError(f"--to {target}: it is not empty; name another folder")
+        with tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".get-output-") as part:
+            executor.collect(run, args.task, name, Path(part))
+            shutil.copytree(part, target, dirs_exist_ok=True)
+        print(target)
+    return 0
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _check_task(record: dict[str, Any], task: str) -> None:
+    if task not in record["tasks"]:
+        hint = nearest(task, record["tasks"])
+        raise ParameterError(f"run {record['run']} has no task {task!r}{hint}")

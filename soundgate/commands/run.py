@@ -117,17 +117,18 @@ def run_pipeline(args: argparse.Namespace) -> int:
         run = runs.find_run(root, args.resume)
         record = run.read()
         asked = invocation.recorded(record)
-        pipeline, _ = invocation.declare(asked, run.root)
+        executor = executors.load(asked.executor, asked.options)
+        pipeline, _ = invocation.declare(asked, run.root, executor.parameter_defaults)
         record["tasks"] = {**initial_tasks(pipeline), **_kept(record, pipeline.tasks)}
     else:
         asked = _invocation(args)
-        pipeline, values = invocation.declare(asked, root)
+        executor = executors.load(asked.executor, asked.options)
+        pipeline, values = invocation.declare(asked, root, executor.parameter_defaults)
         if args.graph:
             print(mermaid(pipeline), end="")
             return 0
         run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id())
         record = {} if args.dry_run else invocation.new_record(asked, pipeline, values, run)
-    executor = executors.load(asked.executor, asked.profile)
     request = executor.render(pipeline, run)
     if args.dry_run:
         return _show_plan(executor.plan(pipeline, run, use_cache=not args.no_cache), request, args)
@@ -182,9 +183,9 @@ def _report(run: runs.Run, record: dict[str, Any], args: argparse.Namespace) -> 
 def get_definition(args: argparse.Namespace) -> int:
     """Print exactly what would be sent to an engine."""
     asked = _invocation(args)
-    pipeline, _ = invocation.declare(asked, runs_root())
+    executor = executors.load(asked.executor, asked.options)
+    pipeline, _ = invocation.declare(asked, runs_root(), executor.parameter_defaults)
     run = runs.Run(runs_root(), pipeline.name, UNRUN)
-    executor = executors.load(asked.executor, asked.profile)
     text = mermaid(pipeline) if args.graph else str(executor.render(pipeline, run))
     if args.file_name:
         file = Path(args.file_name)

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, cast
 
 from soundgate.errors import ParameterError, nearest
+from soundgate.executors.base import Options
 
 if TYPE_CHECKING:
     from soundgate.executors.base import Executor
@@ -13,15 +14,17 @@ if TYPE_CHECKING:
 EXECUTORS = {
     "local": "soundgate.executors.local:LocalExecutor",
     "slurm": "soundgate.executors.slurm.executor:SlurmExecutor",
+    "sagemaker": "soundgate.executors.sagemaker.executor:SageMakerExecutor",
+    "kubeflow": "soundgate.executors.kubeflow.executor:KubeflowExecutor",
 }
 
 
-def load(name: str, profile: str = "") -> Executor:
+def load(name: str, options: Options = Options()) -> Executor:
     """Return the executor a user named; its module is imported only now.
 
     Args:
         name: a key of ``EXECUTORS``.
-        profile: file that describes the site; empty: the engine's own defaults.
+        options: the site, and who runs there.
 
     Raises:
         ParameterError: there is no such executor, or it knows no profiles.
@@ -31,8 +34,8 @@ def load(name: str, profile: str = "") -> Executor:
         raise ParameterError(f"--executor {name}: no such executor{nearest(name, EXECUTORS)}")
     module, _, attribute = EXECUTORS[name].partition(":")
     kind = getattr(importlib.import_module(module), attribute)
-    if not profile:
-        return cast("Executor", kind())
-    if not kind.capabilities.has_profiles:
-        raise ParameterError(f"--profile {profile}: the {name} executor has no profiles; drop it")
-    return cast("Executor", kind(profile))
+    if options.profile and not kind.capabilities.has_profiles:
+        raise ParameterError(
+            f"--profile {options.profile}: the {name} executor has no profiles; drop it"
+        )
+    return cast("Executor", kind(options))

@@ -7,13 +7,14 @@ question for an executor's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from soundgate.arguments import SCALARS, spell
+from soundgate.parameters import parameter_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from soundgate.pipeline import File, Output, Pipeline, Task
@@ -35,6 +36,20 @@ class Capabilities:
     """Parameters can still be set when an execution starts."""
     has_profiles: bool = False
     """A file describes the site: ``--profile``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The site a pipeline runs at, and who runs it: what is not part of a pipeline."""
+
+    profile: str = ""
+    """File that describes the site; empty: the engine's own defaults."""
+    keywords: Mapping[str, str] = field(default_factory=dict)
+    """What SageMaker's project templates pass in ``--kwargs``: region, default_bucket, role, ..."""
+    role_arn: str | None = None
+    tags: Sequence[Mapping[str, str]] = ()
+    """``{"Key": ..., "Value": ...}`` each."""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +93,8 @@ class Executor(Protocol):
     """The two halves of an executor: rendering, and talking to the engine."""
 
     capabilities: Capabilities
+    parameter_defaults: Mapping[str, Any]
+    """Defaults that the site's profile sets for parameters of any pipeline that has them."""
 
     def render(self, pipeline: Pipeline, run: Run) -> Request:
         """Turn a pipeline into a request. Pure."""
@@ -99,8 +116,23 @@ class Executor(Protocol):
     def logs(self, run: Run, task: str) -> Iterator[str]:
         """Yield the log of a task, line by line."""
 
+    def collect(self, run: Run, task: str, output: str, target: Path) -> None:
+        """Copy what a task wrote below ``target``, a folder that is there and empty."""
+
     def examine(self, root: Path) -> Iterator[Finding]:
         """Look for what could keep a run from working here; ``root`` is the folder of runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenArgument:
+    """An argument whose value is a parameter of the engine's own, known when a run starts.
+
+    Put it on a command line as one word, ``--flag=VALUE``: argparse would take a negative number
+    that stands alone for a flag.
+    """
+
+    flag: str
+    parameter: str
 
 
 def argument_vector(
@@ -118,7 +150,20 @@ def argument_vector(
         output: where the task is to write the output of this name.
         checkpoint: a folder that survives a killed attempt; empty where there is none.
     """
-    words = ["python", "-m", task.module]
+    words = argument_words(task, place=place, output=output, checkpoint=checkpoint)
+    return [word for word in words if isinstance(word, str)]
+
+
+def argument_words(
+    task: Task,
+    *,
+    place: Callable[[Output | File], str],
+    output: Callable[[str], str],
+    checkpoint: str,
+    opened: Collection[str] = (),
+) -> list[str | OpenArgument]:
+    """Return a task's command, the values of the parameters ``opened`` left to the engine."""
+    words: list[str | OpenArgument] = ["python", "-m", task.module]
     for name, argument in task.interface.items():
         if argument.kind == "output":
             words += [argument.flag, output(name)]
@@ -127,10 +172,29 @@ def argument_vector(
         elif name in task.inputs:
             words += [argument.flag, *(place(item) for item in task.inputs[name])]
         elif name in task.arguments:
+            parameter = parameter_of(task.arguments[name])
+            if parameter is not None and parameter in opened:
+                words.append(OpenArgument(argument.flag, parameter))
+                continue
             text = spell(task.arguments[name])
             # argparse would take a value that begins with a dash for a flag
             words += [f"{argument.flag}={text}"] if text.startswith("-") else [argument.flag, text]
     return words
+
+
+def open_parameters(pipeline: Pipeline) -> dict[str, Any]:
+    """Return every parameter that is handed straight to a step, with its value.
+
+    They can stay open until an execution starts. A parameter that also decides something in the
+    declaration has been decided; what was made of it is a plain value.
+    """
+    found: dict[str, Any] = {}
+    for task in pipeline.tasks.values():
+        for value in task.arguments.values():
+            parameter = parameter_of(value)
+            if parameter is not None:
+                found.setdefault(parameter, value)
+    return found
 
 
 def initial_tasks(pipeline: Pipeline) -> dict[str, Any]:

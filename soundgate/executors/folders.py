@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
@@ -16,6 +17,7 @@ from soundgate.task import File, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from soundgate.runs import Run
     from soundgate.task import Task
@@ -51,6 +53,19 @@ def command_of(task: Task, run: Run) -> list[str]:
         output=lambda name: str(folder / name),
         checkpoint=str(folder / runs.CHECKPOINTS),
     )
+
+
+def collect(run: Run, task: str, output: str, target: Path) -> None:
+    """Copy what a task wrote below ``target``.
+
+    Raises:
+        ParameterError: it wrote nothing yet.
+    """
+    mark = runs.read_mark(run.task(task)) or {}
+    folder = run.task(task) / output
+    if output not in mark.get("outputs", {}) or not folder.is_dir():
+        raise ParameterError(f"run {run.id}: {task} has not written {output} yet")
+    shutil.copytree(folder, target, dirs_exist_ok=True)
 
 
 @contextmanager

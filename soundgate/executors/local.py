@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.errors import ParameterError
 from soundgate.executors import folders, reuse
-from soundgate.executors.base import Capabilities, Finding, PlannedTask, Submission
+from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from soundgate.pipeline import Pipeline
@@ -67,6 +67,10 @@ class LocalExecutor:
         reuses_results=True,
         keeps_parameters=False,
     )
+
+    def __init__(self, options: Options = Options()) -> None:  # noqa: ARG002 - as all executors
+        """Take what every executor takes; this machine needs no description."""
+        self.parameter_defaults: Mapping[str, Any] = {}
 
     def render(self, pipeline: Pipeline, run: Run) -> LocalRequest:
         """Turn a pipeline into commands. Pure: reads and writes nothing."""
@@ -142,6 +146,10 @@ class LocalExecutor:
         path = run.log(task)
         with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
             yield from file
+
+    def collect(self, run: Run, task: str, output: str, target: Path) -> None:
+        """Copy what a task wrote below ``target``."""
+        folders.collect(run, task, output, target)
 
     def examine(self, root: Path) -> Iterator[Finding]:
         """Look at this machine: cores, memory, GPUs, room for runs."""

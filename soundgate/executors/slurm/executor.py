@@ -17,7 +17,7 @@ from soundgate import runs
 from soundgate.cache import Cache, Hit
 from soundgate.errors import DefinitionError, ExecutorError, ParameterError
 from soundgate.executors import folders, reuse
-from soundgate.executors.base import Capabilities, Finding, PlannedTask, Submission
+from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.display import display
 from soundgate.executors.logs import tail
 from soundgate.executors.runner import LOG_TAIL_LINES, Runner
@@ -29,7 +29,7 @@ from soundgate.pipeline import Pipeline
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from soundgate.executors.slurm.jobs import Job
     from soundgate.runs import Run
@@ -52,9 +52,10 @@ class SlurmExecutor:
         has_profiles=True,
     )
 
-    def __init__(self, profile_path: str = "") -> None:
-        """Use the site described by the file at ``profile_path``; empty: the cluster's defaults."""
-        self.profile = profile.load(Path(profile_path) if profile_path else None)
+    def __init__(self, options: Options = Options()) -> None:
+        """Use the site that the profile describes; without one, the cluster's defaults."""
+        self.profile = profile.load(Path(options.profile) if options.profile else None)
+        self.parameter_defaults: Mapping[str, Any] = {}
         self.client = Client()
 
     def render(
@@ -139,6 +140,10 @@ class SlurmExecutor:
         for path in paths:
             with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
                 yield from file
+
+    def collect(self, run: Run, task: str, output: str, target: Path) -> None:
+        """Copy what a task wrote below ``target``."""
+        folders.collect(run, task, output, target)
 
     def examine(self, root: Path) -> Iterator[Finding]:
         """Look for what could keep a run from working at this site; submits a small job."""
