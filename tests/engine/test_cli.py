@@ -349,3 +349,38 @@ def test_a_misspelt_option_is_one_line(toy, one):
     ended = toy.run(one, "--dryrun")
     assert ended.returncode == 2
     assert ended.stderr == "soundgate: error: unrecognized arguments: --dryrun\n"
+
+
+def succeeded(ran):
+    return next(p.parent.name for p in sorted((ran.folder / "runs" / "one").glob("*/run.json")))
+
+
+def test_outputs_are_copied_to_a_folder(ran):
+    run = succeeded(ran)
+    got = ran.cli("get-output", run, "a", "out", "--to", "here/it is")
+    assert (got.returncode, got.stdout) == (0, "here/it is\n"), got.stderr
+    assert [p.name for p in (ran.folder / "here" / "it is").iterdir()] == ["result.txt"]
+    assert [p.name for p in (ran.folder / "here").iterdir()] == ["it is"]  # nothing half-made
+    assert ran.cli("get-output", run, "b", "--to", "all").returncode == 0
+    assert (ran.folder / "all" / "out" / "result.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("c", "--to", "x"), "has no task 'c'; known: a, b"),
+        (("a", "oot", "--to", "x"), "a has no output 'oot'; did you mean 'out'?"),
+        (("a", "out", "--to", "steps"), "--to steps: it is not empty; name another folder"),
+    ],
+)
+def test_what_cannot_be_copied_is_said(ran, words, said):
+    got = ran.cli("get-output", succeeded(ran), *words)
+    assert (got.returncode, got.stdout) == (2, "")
+    assert said in got.stderr
+    assert not (ran.folder / "x").exists()
+
+
+def test_an_output_that_was_never_written_is_said(ran):
+    got = ran.cli("get-output", "last", "a", "out", "--to", "x")
+    assert (got.returncode, "a has not written out yet" in got.stderr) == (2, True)
+    assert not (ran.folder / "x").exists()

@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 
 from soundgate.errors import DefinitionError
-from soundgate.executors.base import argument_vector, initial_tasks
+from soundgate.executors.base import (
+    OpenArgument,
+    argument_vector,
+    argument_words,
+    initial_tasks,
+    open_parameters,
+)
 from soundgate.executors.schedule import Schedule
 from soundgate.mermaid import mermaid
-from soundgate.pipeline import Metric, Output, Pipeline, Resources
+from soundgate.parameters import named
+from soundgate.pipeline import Candidate, Metric, Output, Pipeline, Resources
 from soundgate.step import CheckpointPath, InputPath, InputPaths, OutputPath  # noqa: TC001 - interfaces are read from annotations
 
 ACCURACY = Metric(name="clip:accuracy", json_path="clip.value", message="too low <")
@@ -372,3 +379,47 @@ def test_a_file_is_named_after_its_path_unless_told(p):
     assert p.file("a/b.csv").name == "b.csv"
     assert p.file("a/b.csv", "labels").name == "labels"
     assert p.file(p.file("a/b.csv")) == p.file("a/b.csv")
+
+
+def register(
+    model: InputPath, report: InputPath, card: InputPath, entry: OutputPath, *, model_name: str
+) -> None: ...
+
+
+def test_parameters_handed_straight_on_stay_open(p, clips):
+    task = p.add(
+        train,
+        features=clips,
+        epochs=named(-3, "epochs"),
+        rate=named(0.1, "rate") * 2,
+        note=named("a b", "note"),
+    )
+    scored = p.add(evaluate, features=clips, model=task["model"])
+    gate = p.gate(scored["report"], metric=ACCURACY, at_least=named(0.0, "threshold"))
+    assert open_parameters(p) == {"epochs": -3, "note": "a b", "threshold": 0.0}
+    assert gate.gate.threshold.parameter == "threshold"  # also where it is zero
+    places = {"place": str, "output": str, "checkpoint": ""}
+    words = argument_words(task, **places, opened={"epochs", "threshold"})
+    assert words[5:] == [
+        "--model",
+        "model",
+        OpenArgument("--epochs", "epochs"),
+        "--rate",
+        "0.2",
+        "--note",
+        "a b",
+    ]
+    closed = argument_words(task, **places)
+    assert closed == argument_vector(task, **places)
+    assert closed[7] == "--epochs=-3"
+
+
+def test_a_candidate_is_known_by_its_evidence(p, clips):
+    model = p.add(train, features=clips)["model"]
+    report = p.add(evaluate, features=clips, model=model)["report"]
+    card = p.tasks["fetch"]["card"]
+    task = p.candidate(register, model_name="aed", model=model, report=report, card=card)
+    assert task.candidate == Candidate("aed", model, report, card)
+    assert (task.names_run, task.arguments["model_name"]) == (True, "aed")
+    assert p.tasks["register"] is task
+    assert not p.tasks["train"].names_run

@@ -182,8 +182,8 @@ exec PYTHON -m soundgate.executors.slurm.worker /CHECKOUT/runs/aed/RUN-ID/slurm/
 SBATCH
 )
 
-# register: cpu; after evaluate, train, export, review, gate-clip-accuracy
-job_register=$(sbatch --parsable --dependency="afterok:${job_evaluate},afterok:${job_train},afterok:${job_export},afterok:${job_review},afterok:${job_gate_clip_accuracy}" <<'SBATCH'
+# register: cpu; after train, evaluate, export, review, compare, gate-clip-accuracy
+job_register=$(sbatch --parsable --dependency="afterok:${job_train},afterok:${job_evaluate},afterok:${job_export},afterok:${job_review},afterok:${job_compare},afterok:${job_gate_clip_accuracy}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.register
 #SBATCH --comment=soundgate:RUN-ID
