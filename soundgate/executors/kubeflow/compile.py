@@ -1,0 +1,282 @@
+"""A pipeline as KFP's intermediate representation: YAML that the API server takes as it is.
+
+kfp's own compiler writes it. What the pipeline hands straight to steps stays an input of the
+pipeline; gates are tasks that fail; a ``map`` is unrolled; texts are written by tasks of their own;
+files of the submitting host are read through importers, their addresses are inputs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from soundgate.errors import DefinitionError, MissingExtra
+from soundgate.executors.base import open_parameters
+from soundgate.executors.kubeflow.components import (
+    COMMIT,
+    Component,
+    engine_names,
+    place_component,
+    task_component,
+)
+from soundgate.executors.kubeflow.literals import replaced_part
+from soundgate.executors.kubeflow.pods import REGISTRY, give_secrets, settle
+from soundgate.executors.kubeflow.request import KubeflowRequest
+from soundgate.task import File
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soundgate.executors.kubeflow.profile import Profile
+    from soundgate.pipeline import Pipeline
+    from soundgate.task import Output, Task
+
+IMPORTER = "importer"
+"""What kfp calls the tasks that import files."""
+
+
+def require_kfp() -> None:
+    """Load kfp.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its dependencies announce what will go
+            import kfp
+            from kfp import kubernetes  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(
+            f"kfp is not installed ({error}); pip install 'soundgate[kubeflow]'"
+        ) from error
+    del kfp
+
+
+def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> KubeflowRequest:
+    """Compile a pipeline.
+
+    Args:
+        pipeline: the pipeline.
+        profile: the site.
+        use_cache: whether results that Kubeflow has may be reused.
+
+    Raises:
+        DefinitionError: Kubeflow cannot run it, or would change one of its arguments.
+        MissingExtra: kfp is not installed.
+    """
+    require_kfp()
+    opened = _opened(pipeline)
+    texts, files = _files(pipeline, profile)
+    imported = profile.files is not None and profile.files.startswith("s3://")
+    importers = [f"{IMPORTER}-{k}" for k in range(len(files) + 1)] if imported else []
+    names = engine_names(list(pipeline.tasks), {IMPORTER, *importers})
+    addresses = {file: name for name, file in files.items()}
+    placing = engine_names([f"place-{k}-{f.name}" for k, f in enumerate(texts, 1)], names.values())
+    writers = {
+        file: place_component(file, name, profile)
+        for file, name in zip(texts, placing.values(), strict=True)
+    }
+    judged = {task.gate.report for task in pipeline.tasks.values() if task.gate}
+    components = {
+        task.name: task_component(
+            task,
+            names[task.name],
+            profile,
+            opened=opened,
+            by_path={} if imported else addresses,
+            judged=[name for name in task.outputs if task[name] in judged],
+        )
+        for task in pipeline.tasks.values()
+    }
+    inputs = dict(opened)
+    commit = any(task.names_run for task in pipeline.tasks.values())
+    if commit:
+        inputs[COMMIT] = ""
+    graph = _Graph(pipeline, profile, components, writers, use_cache=use_cache)
+    if imported:
+        graph.imported = addresses
+    name = engine_names([pipeline.name])[pipeline.name]
+    definition = graph.compile(name, inputs, list(files))
+    return KubeflowRequest(name, definition, names, files, needs_commit=commit)
+
+
+def _opened(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the pipeline's inputs with their values in this render."""
+    opened = open_parameters(pipeline)
+    for name, value in opened.items():
+        if name == COMMIT:
+            raise DefinitionError(f"parameter {name!r}: Kubeflow runs have an input of this name")
+        check_value(name, value)
+    return opened
+
+
+def check_value(name: str, value: Any) -> None:
+    """Refuse a value that would not arrive as it stands.
+
+    Raises:
+        DefinitionError: part of it would be replaced on its way.
+    """
+    changed = replaced_part(value) if isinstance(value, str) else None
+    if changed:
+        raise DefinitionError(
+            f"parameter {name}: Kubeflow would replace {changed!r} in {value[:60]!r}: "
+            "write it otherwise, or pass it in a file"
+        )
+
+
+def _files(pipeline: Pipeline, profile: Profile) -> tuple[list[File], dict[str, File]]:
+    """Return the texts that are read, and the files of this host by input of the pipeline.
+
+    Raises:
+        DefinitionError: the profile names no place for files, and there are some.
+    """
+    texts: dict[File, None] = {}
+    paths: dict[File, None] = {}
+    for task in pipeline.tasks.values():
+        for argument, items in task.inputs.items():
+            for item in items:
+                if not isinstance(item, File):
+                    continue
+                (paths if item.text is None else texts)[item] = None
+                if item.text is None and profile.files is None:
+                    raise DefinitionError(
+                        f"task {task.name!r} reads {item.path} of this machine as {argument!r}, "
+                        "which pods do not see: name a place for files in the profile (files:)"
+                    )
+    labels = engine_names([f"file-{k}-{file.name}" for k, file in enumerate(paths, 1)])
+    inputs = {
+        re.sub(r"\W", "_", label): file for label, file in zip(labels.values(), paths, strict=True)
+    }
+    return list(texts), inputs
+
+
+class _Graph:
+    """The pipeline while kfp traces it."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        profile: Profile,
+        components: Mapping[str, Component],
+        writers: Mapping[File, Component],
+        *,
+        use_cache: bool,
+    ) -> None:
+        self.pipeline = pipeline
+        self.profile = profile
+        self.components = components
+        self.writers = writers
+        self.use_cache = use_cache
+        self.imported: Mapping[File, str] = {}
+        self.made: dict[Output | File, Any] = {}
+
+    def compile(self, name: str, inputs: Mapping[str, Any], files: list[str]) -> str:
+        """Return the definition; ``files`` are inputs of the pipeline without a default."""
+        import yaml
+        from google.protobuf import json_format
+        from kfp import dsl
+
+        def body(*channels: Any) -> None:
+            self._trace(dict(zip([*files, *inputs], channels, strict=True)))
+
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        without = [inspect.Parameter(n, kind, annotation=str) for n in files]
+        defaults = [
+            inspect.Parameter(n, kind, default=plain, annotation=type(plain))
+            for n, plain in ((n, _plain(value)) for n, value in inputs.items())
+        ]
+        body.__name__ = name.replace("-", "_")
+        body.__signature__ = inspect.Signature([*without, *defaults])  # type: ignore[attr-defined]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            graph = dsl.pipeline(
+                name=name,
+                description=self.pipeline.description or None,
+                pipeline_root=self.profile.pipeline_root,
+            )(body)
+        documents = [json_format.MessageToDict(graph.pipeline_spec)]
+        platform = json_format.MessageToDict(graph.platform_spec)
+        documents += [platform] if platform else []
+        text = yaml.safe_dump_all(
+            documents, sort_keys=True, default_flow_style=False, allow_unicode=True, width=100
+        )
+        return str(text)
+
+    def _trace(self, channels: Mapping[str, Any]) -> None:
+        """Make every task, then the edges along which nothing is read."""
+        from kfp import dsl
+
+        for file, component in self.writers.items():
+            made = self._add(component, channels)
+            made.set_caching_options(self.use_cache)
+            self.made[file] = made.outputs["placed"]
+        for file, address in self.imported.items():
+            imported = dsl.importer(artifact_uri=channels[address], artifact_class=dsl.Dataset)
+            self.made[file] = imported.set_display_name(f"import {file.name}").output
+        added = {}
+        for task in self.pipeline.tasks.values():
+            made = self._add(self.components[task.name], channels)
+            self._describe(made, task)
+            added[task.name] = made
+            for name in task.outputs:
+                self.made[task[name]] = made.outputs[name.lower()]
+        for task in self.pipeline.tasks.values():
+            waited = [*task.after, *(self._first if task.gate else ())]
+            earlier = [added[name] for name in dict.fromkeys(waited)]
+            if earlier:
+                added[task.name].after(*earlier)
+
+    @property
+    def _first(self) -> list[str]:
+        """What gates wait for: the ends of the part of the graph that waits for no gate.
+
+        Argo starts nothing more once a task has failed (its ``failFast``, which KFP leaves on).
+        What a missed gate does not concern has to be done by then: the page that shows why, say.
+        """
+        free: dict[str, Task] = {}
+        for task in self.pipeline.tasks.values():
+            if task.gate is None and all(name in free for name in task.depends_on):
+                free[task.name] = task
+        needed = {name for task in free.values() for name in task.depends_on}
+        return [name for name in free if name not in needed]
+
+    def _add(self, component: Component, channels: Mapping[str, Any]) -> Any:
+        """Make one task of the definition."""
+        import yaml
+        from kfp import components
+
+        arguments = {
+            **{n: self.made[item] for n, item in component.artifacts.items()},
+            **{n: channels[p] for n, p in component.parameters.items()},
+            **component.constants,
+        }
+        loaded = components.load_component_from_text(yaml.safe_dump(dict(component.text)))
+        made = loaded(**arguments).set_display_name(component.display_name)
+        return settle(made, component.resources, self.profile)
+
+    def _describe(self, made: Any, task: Task) -> None:
+        """Say when a task's result may be reused, how often it is tried, what it is told."""
+        made.set_caching_options(self.use_cache and task.reuse and not task.names_run)
+        if task.retries:
+            wait_s = self.profile.retry_wait_s
+            made.set_retry(
+                num_retries=task.retries, backoff_duration=f"{wait_s}s", backoff_factor=2.0
+            )
+        told = {"SOUNDGATE_TASK": task.name, "SOUNDGATE_PIPELINE": self.pipeline.name}
+        registry = self.profile.mlflow_tracking_uri
+        if registry is not None and REGISTRY in task.environment:
+            told[REGISTRY] = registry
+        for name, value in told.items():
+            made.set_env_variable(name, value)
+        give_secrets(made, task, self.profile)
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter's value without its name: kfp asks for the exact type."""
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
