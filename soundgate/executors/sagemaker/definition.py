@@ -1,0 +1,311 @@
+"""A pipeline as the definition of a SageMaker Pipeline: one JSON document, and what it needs.
+
+Rendering asks nothing of AWS and imports nothing of it. The same declaration and the same profile
+give the same bytes, whichever run they are for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from soundgate.cache import Cache
+from soundgate.digests import digest_text
+from soundgate.errors import DefinitionError
+from soundgate.executors.base import argument_words, open_parameters
+from soundgate.executors.reuse import file_digests
+from soundgate.executors.sagemaker import gates, joins, limits, packages
+from soundgate.executors.sagemaker.expressions import Expression, processing_output
+from soundgate.executors.sagemaker.jobs import Job, Site, references
+from soundgate.executors.sagemaker.parameters import BUCKET, JOB_ROLE, RUN, Parameters
+from soundgate.executors.sagemaker.placement import (
+    CHECKPOINTS,
+    OUTPUTS,
+    PROCESSING,
+    Bucket,
+    Upload,
+    kind_of,
+)
+from soundgate.task import Output
+
+if TYPE_CHECKING:
+    from soundgate.executors.sagemaker.profile import Profile
+    from soundgate.pipeline import Pipeline
+    from soundgate.runs import Run
+    from soundgate.task import Task
+
+__all__ = ["SageMakerRequest", "Upload", "render"]
+
+VERSION = "2020-12-01"
+STEP_NAME_CHARACTERS = 64
+Step = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SageMakerRequest:
+    """What would be sent: a definition, the files it reads, and the values to start it with."""
+
+    name: str
+    """Of the pipeline at SageMaker: letters, digits and dashes."""
+    definition: dict[str, Any]
+    uploads: tuple[Upload, ...]
+    parameters: dict[str, str | int | float]
+    """Values to start an execution with: all that are known here. ``commit`` and ``fresh`` are
+    for whoever starts it to add."""
+    role_arn: str
+    """Role that SageMaker takes; empty where neither the profile nor the command line has one."""
+
+    def __str__(self) -> str:
+        """Return the definition as JSON."""
+        return json.dumps(self.definition, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+    @property
+    def lacking(self) -> list[str]:
+        """Parameters without a value: an execution cannot start until they are given."""
+        return [
+            each["Name"]
+            for each in self.definition["Parameters"]
+            if "DefaultValue" not in each and each["Name"] not in self.parameters
+        ]
+
+
+def render(pipeline: Pipeline, run: Run, profile: Profile) -> SageMakerRequest:
+    """Turn a pipeline into a definition. Sends nothing.
+
+    Args:
+        pipeline: the pipeline.
+        run: the run; its id is a value to start with and stands nowhere in the definition.
+        profile: the site.
+
+    Raises:
+        DefinitionError: SageMaker cannot run it so: something is too long or too much, or no
+            instance type fits.
+        ParameterError: a file that is to be uploaded is absent.
+    """
+    parameters = Parameters(open_parameters(pipeline))
+    bucket = Bucket(
+        pipeline=pipeline,
+        prefix=profile.prefix,
+        name=parameters.site(BUCKET, profile.bucket),
+        digests=file_digests(Cache(run.root), pipeline),
+    )
+    lowering = _Lowering(
+        pipeline=pipeline,
+        plan=gates.plan(pipeline),
+        site=Site(
+            profile=profile, parameters=parameters, bucket=bucket, metrics=_metrics(pipeline)
+        ),
+    )
+    definition = {
+        "Version": VERSION,
+        "Metadata": {},
+        "PipelineExperimentConfig": None,  # absent, an experiment is made where a region has such
+        "Steps": lowering.steps(),
+        "Parameters": parameters.declared,
+    }
+    return SageMakerRequest(
+        name=profile.pipeline_name or pipeline_name(pipeline.name),
+        definition=definition,
+        uploads=tuple(bucket.uploads[key] for key in sorted(bucket.uploads)),
+        parameters=_values(definition, run, profile),
+        role_arn=profile.pipeline_role_arn or "",
+    )
+
+
+def pipeline_name(name: str) -> str:
+    """Return a pipeline's name as SageMaker takes it.
+
+    >>> pipeline_name("aed_v2-")
+    'aed-v2'
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+
+
+def _values(definition: Step, run: Run, profile: Profile) -> dict[str, Any]:
+    """Every value, although most are defaults, too: another definition may come in between."""
+    found = {p["Name"]: p.get("DefaultValue") for p in definition["Parameters"]}
+    role = profile.job_role_arn or profile.pipeline_role_arn
+    found |= {name: value for name, value in ((RUN, run.id), (JOB_ROLE, role)) if name in found}
+    started_with = {"commit", "fresh"}
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None and name not in started_with
+    }
+
+
+def _metrics(pipeline: Pipeline) -> list[Any]:
+    """The metrics of all gates that can be found in a log, each once."""
+    judged = [task.gate.metric for task in pipeline.tasks.values() if task.gate]
+    found = {metric.name: metric for metric in judged if metric.regex}
+    limits.check_metrics(list(found.values()))
+    return list(found.values())
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lowering:
+    """Tasks into steps, level by level."""
+
+    pipeline: Pipeline
+    plan: gates.Plan
+    site: Site
+    properties: gates.PropertyFiles = field(default_factory=gates.PropertyFiles)
+    names: set[str] = field(default_factory=set)
+    _packaged: dict[str, str] = field(default_factory=dict)
+    """Candidate to the step that enters it."""
+
+    def steps(self) -> list[Step]:
+        """Return the definition's steps, nested as the gates demand."""
+        self.names |= set(self.pipeline.tasks)
+        for name in self.plan.verdicts & self.plan.conditions:
+            self.site.bucket.steps[name] = self._name(f"{name}-{gates.VERDICT}")
+        floors: list[list[Step]] = [[] for _ in range(len(self.plan.blocking) + 1)]
+        for task in self.pipeline.tasks.values():
+            if not task.gate or (task.gate.advisory and task.name in self.plan.verdicts):
+                floors[self.plan.levels[task.name]] += self._of(task)
+        for level, name in enumerate(self.plan.blocking, 1):
+            if name in self.plan.verdicts & self.plan.conditions:
+                floors[level] += self._jobs(self.pipeline.tasks[name])
+        outer = body = [*floors[0]]
+        for level, name in enumerate(self.plan.blocking, 1):
+            body = self._through(self.pipeline.tasks[name], floors[level - 1], body)
+            body += floors[level]
+        self._declare_properties(outer)
+        return outer
+
+    def _through(self, task: Task, before: list[Step], body: list[Step]) -> list[Step]:
+        """Append a gate that waits for all of its level; return where the next level goes."""
+        assert task.gate is not None
+        if task.name not in self.plan.conditions:
+            job = self._jobs(task)
+            waits = {*_ends(before, task.gate.report.task), *job[-1].get("DependsOn", ())}
+            body += [*job[:-1], {**job[-1], **_depends(waits)}]
+            before.append(body[-1])  # so that the next gate waits for it
+            return body
+        threshold, parameters = task.arguments["threshold"], self.site.parameters
+        inside: list[Step] = []
+        condition = {
+            "Conditions": [gates.comparison(task.gate, threshold, self.properties, parameters)],
+            "IfSteps": inside,
+            "ElseSteps": [
+                {
+                    "Name": self._name(f"{task.name}-missed"),
+                    "Type": "Fail",
+                    "Arguments": {"ErrorMessage": gates.miss(task.gate, threshold, parameters)},
+                }
+            ],
+        }
+        step = {"Name": task.name, "Type": "Condition", "Arguments": condition}
+        body.append({**step, **_depends(_ends(before, task.gate.report.task))})
+        return inside
+
+    def _of(self, task: Task) -> list[Step]:
+        """The steps of one task that is no gate which may end the execution."""
+        if task.candidate is None:
+            return self._jobs(task)
+        found = self._jobs(task) if self.site.profile.mlflow_tracking_uri else []
+        name = self._name(f"{task.name}-package")
+        step = packages.package(name, task.candidate, self.site, self.properties)
+        self._packaged[task.name] = name
+        waits = [task.name] if found else self._after(task)
+        return [*found, {**step, **_depends(waits)}]
+
+    def _jobs(self, task: Task) -> list[Step]:
+        """A task's container, and before it those that gather what it reads."""
+        bucket, kind = self.site.bucket, kind_of(task)
+        self._check_readable(task)
+        name = bucket.steps.get(task.name, task.name)
+
+        def gathered(number: int) -> tuple[str, Expression]:
+            step = self._name(f"{name}-gather-{number}")
+            return step, processing_output(step, "gathered")
+
+        reading = joins.read(task, kind, bucket.source, gathered)
+        words = argument_words(
+            task,
+            place=lambda item: reading.paths[item],
+            output=lambda output: f"{OUTPUTS[kind]}/{output}",
+            checkpoint=CHECKPOINTS,
+            opened=self.site.parameters.opened,
+        )
+        job = Job(
+            name=name,
+            kind=kind,
+            words=words,
+            mounts=reading.mounts,
+            outputs=task.outputs,
+            after=self._after(task),
+            resources=task.resources,
+            cached=task.reuse and not task.names_run,
+            task=task,
+        )
+        return [self.site.step(each) for each in (*map(_gathering, reading.gatherings), job)]
+
+    def _after(self, task: Task) -> list[str]:
+        """The steps that a task waits for although it reads nothing of theirs."""
+        read = {v.task for vs in task.inputs.values() for v in vs if isinstance(v, Output)}
+        found: list[str] = []
+        for name in task.after:
+            if name not in read:
+                found += self._finished(self.pipeline.tasks[name])
+        return list(dict.fromkeys(found))
+
+    def _finished(self, task: Task) -> list[str]:
+        """The steps after which a task is done; a condition's followers lie inside it."""
+        if self.plan.is_absent(task):
+            needed = [self.pipeline.tasks[name] for name in task.depends_on]
+            return [step for each in needed for step in self._finished(each)]
+        if task.name in self.plan.conditions:
+            return []
+        return [self._packaged.get(task.name, task.name)]
+
+    def _check_readable(self, task: Task) -> None:
+        for argument, items in task.inputs.items():
+            for item in items:
+                writer = self.pipeline.tasks[item.task] if isinstance(item, Output) else None
+                if writer and writer.candidate and not self.site.profile.mlflow_tracking_uri:
+                    raise DefinitionError(
+                        f"task {task.name!r} reads {argument!r} of {writer.name!r}, which runs "
+                        "only where there is an MLflow: set mlflow_tracking_uri in the profile"
+                    )
+
+    def _name(self, wanted: str) -> str:
+        """Return a step's name that fits and that no other has."""
+        name = wanted
+        if len(name) > STEP_NAME_CHARACTERS or name in self.names:
+            name = f"{wanted[: STEP_NAME_CHARACTERS - 9]}-{digest_text(wanted)[:8]}"
+        self.names.add(name)
+        return name
+
+    def _declare_properties(self, steps: list[Step]) -> None:
+        for step in steps:
+            if declared := self.properties.of(step["Name"]):
+                step["PropertyFiles"] = declared
+            if step["Type"] == "Condition":
+                self._declare_properties(step["Arguments"]["IfSteps"])
+
+
+def _gathering(found: joins.Gathering) -> Job:
+    output = f"{OUTPUTS[PROCESSING]}/gathered"
+    return Job(
+        name=found.step,
+        kind=PROCESSING,
+        words=["python", "-m", "steps.gather", "--parts", *found.parts, "--gathered", output],
+        mounts=found.mounts,
+        outputs=["gathered"],
+    )
+
+
+def _depends(names: Any) -> Step:
+    return {"DependsOn": sorted(names)} if names else {}
+
+
+def _ends(steps: list[Step], report: str) -> list[str]:
+    """The steps that none of the others waits for, but for the one that writes the report."""
+    awaited = {report}
+    for step in steps:
+        awaited |= set(step.get("DependsOn", ()))
+        awaited |= {ref.split(".")[1] for ref in references(step["Arguments"], "Steps.")}
+    return [step["Name"] for step in steps if step["Name"] not in awaited]

@@ -1,0 +1,297 @@
+"""Processing and Training steps: one container a task.
+
+In a step that may be reused, nothing that SageMaker's cache goes by differs between executions: of
+a Processing job AppSpecification, Environment and ProcessingInputs; of a Training job
+AlgorithmSpecification, CheckpointConfig, Environment, HyperParameters and InputDataConfig. Only the
+places of outputs name the execution.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundgate.arguments import spell
+from soundgate.digests import digest_text
+from soundgate.executors.base import OpenArgument
+from soundgate.executors.sagemaker import limits
+from soundgate.executors.sagemaker.expressions import join
+from soundgate.executors.sagemaker.instances import fitting, parameter_name
+from soundgate.executors.sagemaker.parameters import (
+    COMMIT,
+    FRESH,
+    IMAGE,
+    JOB_ROLE,
+    RUN,
+    TRAINING_IMAGE,
+)
+from soundgate.executors.sagemaker.placement import (
+    CHECKPOINTS,
+    OUTPUTS,
+    PROCESSING,
+    TRAINING,
+)
+from soundgate.parameters import parameter_of
+from soundgate.task import SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from soundgate.executors.sagemaker.joins import Mount
+    from soundgate.executors.sagemaker.parameters import Parameters
+    from soundgate.executors.sagemaker.placement import Bucket
+    from soundgate.executors.sagemaker.profile import Profile
+    from soundgate.task import Metric, Resources, Task
+
+STEP_RETRIES = {
+    "ExceptionType": ["Step.SERVICE_FAULT", "Step.THROTTLING"],
+    "IntervalSeconds": 10,
+    "BackoffRate": 2.0,
+    "MaxAttempts": 5,
+}
+JOB_RETRIES = {
+    "ExceptionType": [
+        "SageMaker.JOB_INTERNAL_ERROR",
+        "SageMaker.CAPACITY_ERROR",
+        "SageMaker.RESOURCE_LIMIT",
+    ],
+    "IntervalSeconds": 60,
+    "BackoffRate": 2.0,
+    "MaxAttempts": 5,
+}
+MLFLOW = "MLFLOW_TRACKING_URI"
+FAILURE = {PROCESSING: "/opt/ml/output/message", TRAINING: "/opt/ml/output/failure"}
+"""Where SageMaker reads why a program failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One container, whichever kind of job runs it."""
+
+    name: str
+    kind: str
+    words: Sequence[str | OpenArgument]
+    """The command: ``python -m steps.X`` and its arguments."""
+    mounts: Sequence[Mount]
+    outputs: Sequence[str]
+    after: Sequence[str] = ()
+    """Further steps that it waits for."""
+    resources: Resources = SMALL
+    cached: bool = True
+    task: Task | None = None
+    """None where the engine needs it, and no pipeline declares it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """What all jobs of a definition share."""
+
+    profile: Profile
+    parameters: Parameters
+    bucket: Bucket
+    metrics: Sequence[Metric] = ()
+
+    def step(self, job: Job) -> dict[str, Any]:
+        """Return a job as a step of the definition.
+
+        Raises:
+            DefinitionError: something is longer or more than SageMaker takes, or no instance fits.
+        """
+        build = self._processing if job.kind == PROCESSING else self._training
+        arguments = build(job)
+        limits.check(job, arguments, self.parameters.opened)
+        step: dict[str, Any] = {
+            "Name": job.name,
+            "Type": job.kind.title(),
+            "Arguments": arguments,
+            "RetryPolicies": [STEP_RETRIES, JOB_RETRIES],
+        }
+        if job.task and job.task.display_name:
+            step["DisplayName"] = job.task.display_name
+        if job.after:
+            step["DependsOn"] = list(job.after)
+        if self._caches(job):
+            days = f"P{self.profile.cache_days}D"
+            step["CacheConfig"] = {"Enabled": True, "ExpireAfter": days}
+        return step
+
+    def _caches(self, job: Job) -> bool:
+        return job.cached and self.profile.cache_days > 0
+
+    def _processing(self, job: Job) -> dict[str, Any]:
+        found = self._shared(job)
+        cluster = self._machines(job)
+        found["ProcessingResources"] = {"ClusterConfig": cluster}
+        found["AppSpecification"] = {"ImageUri": self._image(job), **self._command(job)}
+        found["ProcessingInputs"] = [
+            {
+                "InputName": mount.name,
+                "S3Input": {
+                    "S3Uri": mount.uri,
+                    "LocalPath": mount.path,
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
+                },
+            }
+            for mount in job.mounts
+        ]
+        outputs = [
+            {
+                "OutputName": name,
+                "S3Output": {
+                    "S3Uri": self.bucket.output(job.name, name),
+                    "LocalPath": f"{OUTPUTS[PROCESSING]}/{name}",
+                    "S3UploadMode": "EndOfJob",
+                },
+            }
+            for name in job.outputs
+        ]
+        found["ProcessingOutputConfig"] = {"Outputs": outputs, **self._key("KmsKeyId")}
+        found["StoppingCondition"] = {"MaxRuntimeInSeconds": limits.seconds(job)}
+        if vpc := self._vpc():
+            found["NetworkConfig"] = {"VpcConfig": vpc}
+        return found
+
+    def _training(self, job: Job) -> dict[str, Any]:
+        profile, found = self.profile, self._shared(job)
+        metrics = [{"Name": metric.name, "Regex": metric.regex} for metric in self.metrics]
+        found["AlgorithmSpecification"] = {
+            "TrainingImage": self._image(job),
+            "TrainingInputMode": "File",
+            **self._command(job),
+            **({"MetricDefinitions": metrics} if metrics else {}),
+        }
+        if channels := [_channel(mount) for mount in job.mounts]:
+            found["InputDataConfig"] = channels
+        if mirrored := self._hyperparameters(job):
+            found["HyperParameters"] = mirrored
+        found["OutputDataConfig"] = {
+            "S3OutputPath": self.bucket.output(job.name),
+            "CompressionType": "GZIP",
+            **self._key("KmsKeyId"),
+        }
+        warm = {"KeepAlivePeriodInSeconds": profile.warm_pool_s} if profile.warm_pool_s else {}
+        found["ResourceConfig"] = {**self._machines(job), **warm}
+        limit_s = limits.seconds(job)
+        found["StoppingCondition"] = {"MaxRuntimeInSeconds": limit_s}
+        if profile.spot:
+            found["EnableManagedSpotTraining"] = True
+            wait_s = round(limit_s * profile.spot_wait_factor)
+            found["StoppingCondition"]["MaxWaitTimeInSeconds"] = wait_s
+        if vpc := self._vpc():
+            found["VpcConfig"] = vpc
+        uri = self.bucket.checkpoints(job.name, self._identity(found))
+        found["CheckpointConfig"] = {"S3Uri": uri, "LocalPath": CHECKPOINTS}
+        return found
+
+    def _shared(self, job: Job) -> dict[str, Any]:
+        role = self.parameters.site(JOB_ROLE, self.profile.job_role_arn)
+        found = {"RoleArn": role, "Environment": self._environment(job)}
+        return {**found, "Tags": self.profile.tag_list} if self.profile.tags else found
+
+    def _image(self, job: Job) -> dict[str, Any]:
+        if job.resources.gpus:
+            default = self.profile.training_image_uri or self.profile.image_uri
+            return self.parameters.site(TRAINING_IMAGE, default)
+        return self.parameters.site(IMAGE, self.profile.image_uri)
+
+    def _machines(self, job: Job) -> dict[str, Any]:
+        table = self.profile.processing if job.kind == PROCESSING else self.profile.training
+        types = fitting(job.name, job.resources, table, table_name=job.kind)
+        name = parameter_name(job.kind, job.resources)
+        return {
+            "InstanceType": self.parameters.site(name, types[0], types),
+            "InstanceCount": job.resources.nodes,
+            "VolumeSizeInGB": self.profile.volume_gb,
+            **self._key("VolumeKmsKeyId"),
+        }
+
+    def _key(self, field: str) -> dict[str, str]:
+        return {field: self.profile.kms_key} if self.profile.kms_key else {}
+
+    def _vpc(self) -> dict[str, Any]:
+        if not self.profile.subnets:
+            return {}
+        groups = list(self.profile.security_groups)
+        return {"Subnets": list(self.profile.subnets), "SecurityGroupIds": groups}
+
+    def _command(self, job: Job) -> dict[str, Any]:
+        entrypoint, arguments = list(job.words[:3]), [self._word(word) for word in job.words[3:]]
+        rest = {"ContainerArguments": arguments} if arguments else {}
+        return {"ContainerEntrypoint": entrypoint, **rest}
+
+    def _word(self, word: str | OpenArgument) -> Any:
+        if isinstance(word, str):
+            return word
+        return join("", f"{word.flag}=", self.parameters.use(word.parameter))
+
+    def _hyperparameters(self, job: Job) -> dict[str, Any]:
+        """The scalar arguments once more, for the console; the command line decides."""
+        found: dict[str, Any] = {}
+        for name, value in (job.task.arguments if job.task else {}).items():
+            if job.task and name not in job.task.inputs:
+                opened = parameter_of(value) in self.parameters.opened
+                parameter = parameter_of(value)
+                known = parameter is not None and opened
+                found[name] = join("", self.parameters.use(parameter)) if known else spell(value)
+        return found
+
+    def _environment(self, job: Job) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "PYTHONUNBUFFERED": "1",
+            "SOUNDGATE_FAILURE": FAILURE[job.kind],
+            "SOUNDGATE_PIPELINE": self.bucket.pipeline.name,
+            "SOUNDGATE_TASK": job.task.name if job.task else job.name,
+            **self.profile.environment,
+        }
+        if job.task and job.task.retries:
+            found["SOUNDGATE_RETRIES"] = str(job.task.retries)
+        if job.task and MLFLOW in job.task.environment and self.profile.mlflow_tracking_uri:
+            found[MLFLOW] = self.profile.mlflow_tracking_uri
+        if job.task and job.task.names_run:
+            found["SOUNDGATE_RUN"] = self.parameters.site(RUN, "by-hand")
+            found["SOUNDGATE_COMMIT"] = self.parameters.site(COMMIT, "unknown")
+        elif self._caches(job):
+            found["SOUNDGATE_FRESH"] = self.parameters.site(FRESH, "")
+        return found
+
+    def _identity(self, arguments: dict[str, Any]) -> str:
+        """Tell trainings apart by what SageMaker's cache does, so that each finds its checkpoints.
+
+        The values of parameters count as this render knows them; what is set at the start of an
+        execution is found out by the program, which passes over a checkpoint of another training.
+        """
+        keys = ("AlgorithmSpecification", "Environment", "HyperParameters", "InputDataConfig")
+        text = json.dumps({key: arguments.get(key) for key in keys}, sort_keys=True)
+        used = sorted(p.removeprefix("Parameters.") for p in references(arguments, "Parameters."))
+        values = self.parameters.defaults([name for name in used if f'"Parameters.{name}"' in text])
+        return digest_text(text, json.dumps(values, sort_keys=True))[:32]
+
+
+def _channel(mount: Mount) -> dict[str, Any]:
+    source = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": mount.uri,
+        "S3DataDistributionType": "FullyReplicated",
+    }
+    return {
+        "ChannelName": mount.name,
+        "DataSource": {"S3DataSource": source},
+        "InputMode": "File",
+    }
+
+
+def references(value: Any, beginning: str = "") -> set[str]:
+    """Return what a definition's value refers to, ``Parameters.epochs`` say."""
+    found: set[str] = set()
+    below: Iterable[Any] = ()
+    if isinstance(value, dict):
+        if set(value) == {"Get"} and str(value["Get"]).startswith(beginning):
+            found.add(value["Get"])
+        below = value.values()
+    elif isinstance(value, list):
+        below = value
+    for each in below:
+        found |= references(each, beginning)
+    return found

@@ -1,0 +1,124 @@
+"""What SageMaker takes at most, refused when a pipeline is rendered and not after an hour of jobs.
+
+The figures are those of CreateProcessingJob and CreateTrainingJob.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from soundgate.arguments import spell
+from soundgate.errors import DefinitionError
+from soundgate.executors.base import OpenArgument
+from soundgate.executors.sagemaker.placement import PROCESSING, TRAINING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from soundgate.executors.sagemaker.jobs import Job
+    from soundgate.task import Metric
+
+ARGUMENTS, ARGUMENT_CHARACTERS = 100, 256
+OUTPUTS = 10
+PATH_CHARACTERS = 256
+ENVIRONMENT_CHARACTERS = {PROCESSING: 256, TRAINING: 512}
+HYPERPARAMETER_CHARACTERS = 2500
+METRICS, METRIC_NAME_CHARACTERS, REGEX_CHARACTERS = 40, 255, 500
+PROCESSING_S = 777_600
+"""Longest time limit of a Processing job: nine days."""
+
+
+def seconds(job: Job) -> int:
+    """Return a job's time limit.
+
+    Raises:
+        DefinitionError: it is longer than a Processing job may take.
+    """
+    limit_s = math.ceil(job.resources.hours * 3600)
+    if job.kind == PROCESSING and limit_s > PROCESSING_S:
+        raise DefinitionError(
+            f"task {job.name!r} asks for {job.resources.hours:g} h, a SageMaker Processing job "
+            f"takes {PROCESSING_S // 3600} h at most; lower Resources(hours=)"
+        )
+    return limit_s
+
+
+def check(job: Job, arguments: Mapping[str, Any], opened: Mapping[str, Any]) -> None:
+    """Refuse a job of which something is more or longer than SageMaker takes.
+
+    Args:
+        job: the job.
+        arguments: it as a step's ``Arguments``.
+        opened: the pipeline's open parameters, with their values in this render.
+
+    Raises:
+        DefinitionError: names the task, the argument, its length and the limit.
+    """
+    _check_words(job, opened)
+    if len(job.outputs) > OUTPUTS and job.kind == PROCESSING:
+        raise DefinitionError(
+            f"task {job.name!r} has {len(job.outputs)} outputs, a SageMaker Processing job "
+            f"{OUTPUTS} at most"
+        )
+    for mount in job.mounts:
+        _length(job, f"the path of input {mount.name!r}", mount.path, PATH_CHARACTERS)
+    for name, value in arguments["Environment"].items():
+        if isinstance(value, str):
+            _length(job, f"variable {name}", value, ENVIRONMENT_CHARACTERS[job.kind])
+    for name, value in arguments.get("HyperParameters", {}).items():
+        if isinstance(value, str):
+            _length(job, f"hyperparameter {name}", value, HYPERPARAMETER_CHARACTERS)
+
+
+def check_metrics(metrics: Sequence[Metric]) -> None:
+    """Refuse metric definitions that a Training job does not take.
+
+    Raises:
+        DefinitionError: names the metric, and the limit.
+    """
+    if len(metrics) > METRICS:
+        raise DefinitionError(
+            f"{len(metrics)} gates have a metric with a regex, a SageMaker Training job takes "
+            f"{METRICS}: drop regex= from some"
+        )
+    for metric in metrics:
+        for what, text, most in (
+            ("name", metric.name, METRIC_NAME_CHARACTERS),
+            ("regex", metric.regex, REGEX_CHARACTERS),
+        ):
+            if len(text) > most:
+                raise DefinitionError(
+                    f"metric {metric.name!r}: its {what} has {len(text)} characters, SageMaker "
+                    f"takes {most}"
+                )
+
+
+def _check_words(job: Job, opened: Mapping[str, Any]) -> None:
+    words = job.words[3:]
+    if len(words) > ARGUMENTS:
+        raise DefinitionError(
+            f"task {job.name!r}: its command has {len(words)} words, SageMaker takes {ARGUMENTS}: "
+            "join in two levels, or hand over a list as a file (Pipeline.file)"
+        )
+    flag = ""
+    for word in words:
+        if isinstance(word, OpenArgument):
+            flag, text = word.flag, f"{word.flag}={spell(opened[word.parameter])}"
+        else:
+            text = word
+            flag = word.partition("=")[0] if word.startswith("--") else flag
+        _length(job, f"argument {flag}", text, ARGUMENT_CHARACTERS)
+        if "\n" in text or "\r" in text:
+            raise DefinitionError(
+                f"task {job.name!r}: argument {flag} has a line break, which SageMaker refuses: "
+                "hand the text over as a file (Pipeline.file)"
+            )
+
+
+def _length(job: Job, what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise DefinitionError(
+            f"task {job.name!r}: {what} has {len(text)} characters, SageMaker takes {most}: "
+            "shorten it, or hand it over as a file (Pipeline.file)"
+        )

@@ -1,0 +1,93 @@
+"""A candidate's entry in SageMaker's model registry: a model package that waits for a person."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from soundgate.executors.sagemaker.expressions import (
+    EXECUTION_ID,
+    join,
+    json_get,
+    model_artifacts,
+    processing_output,
+)
+from soundgate.executors.sagemaker.jobs import STEP_RETRIES
+from soundgate.executors.sagemaker.parameters import APPROVAL, COMMIT, IMAGE, RUN
+from soundgate.executors.sagemaker.placement import PROCESSING, TRAINING, kind_of
+
+if TYPE_CHECKING:
+    from soundgate.executors.sagemaker.gates import PropertyFiles
+    from soundgate.executors.sagemaker.jobs import Site
+    from soundgate.task import Candidate, Output
+
+APPROVALS = ("PendingManualApproval", "Rejected")
+"""What an execution may say of its own model: never that it is approved."""
+CARD, REPORT = "dataset.json", "evaluation.json"
+
+
+def package(
+    name: str, candidate: Candidate, site: Site, properties: PropertyFiles
+) -> dict[str, Any]:
+    """Return the step that enters a candidate as a model package.
+
+    Args:
+        name: the step's.
+        candidate: what is entered.
+        site: what all steps share.
+        properties: takes the data's card, for its digest.
+    """
+    tasks, parameters, profile = site.bucket.pipeline.tasks, site.parameters, site.profile
+
+    def is_plain(output: Output) -> bool:
+        return kind_of(tasks[output.task]) == PROCESSING
+
+    known: dict[str, Any] = {
+        "commit": parameters.site(COMMIT, "unknown"),
+        "execution": EXECUTION_ID,
+        "pipeline": site.bucket.pipeline.name,
+        "run": parameters.site(RUN, "by-hand"),
+    }
+    card, report = candidate.card, candidate.report
+    if is_plain(card):
+        file = properties.name(card.task, card.name, CARD)
+        known["data_digest"] = json_get(card.task, file, "digest")
+    arguments: dict[str, Any] = {
+        "ModelPackageGroupName": profile.model_package_group or group_name(candidate.name),
+        "ModelApprovalStatus": parameters.site(APPROVAL, APPROVALS[0], APPROVALS),
+        "InferenceSpecification": {
+            "Containers": [
+                {"Image": parameters.site(IMAGE, profile.image_uri), **_data(candidate.model, site)}
+            ],
+            "SupportedContentTypes": ["audio/wav"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+        "CustomerMetadataProperties": known,
+        "SkipModelValidation": "All",
+    }
+    if is_plain(report):
+        uri = join("/", processing_output(report.task, report.name), REPORT)
+        figures = {"ContentType": "application/json", "S3Uri": uri}
+        arguments["ModelMetrics"] = {"ModelQuality": {"Statistics": figures}}
+    return {
+        "Name": name,
+        "Type": "RegisterModel",
+        "Arguments": arguments,
+        "RetryPolicies": [STEP_RETRIES],
+    }
+
+
+def _data(model: Output, site: Site) -> dict[str, Any]:
+    if kind_of(site.bucket.pipeline.tasks[model.task]) == TRAINING:
+        return {"ModelDataUrl": model_artifacts(model.task)}
+    source = {
+        "S3Uri": join("/", processing_output(model.task, model.name), ""),
+        "S3DataType": "S3Prefix",
+        "CompressionType": "None",
+    }
+    return {"ModelDataSource": {"S3DataSource": source}}
+
+
+def group_name(model_name: str) -> str:
+    """Return a model's name as the registry takes it: at most 63 letters, digits and dashes."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", model_name).strip("-")[:63].rstrip("-") or "model"

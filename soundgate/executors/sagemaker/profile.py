@@ -1,0 +1,214 @@
+"""A site's profile: everything about an AWS account that a pipeline must not know.
+
+A YAML file, ``infra/sagemaker/generic.yaml`` say, chosen with ``--profile``. What SageMaker's
+project templates pass on the command line (``--kwargs``, ``--role-arn``, ``--tags``) goes over it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from soundgate.errors import ConfigError, nearest
+from soundgate.executors.sagemaker.instances import PROCESSING, TRAINING, Instance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soundgate.executors.base import Options
+
+_KEYWORDS = {
+    "region": "region",
+    "default_bucket": "bucket",
+    "pipeline_name": "pipeline_name",
+    "model_package_group_name": "model_package_group",
+}
+"""Keywords of project templates, and the fields that they set."""
+_TAGS = {
+    "sagemaker_project_name": "sagemaker:project-name",
+    "sagemaker_project_id": "sagemaker:project-id",
+    "usecase_name": "usecase",
+}
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
+
+
+class Profile(BaseModel):
+    """One AWS account and region, as one team uses it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    region: str | None = None
+    """AWS region; null: the environment's (``AWS_REGION``, the AWS config)."""
+    bucket: str | None = None
+    """Bucket of artifacts, a name without `s3://`; null: given as a parameter at the start."""
+    prefix: str = "soundgate"
+    """Keys of everything begin with it."""
+    image_uri: str | None = None
+    """Container image with Soundgate, in ECR. Results are cached by its name: give a digest
+    (`@sha256:...`) or a tag that is never moved."""
+    training_image_uri: str | None = None
+    """Image of tasks with GPUs; null: ``image_uri``."""
+    pipeline_role_arn: str | None = None
+    """Role that SageMaker takes to start jobs; `--role-arn` goes over it."""
+    job_role_arn: str | None = None
+    """Role of the jobs themselves; null: `role` of `--kwargs`, else the pipeline's role."""
+    pipeline_name: str | None = None
+    """Name of the pipeline at SageMaker; null: the pipeline's own."""
+    model_package_group: str | None = None
+    """Group of SageMaker's model registry; null: the candidate's model name."""
+    processing: tuple[Instance, ...] = PROCESSING
+    """Instance types of Processing jobs; a task gets the first that fits."""
+    training: tuple[Instance, ...] = TRAINING
+    """Instance types of Training jobs; a task gets the first that fits."""
+    volume_gb: int = Field(default=50, ge=1, le=16384)
+    """Disk of a job, GB."""
+    spot: bool = False
+    """Whether Training jobs run on spare capacity: cheaper, may be interrupted, and continue from
+    their checkpoints."""
+    spot_wait_factor: float = Field(default=2.0, ge=1)
+    """How long a spot job may take with its waiting, in multiples of its time limit."""
+    warm_pool_s: int = Field(default=0, ge=0, le=21600)
+    """How long a training instance is kept, and paid for, to start the next Training job at once,
+    seconds. Not together with ``spot``."""
+    max_parallel: int | None = Field(default=None, ge=1)
+    """Jobs that run at a time; null: the account's limit."""
+    subnets: tuple[str, ...] = ()
+    """Subnets of a VPC that jobs run in."""
+    security_groups: tuple[str, ...] = ()
+    """Security groups of those jobs."""
+    kms_key: str | None = None
+    """Key that disks and artifacts are encrypted with; null: the defaults of SageMaker and S3."""
+    mlflow_tracking_uri: str | None = None
+    """MLflow that candidates are registered in: the ARN of an MLflow app or tracking server, or an
+    address; null: in SageMaker's model registry only."""
+    cache_days: int = Field(default=30, ge=0, le=365)
+    """How long results are reused, days; 0: never."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of every job."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of the pipeline and of its jobs."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Defaults of pipeline parameters at this site, ``store: s3://bucket/store`` say."""
+    endpoint_url: str | None = None
+    """Address that is asked instead of AWS's own: a VPC endpoint, a test server."""
+    poll_s: float = Field(default=15.0, gt=0)
+    """Between looks at an execution that is waited for, seconds."""
+
+    @property
+    def tag_list(self) -> list[dict[str, str]]:
+        """The tags as AWS takes them, in order of their keys."""
+        return [{"Key": key, "Value": self.tags[key]} for key in sorted(self.tags)]
+
+    @field_validator("pipeline_role_arn", "job_role_arn")
+    @classmethod
+    def _is_role(cls, value: str | None) -> str | None:
+        if value is not None and not _ROLE.fullmatch(value):
+            raise ValueError("expected the ARN of a role, arn:aws:iam::111122223333:role/NAME")
+        return value
+
+    @field_validator("bucket")
+    @classmethod
+    def _is_bucket(cls, value: str | None) -> str | None:
+        if value is not None and not _BUCKET.fullmatch(value):
+            raise ValueError("expected the name of a bucket, without s3:// and without a path")
+        return value
+
+    @field_validator("pipeline_name", "model_package_group")
+    @classmethod
+    def _is_name(cls, value: str | None) -> str | None:
+        if value is not None and not _NAME.fullmatch(value):
+            raise ValueError("expected at most 63 letters, digits and single dashes between them")
+        return value
+
+    @field_validator("image_uri", "training_image_uri")
+    @classmethod
+    def _is_fixed(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        name = value.rsplit("/", 1)[-1]
+        if "@sha256:" not in name and (":" not in name or name.endswith(":latest")):
+            raise ValueError(
+                "names another image tomorrow, and results are cached by it; give a digest "
+                "(@sha256:...) or a tag that is never moved"
+            )
+        return value
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_prefix(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", value):
+            raise ValueError("expected letters, digits, '.', '_' and '-', parts between slashes")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Profile:
+        if self.spot and self.warm_pool_s:
+            raise ValueError("spot and warm_pool_s exclude one another: drop one")
+        if bool(self.subnets) != bool(self.security_groups):
+            raise ValueError("subnets and security_groups go together: give both or none")
+        return self
+
+
+def load(options: Options) -> Profile:
+    """Read the profile that ``options`` name; without one, defaults. Their other fields go over it.
+
+    Raises:
+        ConfigError: the file is absent, not YAML, or a field is unknown or wrong.
+    """
+    fields = _read(Path(options.profile)) if options.profile else {}
+    where = f"--profile {options.profile}" if options.profile else "--kwargs, --role-arn, --tags"
+    try:
+        return Profile(**_merged(fields, options))
+    except (ValidationError, TypeError) as error:
+        raise ConfigError(f"{where}: {_first(error)}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        fields: Any = yaml.safe_load(path.read_text("utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"--profile {path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"--profile {path}: is not YAML: {reason}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"--profile {path}: expected fields with values, bucket: NAME say")
+    return fields
+
+
+def _merged(fields: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    given = dict(options.keywords)
+    found = dict(fields)
+    found |= {name: given[key] for key, name in _KEYWORDS.items() if given.get(key)}
+    if given.get("role") and not found.get("job_role_arn"):  # a site's own, narrower one stays
+        found["job_role_arn"] = given["role"]
+    if options.role_arn:
+        found["pipeline_role_arn"] = options.role_arn
+    tags = {label: given[key] for key, label in _TAGS.items() if given.get(key)}
+    tags |= {tag["Key"]: tag["Value"] for tag in options.tags}
+    if tags:
+        own = found.get("tags") or {}
+        found["tags"] = {**own, **tags} if isinstance(own, dict) else own
+    return found
+
+
+def _first(error: ValidationError | TypeError) -> str:
+    """The first mistake in one line: where, what, and the nearest right word."""
+    if isinstance(error, TypeError):
+        return f"a field is no text: {error}"
+    mistake = error.errors()[0]
+    place = [str(part) for part in mistake["loc"]]
+    if mistake["type"] == "extra_forbidden":
+        kind: Any = Instance if len(place) > 1 else Profile
+        return f"unknown field {'.'.join(place)}{nearest(place[-1], kind.model_fields)}"
+    said = mistake["msg"].removeprefix("Value error, ")
+    if not place:
+        return said
+    return f"{'.'.join(place)}: {said}, not {mistake['input']!r}"
