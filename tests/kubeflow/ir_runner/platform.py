@@ -1,0 +1,94 @@
+"""What a cluster adds to a pipeline: images, secrets, buckets, limits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ir_runner import values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+IMAGE_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
+
+
+def _no_sleep(_seconds: float) -> None:
+    """Let time pass at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """A cluster, as far as a pipeline can tell."""
+
+    project: Path
+    """Working directory of every container: what the image holds."""
+    path: str = IMAGE_PATH
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What the cluster puts into every container by itself."""
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    buckets: Mapping[str, Path] = field(default_factory=dict)
+    """Beginning of a URI to the folder that holds what is there."""
+    fetch: Callable[[str, Path], None] | None = None
+    """Brings an artifact that no bucket holds."""
+    max_parallel: int = 4
+    fail_fast: bool = True
+    """Argo starts no new task of a pipeline in which one failed; KFP leaves that as it is."""
+    grace_s: float = 5.0
+    sleep: Callable[[float], None] = _no_sleep
+    namespace: str = "kubeflow"
+
+
+class PodError(Exception):
+    """Kubernetes cannot start the pod."""
+
+
+def pod(platform: Platform, run_id: str, name: str) -> dict[str, str]:
+    """Return what Kubernetes and KFP put into the environment of every container."""
+    return {
+        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+        "KUBERNETES_SERVICE_PORT": "443",
+        "KFP_POD_NAME": name,
+        "KFP_POD_UID": f"{run_id}-{name}",
+        **platform.environment,
+    }
+
+
+def environment(
+    platform: Platform, configuration: Any, parameters: Mapping[str, Any], fields: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables that a container's Kubernetes configuration asks for.
+
+    Raises:
+        PodError: a secret, a configuration map or a key of one is not there.
+    """
+    found: dict[str, str] = {}
+    if configuration is None:
+        return found
+    sources = [("secret", each, platform.secrets) for each in configuration.secret_as_env]
+    sources += [
+        ("config_map", each, platform.config_maps) for each in configuration.config_map_as_env
+    ]
+    for kind, each, known in sources:
+        given = getattr(each, f"{kind}_name") or _named(
+            getattr(each, f"{kind}_name_parameter"), parameters
+        )
+        for pair in each.key_to_env:
+            key = getattr(pair, f"{kind}_key")
+            if key in known.get(given, {}):
+                found[pair.env_var] = known[given][key]
+            elif not each.optional:
+                raise PodError(f'CreateContainerConfigError: {kind} "{given}" has no key "{key}"')
+    for each in configuration.field_path_as_env:
+        found[each.name] = fields.get(each.field_path, "")
+    return found
+
+
+def _named(spec: Any, parameters: Mapping[str, Any]) -> str:
+    if spec.WhichOneof("kind") == "component_input_parameter":
+        return str(parameters.get(spec.component_input_parameter, ""))
+    return str(values.of_message(spec.runtime_value.constant) or "")

@@ -1,0 +1,170 @@
+"""One task that is not a pipeline of its own: a container with its attempts, or an importer."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ir_runner import cache, container, inputs, platform, values
+from ir_runner.artifacts import Artifact
+from ir_runner.container import AttemptError, CanceledError, Limits, Sandbox
+from ir_runner.messages import IRError
+from ir_runner.outcome import State, Task
+
+if TYPE_CHECKING:
+    from ir_runner.inputs import Given
+    from ir_runner.runner import Runner
+
+
+class Execution:
+    """Runs one task and writes what came of it into its node."""
+
+    def __init__(self, run: Runner, node: Task, task: Any, component: Any, given: Given) -> None:
+        """Prepare; ``given`` has passed the component's type checks."""
+        self.of = run
+        self.node = node
+        self.task = task
+        self.component = component
+        self.given = given
+        self.parameters = inputs.defaults(component, given.parameters)
+
+    def run(self) -> None:
+        """Run it.
+
+        Raises:
+            IRError: there is nothing to run.
+        """
+        label = self.component.executor_label
+        if label not in self.of.ir.executors:
+            raise IRError(f"there is no executor {label!r}")
+        executor = self.of.ir.executors[label]
+        kind = executor.WhichOneof("spec")
+        if kind == "importer":
+            self._import(executor.importer)
+        elif kind == "container":
+            self._cached_or_run(executor.container)
+        else:
+            raise IRError(f"executor {label!r} is a {kind}, which no backend of KFP runs")
+
+    def _import(self, spec: Any) -> None:
+        self.node.kind = "importer"
+        uri = values.of_message(spec.artifact_uri.constant)
+        if spec.artifact_uri.WhichOneof("value") == "runtime_parameter":
+            uri = self.parameters[spec.artifact_uri.runtime_parameter]
+        kind = spec.type_schema
+        schema, known = kind.schema_title or kind.instance_schema, self.of.cache
+        found = known.imported(uri, schema, again=spec.reimport)
+        if found is None:
+            metadata = {n: values.of_message(v) for n, v in spec.metadata.fields.items()}
+            path = self.of.store.path(uri)
+            found = Artifact(known.new_id(), uri, schema, kind.schema_version, metadata, path)
+            known.keep_import(found)
+        name = next(iter(self.component.output_definitions.artifacts), "artifact")
+        self.node.artifacts, self.node.state = {name: found}, State.SUCCEEDED
+
+    def _cached_or_run(self, spec: Any) -> None:
+        name = self.of.ir.spec.pipeline_info.name
+        key = cache.key(name, self.component, spec, self.given.parameters, self.given.artifacts)
+        enabled = self.task.caching_options.enable_cache
+        found = self.of.cache.find(key) if enabled else None
+        if found is not None:
+            self.node.parameters, self.node.artifacts = (
+                dict(found.parameters),
+                dict(found.artifacts),
+            )
+            self.node.state = State.CACHED
+            return
+        with self.of.slots:
+            self._attempts(spec)
+        if enabled and self.node.state == State.SUCCEEDED:
+            self.of.cache.keep(key, cache.Result(self.node.parameters, self.node.artifacts))
+
+    def _attempts(self, spec: Any) -> None:
+        """Try as often as the retry policy says, waiting longer each time."""
+        policy, node = self.task.retry_policy, self.node
+        wait_s, longest_s = _seconds(policy.backoff_duration), _seconds(policy.backoff_max_duration)
+        for attempt in range(policy.max_retry_count + 1):
+            if attempt:
+                node.backoffs_s.append(min(wait_s, longest_s or wait_s))
+                self.of.platform.sleep(node.backoffs_s[-1])
+                wait_s *= policy.backoff_factor or 1.0
+            if self.of.canceled.is_set():
+                node.state, node.reason = State.CANCELED, "the run was terminated"
+                return
+            try:
+                self._attempt(spec, attempt)
+            except CanceledError:
+                node.state, node.reason = State.CANCELED, "the run was terminated"
+                return
+            except AttemptError as error:
+                node.state, node.reason = State.FAILED, str(error)
+                if not error.again:
+                    return
+            else:
+                node.state, node.reason = State.SUCCEEDED, ""
+                return
+
+    def _attempt(self, spec: Any, attempt: int) -> None:
+        node, cluster = self.node, self.of.platform
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", node.path)
+        sandbox = Sandbox(
+            self.of.folder / name / str(attempt),
+            self.of.store,
+            self.component,
+            self.given.artifacts,
+            self._outputs(name, attempt),
+        )
+        try:
+            sandbox.prepare()
+            node.image = container.placeholders.replace(spec.image, sandbox.known(self.parameters))
+            node.argv = container.argument_vector(sandbox, spec, self.parameters)
+            node.environment = self._environment(sandbox, spec, name)
+            node.log = sandbox.folder / "log.txt"
+            node.attempts += 1
+            limits = Limits(self._deadline_s(), cluster.grace_s, self.of.canceled)
+            status = container.execute(
+                node.argv, node.environment, cluster.project, node.log, limits
+            )
+            node.exit_code = status
+            if status:
+                raise AttemptError(container.reason(sandbox, status))
+            node.parameters, node.artifacts = sandbox.collect()
+        finally:
+            sandbox.close()
+
+    def _outputs(self, name: str, attempt: int) -> dict[str, Artifact]:
+        made = {}
+        for key, spec in self.component.output_definitions.artifacts.items():
+            uri = f"{self.of.root}/{name}/{attempt}/{key}"
+            kind = spec.artifact_type
+            metadata = {n: values.of_message(v) for n, v in spec.metadata.fields.items()}
+            schema = kind.schema_title or kind.instance_schema
+            made[key] = Artifact(self.of.cache.new_id(), uri, schema, kind.schema_version, metadata)
+        return made
+
+    def _configuration(self) -> Any:
+        return self.of.ir.kubernetes.get(self.component.executor_label)
+
+    def _deadline_s(self) -> float:
+        configuration = self._configuration()
+        return float(configuration.active_deadline_seconds) if configuration is not None else 0.0
+
+    def _environment(self, sandbox: Sandbox, spec: Any, name: str) -> dict[str, str]:
+        cluster, run_id = self.of.platform, self.of.run_id
+        fields = {
+            "metadata.name": name,
+            "metadata.namespace": cluster.namespace,
+            "metadata.labels['pipeline/runid']": run_id,
+        }
+        try:
+            own = platform.environment(cluster, self._configuration(), self.parameters, fields)
+        except platform.PodError as error:
+            raise AttemptError(str(error), again=False) from error
+        given = {each.name: each.value for each in spec.env} | own
+        return container.environment(
+            sandbox, cluster.path, given, platform.pod(cluster, run_id, name)
+        )
+
+
+def _seconds(duration: Any) -> float:
+    return duration.seconds + duration.nanos / 1e9
