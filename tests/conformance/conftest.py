@@ -1,0 +1,23 @@
+"""Fixtures of the conformance suite."""
+
+from __future__ import annotations
+
+import pytest
+from toy_project import Toy
+
+from conformance.suite import PARAMETERS, SHAPES
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A project in a folder of its own."""
+    return Toy(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def shapes(engine):
+    """A pipeline of every shape, run once; the tests look at what it left."""
+    module = engine.toy.pipeline("shapes", SHAPES, PARAMETERS)
+    ended = engine.run(module)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return module, ended, engine.ran(), engine.record()

@@ -1,0 +1,341 @@
+"""What every executor must do alike; each inherits this and runs it for real.
+
+A row of the table is one test. The name of the test after ``test_`` is the row's key, its docstring
+the sentence that the table shows.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+
+import pytest
+from toy_project import wait_for
+
+from conformance.table import DEVIATIONS, ROWS
+
+TEXTS = ["", "a b", "it's", 'say "x"', "été 日本", "$HOME `id` \\ %s {{x}} {}", "-0", "true", "[1"]
+NUMBERS = [-3, 0, 160, 2**40]
+FLOATS = [-0.5, 1e-05, 1e-300, 0.1, 160.0, 1e22]
+PARAMETERS = """
+word: str = "it's a \\"test\\" of 100% été"
+none: str = ""
+minus: int = -7
+tiny: float = 1e-05
+large: float = 160.0
+"""
+SHAPES = f"""
+    from steps.join import join
+    from steps.listing import listing
+    from steps.odd import odd
+    top = t.add(join, name="top", text=p.word)
+    left = t.add(join, name="left", source=top["out"], text="l:")
+    right = t.add(work, name="right", source=top["out"], text="r:")
+    diamond = t.add(join, name="diamond", parts=[left["out"], right["out"]], text="d:")
+    over = {{"text": [f"{{k}}," for k in range(12)]}}
+    first = t.map(join, name="m", over=over)
+    pooled = t.add(join, name="pooled", parts=first["out"])
+    few = t.map(join, name="f", over={{"text": ["x", "y", "z"]}}, source=top["out"])
+    each = t.map(join, name="e", over=few, source=few["out"])
+    paired = t.add(join, name="paired", parts=each["out"])
+    constants = t.add(spell, name="constants", s={TEXTS[4]!r}, i={NUMBERS[0]}, f={FLOATS[1]!r},
+        b=True, ss={TEXTS!r}, ints={NUMBERS!r}, floats={FLOATS!r}, bools=[True, False])
+    handed = t.add(spell, name="handed", s=p.word, i=p.minus, f=p.tiny, ss=[])
+    more = t.add(spell, name="more", s=p.none, f=p.large, b=False)
+    carried = t.add(odd, name="carried", megabytes=24)
+    listed = t.add(listing, name="listed", source=carried["out"])
+    late = t.add(join, name="late", text="late", after=[diamond, paired])
+    t.add(join, name="all", after=[late], parts=[diamond["out"], pooled["out"], paired["out"],
+        constants["out"], handed["out"], more["out"], listed["out"]])
+"""
+
+
+def row(test):
+    """Make a test a row of the table, and expect it to fail where the table says so."""
+    key = test.__name__.removeprefix("test_")
+    ROWS[key] = " ".join(test.__doc__.split()).rstrip(".")
+
+    @functools.wraps(test)
+    def run(self, engine, **fixtures):
+        deviation = DEVIATIONS.get((engine.name, key))
+        if deviation is None:
+            test(self, engine, **fixtures)
+            return
+        with pytest.raises(AssertionError):
+            test(self, engine, **fixtures)
+
+    return run
+
+
+@pytest.mark.timeout(280)
+class Conformance:
+    """The suite; a subclass provides the fixture ``engine``."""
+
+    @row
+    def test_chain(self, engine, shapes):
+        """A task reads what the task before it wrote; a diamond joins again."""
+        word = json.loads(engine.read("handed", "values.json"))["s"]
+        assert engine.read("diamond") == f"d:l:{word}r:{word}"
+
+    @row
+    def test_map(self, engine, shapes):
+        """A map of 12 is joined in the order of its items."""
+        assert engine.read("pooled") == "".join(f"{k}," for k in range(12))
+
+    @row
+    def test_elements(self, engine, shapes):
+        """A map over a map goes element by element."""
+        word = json.loads(engine.read("handed", "values.json"))["s"]
+        assert engine.read("paired") == "".join(f"{k}{k}{word}" for k in "xyz")
+
+    @row
+    def test_after(self, engine, shapes):
+        """`after=` orders tasks that share no artifact."""
+        started = shapes[2]
+        assert started.index("late") > max(started.index("diamond"), started.index("paired"))
+        assert started[-1] == "all"
+
+    @row
+    def test_constants(self, engine, shapes):
+        """Constants of every type arrive: empty text, quotes, spaces, Unicode, lists, truth."""
+        found = json.loads(engine.read("constants", "values.json"))
+        assert (found["s"], found["i"], found["f"], found["b"]) == (TEXTS[4], -3, 1e-05, True)
+        assert (found["ss"], found["ints"], found["bools"]) == (TEXTS, NUMBERS, [True, False])
+        assert found["floats"] == FLOATS
+        more = json.loads(engine.read("more", "values.json"))
+        assert (more["s"], more["b"], more["ss"]) == ("", False, ["a", "b"])
+
+    @row
+    def test_parameters(self, engine, shapes):
+        """Parameters handed straight to a step arrive: negative, tiny, quoted, empty."""
+        found = json.loads(engine.read("handed", "values.json"))
+        assert (found["s"], found["i"]) == ('it\'s a "test" of 100% été', -7)
+        assert (found["f"], found["ss"]) == (1e-05, [])
+        assert json.loads(engine.read("more", "values.json"))["f"] == 160.0
+
+    @row
+    def test_artifact(self, engine, shapes):
+        """An artifact keeps its bytes and its files' names, however odd or large."""
+        from hashlib import sha256, shake_256
+
+        names = {}
+        exec((engine.toy.folder / "steps" / "odd.py").read_text().split("def odd")[0], names)
+        found = json.loads(engine.read("listed", "listing.json"))
+        large = sha256(shake_256(b"large").digest(24 * 2**20)).hexdigest()
+        expected = {
+            name: sha256(b"" if name == "empty.txt" else name.encode()).hexdigest()
+            for name in names["NAMES"]
+        }
+        assert found == {**expected, "large.bin": large}
+
+    @row
+    def test_record(self, engine, shapes):
+        """The run's record shows every task with its state and time."""
+        tasks = shapes[3]["tasks"]
+        assert {task["state"] for task in tasks.values()} == {"succeeded"}
+        assert all(task["duration_s"] >= 0 for task in tasks.values())
+        assert shapes[3]["state"] == "succeeded"
+
+    @row
+    def test_logs(self, engine, shapes):
+        """`show-logs` prints what a task printed."""
+        shown = engine.cli("show-logs", "last", "left")
+        assert shown.returncode == 0, shown.stderr
+        assert "joined: l:" in shown.stdout
+
+    @row
+    def test_definition(self, engine, shapes):
+        """`get-pipeline-definition` prints the same bytes each time."""
+        texts = {
+            engine.cli("get-pipeline-definition", "-n", shapes[0], *engine.words).stdout
+            for _ in range(2)
+        }
+        assert len(texts) == 1
+        assert "diamond" in texts.pop()
+
+    @row
+    def test_reuse(self, engine, shapes):
+        """An unchanged run runs nothing again."""
+        engine.ran()
+        ended = engine.run(shapes[0])
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert engine.ran() == []
+        assert set(engine.states().values()) == {"reused"}
+        assert engine.read("pooled") == "".join(f"{k}," for k in range(12))
+
+    @row
+    def test_changed(self, engine, shapes):
+        """A changed parameter runs again what depends on it, and gives the new result."""
+        engine.ran()
+        ended = engine.run(shapes[0], "--set", "minus=8")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "all" in engine.ran()
+        assert json.loads(engine.read("handed", "values.json"))["i"] == 8
+
+    @row
+    def test_gate_holds(self, engine):
+        """What waits for a gate runs when the gate holds."""
+        ended = engine.run(gated(engine, "0.75"))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert set(engine.states().values()) == {"succeeded"}
+        assert engine.read("after") == "passed"
+
+    @row
+    def test_gate_missed(self, engine):
+        """A missed gate fails the run with its own message, and nothing after it runs."""
+        engine.ran()
+        ended = engine.run(gated(engine, "0.25"))
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        assert "clip accuracy is below 0.5" in ended.stdout + ended.stderr
+        record = engine.record()
+        assert "clip accuracy is below 0.5" in record["reason"]
+        states = {name: task["state"] for name, task in record["tasks"].items()}
+        assert states == {"measure": "succeeded", "gate-clip": "failed", "after": "skipped"}
+        assert engine.ran() == []
+
+    @row
+    def test_advisory_gate(self, engine):
+        """The miss of an advisory gate lets the run go on."""
+        ended = engine.run(gated(engine, "0.25", advisory=True))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert engine.read("after") == "passed"
+
+    @row
+    def test_failure(self, engine):
+        """A failed task fails the run with its reason; what depends on it is skipped."""
+        engine.ran()
+        ended = engine.run(troubled(engine, "break"))
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        assert "ValueError: something broke" in ended.stdout + ended.stderr
+        record = engine.record()
+        assert record["state"] == "failed"
+        assert "something broke" in record["tasks"]["bad"]["reason"]
+        assert (record["tasks"]["bad"]["state"], record["tasks"]["lost"]["state"]) == (
+            "failed",
+            "skipped",
+        )
+        assert "lost" not in engine.ran()
+
+    @row
+    def test_retry(self, engine):
+        """A task that fails once succeeds on its retry."""
+        engine.ran()
+        ended = engine.run(troubled(engine, f"once:first-{engine.toy.folder.name}", retries=1))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert engine.ran().count("bad") == 2
+        assert engine.states()["lost"] == "succeeded"
+
+    @row
+    def test_killed(self, engine):
+        """A task killed by a signal fails, and is not waited for."""
+        ended = engine.run(troubled(engine, "die"))
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        assert engine.states()["bad"] == "failed"
+        assert engine.record()["tasks"]["bad"]["reason"]
+
+    @row
+    def test_time_limit(self, engine):
+        """A task is ended when its time is up."""
+        began = time.monotonic()
+        ended = engine.run(troubled(engine, "sleep", hours=3 / 3600))
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        assert engine.states()["bad"] == "failed"
+        assert time.monotonic() - began < 60
+
+    @row
+    def test_cancel(self, engine):
+        """A cancelled run ends, and so does what it had started."""
+        module = troubled(engine, "sleep")
+        started = engine.run(module, "--no-wait")
+        assert started.returncode == 0, started.stdout + started.stderr
+        asleep = wait_for(lambda: list(engine.toy.folder.glob("asleep-*")), 60)
+        assert engine.record()["state"] == "running"
+        cancelled = engine.cli("cancel-run", "last")
+        assert cancelled.returncode == 0, cancelled.stderr
+        assert wait_for(lambda: engine.record()["state"] not in ("running", "pending"), 60)
+        record = engine.record()
+        assert record["state"] == "cancelled"
+        assert record["tasks"]["lost"]["state"] in ("cancelled", "skipped")
+        wait_for(lambda: not any(_is_alive(path) for path in asleep), 30)
+
+    @row
+    def test_resume(self, engine):
+        """`--resume` runs what is left of a failed run, and nothing twice."""
+        engine.ran()
+        needed = engine.toy.folder / "needed"
+        module = engine.toy.pipeline(
+            "resumed",
+            """
+            from steps.join import join
+            from steps.trouble import trouble
+            first = t.add(join, name="first", text="first", reuse=False)
+            bad = t.add(trouble, name="bad", source=first["out"], how="need:needed")
+            t.add(join, name="last", parts=[first["out"], bad["out"]])
+            """,
+        )
+        assert engine.run(module).returncode == 1
+        assert engine.ran() == ["first", "bad"]
+        needed.touch()
+        ended = engine.cli("run-pipeline", "--resume", "last")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert engine.ran() == ["bad", "last"]
+        assert engine.read("last") == "firstneed:needed"
+
+    @row
+    def test_no_cache(self, engine):
+        """`--no-cache` runs what could have been reused."""
+        module = engine.toy.pipeline(
+            "once", 'from steps.join import join\nt.add(join, name="one", text="1")\n'
+        )
+        assert engine.run(module).returncode == 0
+        engine.ran()
+        assert engine.run(module).returncode == 0
+        assert engine.ran() == []
+        assert engine.run(module, "--no-cache").returncode == 0
+        assert engine.ran() == ["one"]
+
+    @row
+    def test_network(self, engine):
+        """A task that did not ask for the network is kept from it, and told so."""
+        body = 'from steps.call import call\nt.add(call, url="http://models.invalid/")\n'
+        ended = engine.run(engine.toy.pipeline("calling", body))
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        assert "needs_network" in engine.record()["tasks"]["call"]["reason"]
+
+
+def gated(engine, value: str, *, advisory: bool = False) -> str:
+    """Declare a report, a gate at 0.5 and a task that waits for it."""
+    return engine.toy.pipeline(
+        f"gated{value[2:]}{'advisory' if advisory else ''}",
+        f"""
+        from steps.join import join
+        from steps.measure import measure
+        report = t.add(measure, value={value})
+        clip = Metric(name="clip", json_path="clip.value", message="clip accuracy is below")
+        gate = t.gate(report["report"], metric=clip, at_least=p.threshold, advisory={advisory})
+        t.add(join, name="after", text="passed", after=[gate])
+        """,
+        "threshold: float = 0.5",
+    )
+
+
+def troubled(engine, how: str, *, hours: float = 0.1, retries: int = 0) -> str:
+    """Declare a task that fails, and one that depends on it."""
+    return engine.toy.pipeline(
+        f"troubled{how.partition(':')[0]}{'again' if retries else ''}",
+        f"""
+        from steps.join import join
+        from steps.trouble import trouble
+        bad = t.add(
+            trouble, name="bad", how={how!r}, retries={retries}, resources=Resources(hours={hours})
+        )
+        t.add(join, name="lost", source=bad["out"])
+        """,
+    )
+
+
+def _is_alive(path) -> bool:
+    from toy_project import alive
+
+    return alive(int(path.name.removeprefix("asleep-")))

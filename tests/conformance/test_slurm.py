@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import slurm_cluster
+
+from conformance.engine import Engine
+from conformance.suite import Conformance
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = """
+environment: {PYTHONPATH: FOLDER}
+setup: ["export PYTHONPATH=FOLDER", "export HOME=/root"]
+short_minutes: 10
+memory: true
+"""
+
+
+@pytest.fixture(scope="module")
+def engine(toy, tmp_path_factory):
+    if reason := slurm_cluster.why_not():
+        pytest.skip(f"no Slurm here: {reason}")
+    folder = tmp_path_factory.mktemp("slurm")
+    toy.write("site.yaml", PROFILE.replace("FOLDER", f"{toy.folder}:{ROOT}"))
+    with slurm_cluster.cluster(folder) as configuration:
+        words = ("--executor", "slurm", "--profile", "site.yaml")
+        environment = {"SLURM_CONF": str(configuration)}
+        yield Engine("slurm", toy, words, environment)
+        subprocess.run(
+            ["scancel", "--me"],
+            env={"PATH": "/usr/bin:/bin", "SLURM_CONF": str(configuration)},
+            check=False,
+            capture_output=True,
+        )
+
+
+class TestSlurm(Conformance):
+    """Batch jobs of a real cluster of virtual nodes."""
