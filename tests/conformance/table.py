@@ -18,9 +18,9 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("local", "network"): "tasks are processes of this machine, which has its network",
     ("sagemaker", "network"): "jobs reach whatever their subnets reach",
     ("kubeflow", "network"): "containers reach whatever the cluster's network policies allow",
-    ("make (example)", "network"): "as local",
+    ("make (example)", "network"): "tasks are processes of this machine, which has its network",
     ("make (example)", "reuse"): "`make` looks at one run's folder, never at another run",
-    ("make (example)", "no_cache"): "see above",
+    ("make (example)", "no_cache"): "`make` looks at one run's folder, never at another run",
 }
 """(executor, row): what happens instead."""
 
@@ -39,8 +39,8 @@ def render() -> str:
                 notes.append(deviation)
             cells.append(f"no ({notes.index(deviation) + 1})" if deviation else "yes")
         lines.append(f"| {sentence} | {' | '.join(cells)} |")
-    lines += ["", *(f"({number}) {note}." for number, note in enumerate(notes, start=1))]
-    return "\n".join(lines)
+    footnotes = [f"({number}) {note}." for number, note in enumerate(notes, start=1)]
+    return "\n".join([*lines, "", "\n\n".join(footnotes)])
 
 
 def page(text: str) -> str:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from conformance.engine import Engine
 from conformance.suite import Conformance
 
