@@ -1,0 +1,167 @@
+"""What goes up before an execution and comes down after it: files of the submitter, outputs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from soundgate.archives import unpacked
+from soundgate.errors import ParameterError, StoreError
+from soundgate.executors.sagemaker.executions import JOBS, short
+from soundgate.progress import track
+from soundgate.store.parallel import in_parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from soundgate.executors.sagemaker.client import Aws
+    from soundgate.store import Store
+    from soundgate.task import File
+
+WORKERS = 8
+MEMBER = "model.tar.gz"
+
+
+def open_bucket(bucket: str) -> Store:
+    """Return the store of a whole bucket; nothing is contacted."""
+    from soundgate.store.s3 import S3Store
+
+    return S3Store(bucket)
+
+
+def check_bucket(aws: Aws, bucket: str) -> None:
+    """See that a bucket is there, in the region where jobs run; writes nothing.
+
+    Raises:
+        ParameterError: there is no such bucket, or it is in another region.
+        AwsRefused: it may not be looked at.
+    """
+    from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+
+    try:
+        found = aws.call("s3", "head_bucket", Bucket=bucket)
+    except AwsRefused as error:
+        if is_gone(error) or error.code == "NoSuchBucket":
+            raise ParameterError(
+                f"bucket {bucket}: there is none; create it, or correct bucket in the profile"
+            ) from error
+        if error.code in ("301", "PermanentRedirect"):
+            raise ParameterError(
+                f"bucket {bucket}: is not in {aws.region}; correct bucket or region in the profile"
+            ) from error
+        raise
+    region = found.get("BucketRegion") or aws.region
+    if region != aws.region:
+        raise ParameterError(
+            f"bucket {bucket}: is in {region}, and jobs run in {aws.region}; correct bucket or "
+            "region in the profile"
+        )
+
+
+def upload(store: Store, files: Iterable[tuple[str, File]]) -> int:
+    """Put files under their keys, create-only; what is there already is not sent again.
+
+    Args:
+        store: the bucket.
+        files: (key, file); the content of a folder goes below the key.
+
+    Returns:
+        How many objects were sent.
+
+    Raises:
+        StoreError: the bucket refused.
+        ParameterError: a file is absent.
+    """
+
+    def send(entry: tuple[str, Path | bytes]) -> int:
+        key, content = entry
+        if store.exists(key):
+            return 0
+        store.put(key, content)
+        return 1
+
+    entries = [entry for key, file in files for entry in _contents(key, file)]
+    sent = in_parallel(send, entries, WORKERS)
+    if len(entries) < WORKERS:
+        return sum(sent)
+    return sum(track(sent, total=len(entries), label="upload files"))
+
+
+def _contents(key: str, file: File) -> Iterator[tuple[str, Path | bytes]]:
+    if file.text is not None:
+        yield key, file.text.encode()
+    elif file.path is not None and file.path.is_dir():
+        for above, _, names in os.walk(file.path):
+            relative = PurePosixPath(Path(above).relative_to(file.path).as_posix())
+            for name in names:
+                yield f"{key}/{relative / name}", Path(above) / name
+    elif file.path is not None and file.path.is_file():
+        yield key, file.path
+    else:
+        raise ParameterError(f"{file.path}: no such file or folder")
+
+
+def download(aws: Aws, job: str, output: str, target: Path) -> None:
+    """Copy what a job wrote as ``output`` below ``target``, a folder that is there.
+
+    Raises:
+        ParameterError: the job wrote no such output.
+        AwsRefused: it cannot be asked.
+        StoreError: the bucket refused.
+        DataError: a training job's archive is damaged, or would leave the folder.
+    """
+    if JOBS["TrainingJob"] in job:
+        answer = aws.call("sagemaker", "describe_training_job", TrainingJobName=short(job))
+        uri = answer.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
+        if not uri:
+            raise ParameterError(f"{short(job)} wrote no model.tar.gz")
+        _download_member(uri, output, target)
+        return
+    answer = aws.call("sagemaker", "describe_processing_job", ProcessingJobName=short(job))
+    uri = _output_uri(answer, output)
+    if not uri:
+        raise ParameterError(f"{short(job)} wrote no {output}")
+    _download_prefix(uri, target)
+
+
+def _output_uri(job: dict[str, Any], output: str) -> str:
+    for each in job.get("ProcessingOutputConfig", {}).get("Outputs", []):
+        if each["OutputName"] == output:
+            return str(each["S3Output"]["S3Uri"])
+    return ""
+
+
+def _download_prefix(uri: str, target: Path) -> None:
+    bucket, prefix = _split(uri)
+    prefix = f"{prefix.rstrip('/')}/"
+    store = open_bucket(bucket)
+    keys = [key for key in store.list(prefix) if not key.endswith("/")]
+    if not keys:
+        raise StoreError(f"{uri}: nothing is there; it was deleted, or never written")
+
+    def fetch(key: str) -> None:
+        path = target / PurePosixPath(key.removeprefix(prefix))
+        if ".." in path.parts:
+            raise StoreError(f"{uri}: key {key!r} would leave the folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.get(key, path)
+
+    for _ in track(in_parallel(fetch, keys, WORKERS), total=len(keys), label=f"get {target.name}"):
+        pass
+
+
+def _download_member(uri: str, output: str, target: Path) -> None:
+    """A training job's outputs lie together in one archive; take one of its folders."""
+    bucket, key = _split(uri)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".archive-") as folder:
+        archive = Path(folder) / MEMBER
+        open_bucket(bucket).get(key, archive)
+        for entry in unpacked(archive / output).iterdir():
+            entry.rename(target / entry.name)
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

@@ -1,0 +1,209 @@
+"""An execution as SageMaker describes it: its status, its steps, its definition."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+from soundgate.executors.sagemaker.references import placed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
+
+    from soundgate.executors.sagemaker.client import Aws
+
+RUNNING = ("Executing", "Stopping")
+SUCCEEDED = "Succeeded"
+STOPPED = "Stopped"
+ENDED_BADLY = ("Failed", "CompletedWithFailures")
+"""The statuses of an execution; all but those of ``RUNNING`` are final."""
+JOBS = {"ProcessingJob": "processing-job/", "TrainingJob": "training-job/"}
+"""Kinds of jobs in a step's metadata, and what their ARNs contain."""
+SHORTENED = re.compile(r"(.{55})-[0-9a-f]{8}")
+"""Names that would have been too long."""
+SOURCES = 5
+"""How many executions a reused result is followed back through."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """A step of an execution, as it stands."""
+
+    name: str
+    status: str
+    """Starting, Executing, Stopping, Stopped, Failed or Succeeded."""
+    started: datetime | None
+    ended: datetime | None
+    attempt: int
+    reason: str
+    """Why it failed."""
+    arn: str
+    """Its job, or its model package; empty for a step that has none."""
+    source: str
+    """ARN of the execution whose result it reuses; empty where it ran itself."""
+    outcome: bool | None
+    """How a condition was decided; None for other steps."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it can still change."""
+        return self.status in ("Stopped", "Failed", "Succeeded")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution, as it stands."""
+
+    arn: str
+    status: str
+    reason: str
+    created: datetime | None
+    modified: datetime | None
+    steps: Mapping[str, StepState]
+    """By name, those that started; the newest attempt of each."""
+
+    @property
+    def id(self) -> str:
+        """The last part of its ARN."""
+        return short(self.arn)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it can still change."""
+        return self.status not in RUNNING
+
+
+def short(arn: str) -> str:
+    """Return the last part of an ARN."""
+    return arn.rsplit("/", 1)[-1]
+
+
+def look(aws: Aws, arn: str) -> Execution:
+    """Ask how an execution stands; two calls, more where it has over 100 steps.
+
+    Its status is asked first: once that is final, the steps that follow are so too.
+    """
+    found = aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+    return Execution(
+        arn=arn,
+        status=found["PipelineExecutionStatus"],
+        reason=" ".join(found.get("FailureReason", "").split()),
+        created=found.get("CreationTime"),
+        modified=found.get("LastModifiedTime"),
+        steps=_newest(map(_state, _entries(aws, arn))),
+    )
+
+
+def definition_of(aws: Aws, arn: str) -> dict[str, Any]:
+    """Return the definition that an execution was started with."""
+    answer = aws.call(
+        "sagemaker", "describe_pipeline_definition_for_execution", PipelineExecutionArn=arn
+    )
+    definition: dict[str, Any] = json.loads(answer["PipelineDefinition"])
+    return definition
+
+
+def parameters_of(aws: Aws, arn: str) -> dict[str, str]:
+    """Return the parameters that an execution was started with, those given explicitly."""
+    entries = aws.pages(
+        "sagemaker",
+        "list_pipeline_parameters_for_execution",
+        "PipelineParameters",
+        PipelineExecutionArn=arn,
+    )
+    return {entry["Name"]: entry["Value"] for entry in entries}
+
+
+def job_of(aws: Aws, step: StepState) -> str:
+    """Return the ARN of the job whose result a step has, that of a reused one too."""
+    arn, source = step.arn, step.source
+    for _ in range(SOURCES):
+        if arn or not source:
+            break
+        try:
+            origin = _newest(map(_state, _entries(aws, source))).get(step.name)
+        except AwsRefused as error:
+            if not is_gone(error):
+                raise
+            break  # the execution was deleted with its pipeline
+        arn, source = (origin.arn, origin.source) if origin else ("", "")
+    return arn
+
+
+def steps_by_task(
+    definition: Mapping[str, Any], tasks: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Return the steps that do a task's work, name to type, by task.
+
+    A step that is not called like a task belongs to the task whose name it continues: the gather
+    before it, the verdict, the message of its miss, its model package.
+    """
+    found: dict[str, dict[str, str]] = {name: {} for name in tasks}
+    for step in placed(definition.get("Steps")):
+        owner = owner_of(step.name, tasks)
+        if owner is not None:
+            found[owner][step.name] = str(step.step.get("Type"))
+    return found
+
+
+def owner_of(step: str, tasks: Collection[str]) -> str | None:
+    """Return the task that a step belongs to, or None.
+
+    >>> owner_of("gate-clip-missed", ["gate", "gate-clip", "train"])
+    'gate-clip'
+    """
+    shortened = SHORTENED.fullmatch(step)
+    fitting = [
+        name
+        for name in tasks
+        if step == name
+        or step.startswith(f"{name}-")
+        or (shortened and f"{name}-".startswith(shortened[1]))
+    ]
+    return max(fitting, key=len, default=None)
+
+
+def _entries(aws: Aws, arn: str) -> Iterable[dict[str, Any]]:
+    return aws.pages(
+        "sagemaker",
+        "list_pipeline_execution_steps",
+        "PipelineExecutionSteps",
+        PipelineExecutionArn=arn,
+        MaxResults=100,
+    )
+
+
+def _newest(states: Iterable[StepState]) -> dict[str, StepState]:
+    found: dict[str, StepState] = {}
+    for state in states:
+        other = found.get(state.name)
+        if other is None or _order(state) > _order(other):
+            found[state.name] = state
+    return found
+
+
+def _order(state: StepState) -> tuple[int, float]:
+    return state.attempt, state.started.timestamp() if state.started else 0.0
+
+
+def _state(entry: Mapping[str, Any]) -> StepState:
+    about = entry.get("Metadata", {})
+    outcome = about.get("Condition", {}).get("Outcome")
+    kinds = (*JOBS, "RegisterModel")
+    reused = entry.get("CacheHitResult") or entry.get("SelectiveExecutionResult") or {}
+    message = about.get("Fail", {}).get("ErrorMessage") or entry.get("FailureReason", "")
+    return StepState(
+        name=entry["StepName"],
+        status=entry.get("StepStatus", "Starting"),
+        started=entry.get("StartTime"),
+        ended=entry.get("EndTime"),
+        attempt=int(entry.get("AttemptCount") or 0),
+        reason=" ".join(str(message).split()),
+        arn=next((about[kind]["Arn"] for kind in kinds if about.get(kind, {}).get("Arn")), ""),
+        source=reused.get("SourcePipelineExecutionArn", ""),
+        outcome=None if outcome is None else str(outcome).lower() == "true",
+    )

@@ -1,0 +1,287 @@
+"""Run a pipeline as a SageMaker Pipeline.
+
+Submitting looks at everything before it writes anything: the definition is checked against the
+service's own model, the parameters against the definition, then the bucket and the pipeline are
+looked at, with the credentials that will be used. Only then files go up, the pipeline is made or
+changed where it differs, and an execution starts. From there on the submitting host may be closed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.errors import ParameterError, SoundgateError
+from soundgate.executors import folders
+from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
+from soundgate.executors.reuse import require_files
+from soundgate.executors.sagemaker import (
+    artifacts,
+    doctor,
+    logs,
+    profile,
+    resume,
+    states,
+    validation,
+)
+from soundgate.executors.sagemaker.client import Aws
+from soundgate.executors.sagemaker.definition import SageMakerRequest, render
+from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe, token
+from soundgate.executors.sagemaker.waiting import Waiting, stop
+from soundgate.runs import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from soundgate.pipeline import Pipeline
+    from soundgate.runs import Run
+
+Record = dict[str, Any]
+
+LOOK_S = 2.0
+"""Asked again sooner, a run is shown as it stood: the service counts requests."""
+PROFILE_FIELDS = {
+    "bucket": "bucket in the profile, or --kwargs default_bucket",
+    "image_uri": "image_uri in the profile",
+    "training_image_uri": "training_image_uri in the profile",
+    "job_role_arn": "job_role_arn in the profile, or --kwargs role",
+}
+"""Where the parameters of the site come from."""
+
+
+class SageMakerExecutor:
+    """Tasks are jobs of a SageMaker Pipeline; see the module."""
+
+    capabilities = Capabilities(
+        shared_filesystem=False,
+        renders_whole_graph=True,
+        can_cancel=True,
+        reuses_results=False,
+        keeps_parameters=True,
+        has_profiles=True,
+    )
+
+    def __init__(self, options: Options = Options()) -> None:
+        """Use the account that ``options`` and their profile describe; nothing is contacted."""
+        self.options = options
+        self.profile = profile.load(options)
+        self.parameter_defaults: Mapping[str, Any] = self.profile.parameters
+        self.aws = Aws(self.profile.region or "", self.profile.endpoint_url or "")
+        self._readers: dict[str, logs.Reader] = {}
+        self._looked_at = 0.0
+
+    def render(self, pipeline: Pipeline, run: Run) -> SageMakerRequest:
+        """Turn a pipeline into a definition and what goes with it. Pure."""
+        return render(pipeline, run, self.profile)
+
+    def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
+        """Tell what would be run; what is reused, SageMaker decides when it comes to a step."""
+        require_files(pipeline)
+        validation.check(self.render(pipeline, run).definition)
+        planned = []
+        for task in pipeline.tasks.values():
+            if task.gate:
+                why = "a gate is always judged"
+            elif not use_cache:
+                why = "reuse is switched off (--no-cache)"
+            elif task.names_run or not task.reuse:
+                why = "it names the run" if task.names_run else "it opts out of reuse"
+            else:
+                why = "SageMaker decides by its cache keys: image, arguments, inputs, environment"
+            planned.append(PlannedTask(task.name, "run", why))
+        return planned
+
+    def submit(
+        self, pipeline: Pipeline, run: Run, record: Record, submission: Submission
+    ) -> Record:
+        """Start an execution and wait for it; with ``no_wait`` return once it has started."""
+        with folders.lock(run):
+            try:
+                watcher = self._start(pipeline, run, record, submission)
+            except SoundgateError as error:
+                if not record["engine_id"]:
+                    states.refuse(record, run, str(error))
+                raise
+            run.write(record)
+        if submission.no_wait:
+            return record
+        waiting = Waiting(self.aws, run, watcher, self.profile.poll_s)
+        return waiting.wait(record, submission)
+
+    def poll(self, run: Run) -> Record:
+        """Return the run's record, brought up to date with its execution."""
+        record = run.read()
+        if State(record["state"]).final or not record["engine_id"]:
+            return record
+        if self._looked_at and time.monotonic() - self._looked_at < LOOK_S:
+            return record
+        watcher = states.Watcher(self.aws, record["engine_id"])
+        watcher.look(record)
+        self._looked_at = time.monotonic()
+        run.write(record)
+        return record
+
+    def cancel(self, run: Run) -> None:
+        """Stop the run's execution, and with it the jobs that run.
+
+        Raises:
+            ParameterError: it is not running.
+        """
+        record = self.poll(run)
+        if record["state"] != State.RUNNING:
+            raise ParameterError(f"run {run.id} is not running: it {record['state']}")
+        stop(self.aws, run, record, "cancelled by cancel-run")
+
+    def logs(self, run: Run, task: str) -> Iterator[str]:
+        """Yield the log of a task's job; the reason of a task that has none."""
+        state = run.read()["tasks"][task]
+        job = state["engine_id"]
+        if logs.group_of(job) is None:
+            if state["reason"] or state["note"]:
+                yield f"{state['reason'] or state['note']}\n"
+            return
+        reader = self._readers.setdefault(job, logs.Reader(self.aws, job))
+        yield from reader.lines()
+
+    def collect(self, run: Run, task: str, output: str, target: Path) -> None:
+        """Copy what a task wrote below ``target``.
+
+        Raises:
+            ParameterError: it wrote nothing yet, or no such output.
+        """
+        state = self.poll(run)["tasks"][task]
+        if not State(state["state"]).done or logs.group_of(state["engine_id"]) is None:
+            raise ParameterError(f"run {run.id}: {task} has not written {output} yet")
+        artifacts.download(self.aws, state["engine_id"], output, target)
+
+    def examine(self, root: Path) -> Iterator[Finding]:  # noqa: ARG002 - runs lie in the bucket
+        """Look at credentials, region, bucket, roles and images; changes nothing."""
+        return doctor.examine(self.profile, self.aws)
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def _start(
+        self, pipeline: Pipeline, run: Run, record: Record, submission: Submission
+    ) -> states.Watcher:
+        request = self.render(pipeline, run)
+        validation.check(request.definition)
+        values = self._values(request, run, record, submission)
+        previous = record["engine_id"]
+        way = resume.Way("anew", "")
+        if previous:
+            way = resume.choose(self.aws, previous, request.definition, values)
+            print(f"{run.id}: {way.why}", file=sys.stderr)
+        if way.action == "watch":
+            watcher = states.Watcher(self.aws, previous)
+            record["state"] = State.RUNNING
+            watcher.look(record)
+            return watcher
+        since = datetime.now(UTC)
+        if way.action == "retry":
+            arn = self._retry(previous)
+        else:
+            arn = self._deploy(request, values, run, previous, way)
+        states.reset(record, keep=way.action != "anew", steps=way.steps)
+        record["engine_id"] = arn
+        run.write(record)
+        return states.Watcher(self.aws, arn, since if way.action == "retry" else None)
+
+    def _values(
+        self, request: SageMakerRequest, run: Run, record: Record, submission: Submission
+    ) -> dict[str, Any]:
+        """The parameters of this execution: those of the request, and what names the run."""
+        declared = {each["Name"]: each for each in request.definition.get("Parameters", [])}
+        own = {"run": run.id, "commit": record["commit"]}
+        if not submission.use_cache:
+            own["fresh"] = run.id
+        values = {**request.parameters, **{n: v for n, v in own.items() if n in declared}}
+        for name, where in PROFILE_FIELDS.items():
+            default = declared.get(name, {"DefaultValue": ""}).get("DefaultValue")
+            if values.get(name, default) is None or values.get(name) == "":
+                raise ParameterError(f"{name} is missing: set {where}")
+        if not request.role_arn:
+            raise ParameterError(
+                "no role for the pipeline: pass --role-arn, or set pipeline_role_arn in the profile"
+            )
+        validation.check_start(request.definition, values)
+        return values
+
+    def _deploy(
+        self,
+        request: SageMakerRequest,
+        values: Mapping[str, Any],
+        run: Run,
+        previous: str,
+        way: resume.Way,
+    ) -> str:
+        """Bring files and pipeline up to date and start an execution; return its ARN."""
+        deployment = Deployment(
+            self.aws,
+            name=request.name,
+            definition=request.definition,
+            role_arn=request.role_arn,
+            max_parallel=self.profile.max_parallel,
+            tags=self.profile.tag_list,
+        )
+        bucket = str(values["bucket"])
+        found = deployment.look()
+        artifacts.check_bucket(self.aws, bucket)
+        place = Place(artifacts.open_bucket(bucket), bucket, self.profile.prefix)
+        artifacts.upload(place.store, ((each.key, each.file) for each in request.uploads))
+        try:
+            deployment.apply(found, place, run.id)
+            return self._execute(request.name, deployment.text, values, run, previous, way)
+        except BaseException:
+            deployment.take_back()
+            raise
+
+    def _execute(
+        self,
+        name: str,
+        definition: str,
+        values: Mapping[str, Any],
+        run: Run,
+        previous: str,
+        way: resume.Way,
+    ) -> str:
+        about = describe(self.options.description or f"soundgate run {run.id}")
+        more = self._limits()
+        if way.steps:
+            more["SelectiveExecutionConfig"] = {
+                "SourcePipelineExecutionArn": previous,
+                "SelectedSteps": [{"StepName": step} for step in way.steps],
+            }
+        answer = self.aws.call(
+            "sagemaker",
+            "start_pipeline_execution",
+            PipelineName=name,
+            PipelineExecutionDisplayName=run.id,
+            PipelineExecutionDescription=about,
+            PipelineParameters=[{"Name": n, "Value": str(v)} for n, v in sorted(values.items())],
+            # whoever was killed before the answer came, and resumes, gets the same execution
+            ClientRequestToken=token("start", run.id, definition, previous),
+            **more,
+        )
+        return str(answer["PipelineExecutionArn"])
+
+    def _retry(self, arn: str) -> str:
+        once = token("retry", arn, runs.now())
+        self.aws.call(
+            "sagemaker",
+            "retry_pipeline_execution",
+            PipelineExecutionArn=arn,
+            ClientRequestToken=once,
+            **self._limits(),
+        )
+        return arn
+
+    def _limits(self) -> dict[str, Any]:
+        """How many steps run at a time, where the site says so."""
+        if not self.profile.max_parallel:
+            return {}
+        limit = {"MaxParallelExecutionSteps": self.profile.max_parallel}
+        return {"ParallelismConfiguration": limit}

@@ -1,0 +1,140 @@
+"""How a run goes on whose execution ended before its pipeline did.
+
+- What was started is what would be started now: the same execution is retried
+  (RetryPipelineExecution). It keeps its number, and so the place of its outputs, its parameters and
+  every step that succeeded; it works after a stop as well, and for any number of steps.
+- Something changed, and not for every step: a new execution of the steps that changed, that did not
+  succeed, or that come after one of those; for the rest it takes the results of the old one
+  (SelectiveExecutionConfig). SageMaker allows that for at most 50 steps, and not where the old
+  execution was stopped.
+- Otherwise a new execution of everything; SageMaker's cache spares it what is unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundgate.executors.sagemaker import executions
+from soundgate.executors.sagemaker.pipelines import canonical
+from soundgate.executors.sagemaker.references import (
+    BRANCHES,
+    Placed,
+    References,
+    functions,
+    own_arguments,
+    placed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soundgate.executors.sagemaker.client import Aws
+
+MOST_SELECTED = 50
+Definition = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to go on, and why."""
+
+    action: str
+    """``watch``, ``retry``, ``select`` or ``anew``."""
+    why: str
+    steps: tuple[str, ...] = ()
+    """The steps that are selected."""
+
+
+def choose(aws: Aws, arn: str, definition: Definition, values: Mapping[str, Any]) -> Way:
+    """Decide how to go on after the execution ``arn``; asks, and changes nothing.
+
+    Args:
+        aws: where to ask.
+        arn: the execution to go on from.
+        definition: what would be started now.
+        values: the parameters it would be started with.
+    """
+    execution = executions.look(aws, arn)
+    if not execution.is_over:
+        return Way("watch", f"execution {execution.id} is still {execution.status}")
+    if execution.status == executions.SUCCEEDED:
+        return Way("watch", f"execution {execution.id} succeeded already")
+    started = executions.definition_of(aws, arn)
+    given = executions.parameters_of(aws, arn)
+    before, now = effective(started, given), effective(definition, values)
+    parameters = {name for name in {**before, **now} if before.get(name) != now.get(name)}
+    steps = changed_steps(started, definition, parameters)
+    if not parameters and not steps:
+        return Way("retry", f"nothing changed: execution {execution.id} is retried")
+    shown = ", ".join(sorted(parameters | steps))
+    done = {n for n, s in execution.steps.items() if s.status == executions.SUCCEEDED}
+    selected = to_run(definition, done, steps)
+    every = [step.name for step in placed(definition["Steps"])]
+    if execution.status == executions.STOPPED or len(selected) > MOST_SELECTED:
+        return Way("anew", f"changed: {shown}; SageMaker's cache decides what is run again")
+    if len(selected) == len(every):
+        return Way("anew", f"changed: {shown}, and with it every step")
+    why = f"changed: {shown}; {len(every) - len(selected)} steps are taken from {execution.id}"
+    return Way("select", why, tuple(name for name in every if name in selected))
+
+
+def effective(definition: Definition, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the value every parameter has at a start, as text."""
+    found = {}
+    for parameter in definition.get("Parameters", []):
+        value = values.get(parameter["Name"], parameter.get("DefaultValue"))
+        found[parameter["Name"]] = "" if value is None else str(value)
+    return found
+
+
+def changed_steps(before: Definition, now: Definition, parameters: set[str]) -> set[str]:
+    """Return the steps of ``now`` that are new, differ, or use a changed parameter."""
+    old = {step.name: _own(step) for step in placed(before.get("Steps"))}
+    found = set()
+    for step in placed(now["Steps"]):
+        used = {
+            str(path).removeprefix("Parameters.")
+            for _, name, path in functions(own_arguments(step.step))
+            if name == "Get"
+        }
+        if old.get(step.name) != _own(step) or used & parameters:
+            found.add(step.name)
+    return found
+
+
+def to_run(definition: Definition, done: set[str], changed: set[str]) -> set[str]:
+    """Return the steps that have to run: changed, not done, or after one of those.
+
+    A condition and all that stands in its branches are one: of a branch, a part cannot be chosen.
+    """
+    steps = {step.name: step for step in placed(definition["Steps"])}
+    references = References({}, steps)
+    tree = {name: step.branches[0][0] if step.branches else name for name, step in steps.items()}
+    trees: dict[str, set[str]] = {}
+    for name, top in tree.items():
+        trees.setdefault(top, set()).add(name)
+    waits = {top: set[str]() for top in trees}
+    for name, step in steps.items():
+        waits[tree[name]] |= {tree[other] for other in references.waits_for(step)} - {tree[name]}
+    chosen = {
+        top
+        for top, names in trees.items()
+        if names & changed or not all(n in done or _is_message(steps[n]) for n in names)
+    }
+    while more := {top for top in waits if top not in chosen and waits[top] & chosen}:
+        chosen |= more
+    return {name for top in chosen for name in trees[top]}
+
+
+def _is_message(step: Placed) -> bool:
+    """A branch that ends the execution is not run where all went well."""
+    return step.step.get("Type") == "Fail"
+
+
+def _own(step: Placed) -> str:
+    """A step's text without its branches, to compare."""
+    text = {name: value for name, value in step.step.items() if name != "Arguments"}
+    arguments = own_arguments(step.step)
+    inside = {branch: True for branch in BRANCHES if branch in (step.step.get("Arguments") or {})}
+    return canonical({**text, "Arguments": arguments, "Branches": inside, "In": step.branches})
