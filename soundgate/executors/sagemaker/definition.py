@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from soundgate.executors.sagemaker.profile import Profile
     from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
-    from soundgate.task import Task
+    from soundgate.task import Gate, Task
 
 __all__ = ["SageMakerRequest", "Upload", "render"]
 
@@ -98,7 +98,7 @@ def render(pipeline: Pipeline, run: Run, profile: Profile) -> SageMakerRequest:
             profile=profile, parameters=parameters, bucket=bucket, metrics=_metrics(pipeline)
         ),
     )
-    definition = {
+    definition: Step = {
         "Version": VERSION,
         "Metadata": {},
         "PipelineExperimentConfig": None,  # absent, an experiment is made where a region has such
@@ -168,38 +168,48 @@ class _Lowering:
         for level, name in enumerate(self.plan.blocking, 1):
             if name in self.plan.verdicts & self.plan.conditions:
                 floors[level] += self._jobs(self.pipeline.tasks[name])
-        outer = body = [*floors[0]]
+        before = floors[0]
+        outer = body = [*before]
         for level, name in enumerate(self.plan.blocking, 1):
-            body = self._through(self.pipeline.tasks[name], floors[level - 1], body)
+            jobs, body = self._through(self.pipeline.tasks[name], before, body)
             body += floors[level]
+            before = [*jobs, *floors[level]]
         self._declare_properties(outer)
         return outer
 
-    def _through(self, task: Task, before: list[Step], body: list[Step]) -> list[Step]:
-        """Append a gate that waits for all of its level; return where the next level goes."""
+    def _through(
+        self, task: Task, before: list[Step], body: list[Step]
+    ) -> tuple[list[Step], list[Step]]:
+        """Append a gate that waits for all of its level to ``body``.
+
+        Returns:
+            Its jobs, where it is no condition; and the steps that the next level goes to.
+        """
         assert task.gate is not None
+        ends = _ends(before, task.gate.report.task)
         if task.name not in self.plan.conditions:
-            job = self._jobs(task)
-            waits = {*_ends(before, task.gate.report.task), *job[-1].get("DependsOn", ())}
-            body += [*job[:-1], {**job[-1], **_depends(waits)}]
-            before.append(body[-1])  # so that the next gate waits for it
-            return body
-        threshold, parameters = task.arguments["threshold"], self.site.parameters
+            jobs = self._jobs(task)
+            jobs[-1] |= _depends({*ends, *jobs[-1].get("DependsOn", ())})
+            body += jobs
+            return jobs, body
         inside: list[Step] = []
-        condition = {
-            "Conditions": [gates.comparison(task.gate, threshold, self.properties, parameters)],
-            "IfSteps": inside,
-            "ElseSteps": [
-                {
-                    "Name": self._name(f"{task.name}-missed"),
-                    "Type": "Fail",
-                    "Arguments": {"ErrorMessage": gates.miss(task.gate, threshold, parameters)},
-                }
-            ],
-        }
+        condition = self._condition(task.gate, task, inside)
         step = {"Name": task.name, "Type": "Condition", "Arguments": condition}
-        body.append({**step, **_depends(_ends(before, task.gate.report.task))})
-        return inside
+        body.append({**step, **_depends(ends)})
+        return [], inside
+
+    def _condition(self, gate: Gate, task: Task, inside: list[Step]) -> Step:
+        threshold, parameters = task.arguments["threshold"], self.site.parameters
+        missed = {
+            "Name": self._name(f"{task.name}-missed"),
+            "Type": "Fail",
+            "Arguments": {"ErrorMessage": gates.miss(gate, threshold, parameters)},
+        }
+        return {
+            "Conditions": [gates.comparison(gate, threshold, self.properties, parameters)],
+            "IfSteps": inside,
+            "ElseSteps": [missed],
+        }
 
     def _of(self, task: Task) -> list[Step]:
         """The steps of one task that is no gate which may end the execution."""

@@ -103,7 +103,7 @@ def fitting(
         gpus = f", {needs.gpus} GPUs" if needs.gpus else ", no GPU"
         raise DefinitionError(
             f"task {task!r} needs {needs.cpus} CPUs, {needs.memory_gb:g} GB{gpus}: no instance "
-            f"type of `{table_name}` in the profile fits; add one there, or lower the task's Resources"
+            f"type of `{table_name}` in the profile fits; add one, or ask for less (Resources)"
         )
     return list(dict.fromkeys(found))
 

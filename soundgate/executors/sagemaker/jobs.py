@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import spell
 from soundgate.digests import digest_text
-from soundgate.executors.base import OpenArgument
 from soundgate.executors.sagemaker import limits
 from soundgate.executors.sagemaker.expressions import join
 from soundgate.executors.sagemaker.instances import fitting, parameter_name
@@ -38,6 +37,7 @@ from soundgate.task import SMALL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from soundgate.executors.base import OpenArgument
     from soundgate.executors.sagemaker.joins import Mount
     from soundgate.executors.sagemaker.parameters import Parameters
     from soundgate.executors.sagemaker.placement import Bucket
@@ -230,11 +230,11 @@ class Site:
         """The scalar arguments once more, for the console; the command line decides."""
         found: dict[str, Any] = {}
         for name, value in (job.task.arguments if job.task else {}).items():
-            if job.task and name not in job.task.inputs:
-                opened = parameter_of(value) in self.parameters.opened
-                parameter = parameter_of(value)
-                known = parameter is not None and opened
-                found[name] = join("", self.parameters.use(parameter)) if known else spell(value)
+            parameter = parameter_of(value)
+            if parameter is not None and parameter in self.parameters.opened:
+                found[name] = join("", self.parameters.use(parameter))
+            elif job.task and name not in job.task.inputs:
+                found[name] = spell(value)
         return found
 
     def _environment(self, job: Job) -> dict[str, Any]:
@@ -263,10 +263,12 @@ class Site:
         execution is found out by the program, which passes over a checkpoint of another training.
         """
         keys = ("AlgorithmSpecification", "Environment", "HyperParameters", "InputDataConfig")
-        text = json.dumps({key: arguments.get(key) for key in keys}, sort_keys=True)
-        used = sorted(p.removeprefix("Parameters.") for p in references(arguments, "Parameters."))
-        values = self.parameters.defaults([name for name in used if f'"Parameters.{name}"' in text])
-        return digest_text(text, json.dumps(values, sort_keys=True))[:32]
+        kept = {key: arguments.get(key) for key in keys}
+        used = {ref.removeprefix("Parameters.") for ref in references(kept, "Parameters.")}
+        text, values = (
+            json.dumps(each, sort_keys=True) for each in (kept, self.parameters.defaults(used))
+        )
+        return digest_text(text, values)[:32]
 
 
 def _channel(mount: Mount) -> dict[str, Any]:

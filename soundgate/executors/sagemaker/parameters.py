@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from soundgate.executors.sagemaker.expressions import Expression
 
@@ -63,7 +63,7 @@ class Parameters:
         """The definition's ``Parameters``."""
         return [*self._used.values(), *self._site.values()]
 
-    def defaults(self, names: Sequence[str]) -> dict[str, Any]:
+    def defaults(self, names: Collection[str]) -> dict[str, Any]:
         """Return the default values of some of them."""
         return {p["Name"]: p.get("DefaultValue") for p in self.declared if p["Name"] in names}
 
