@@ -1,0 +1,42 @@
+#!/bin/sh
+# What every image of Soundgate holds: Dockerfile.cpu, Dockerfile.gpu and soundgate.def run this in Debian with Python, in
+# the folder that has pyproject.toml and constraints.txt.
+#
+#   install.sh libraries    everything but Soundgate, which changes more often
+#   install.sh programs     Soundgate, from the folder it is in
+#
+# TORCH_INDEX  a package index whose torch is built for CPU: 2 GB less than the one that finds a GPU. Empty: the usual index.
+set -eu
+
+libraries() {
+  # What download commands of data sets use. Debian keeps one version of each, which a pin would soon ask for in vain; the
+  # base image's digest says which release they come from.
+  apt-get update
+  apt-get install --yes --no-install-recommends ca-certificates git unzip wget zip
+  rm -rf /var/lib/apt/lists/*
+
+  python -m pip install --no-cache-dir --disable-pip-version-check uv==0.13.8
+  if [ -n "${TORCH_INDEX:-}" ]; then
+    # Together, and alone: that index has older copies of other packages.
+    grep -E '^(torch|torchaudio)==' constraints.txt >torch.txt
+    uv pip install --system --no-cache --no-deps --index-url "$TORCH_INDEX" --requirement torch.txt
+    rm torch.txt
+  fi
+  # sagemaker-mlflow: where the tracking address is an ARN, MLflow asks it how to get there.
+  uv pip install --system --no-cache --constraint constraints.txt sagemaker-mlflow \
+    --requirement pyproject.toml --extra audio --extra aws --extra export --extra registry
+}
+
+programs() {
+  touch README.md # the package's description, of no use in an image
+  uv pip install --system --no-cache --no-deps --editable .
+}
+
+case "${1:-}" in
+libraries) libraries ;;
+programs) programs ;;
+*)
+  echo "install.sh: say libraries or programs" >&2
+  exit 2
+  ;;
+esac
