@@ -1,0 +1,274 @@
+"""Kubeflow's API server, through kfp's client: one line for whatever goes wrong.
+
+kfp finds the host (address, cluster, kubeconfig) and the credentials. Its generated services are
+called instead of its convenience methods: those print, log tracebacks and wait for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from soundgate.errors import ConfigError, ExecutorError
+from soundgate.executors.kubeflow.compile import require_kfp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from soundgate.executors.kubeflow.profile import Profile
+
+WAIT_S = (10, 60)
+"""For a connection, for an answer."""
+HEALTH = "/apis/v2beta1/healthz"
+LOG = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
+"""Not in the API's description, but served by every version."""
+EQUALS = 1
+
+
+class Client:
+    """The API server that a profile names; contacted when first asked something."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Remember the site."""
+        self.profile = profile
+        self._api: Any = None
+
+    @property
+    def where(self) -> str:
+        """The API server, for messages."""
+        return self.profile.host or "the Kubeflow of this cluster or kubeconfig"
+
+    def health(self) -> dict[str, Any]:
+        """Return what the server says of itself: ``multi_user``, ``tag_name`` (its version).
+
+        Raises:
+            ExecutorError: it does not answer, or not to us.
+        """
+        found = json.loads(self._get("its health", HEALTH))
+        return found if isinstance(found, dict) else {}
+
+    def experiment(self, name: str, *, make: bool) -> str | None:
+        """Return the id of an experiment; ``make`` it where it is absent.
+
+        Raises:
+            ExecutorError: the server refused.
+        """
+        namespace = self.profile.namespace
+        wanted = {"operation": EQUALS, "key": "display_name", "stringValue": name}
+        options = {"filter": json.dumps({"predicates": [wanted]}), "_request_timeout": WAIT_S}
+        if namespace:
+            options["namespace"] = namespace
+        with self._errors(f"experiment {name!r}"):
+            services = self._services.experiments
+            found = services.experiment_service_list_experiments(**options).experiments
+            if found:
+                return str(found[0].experiment_id)
+            if not make:
+                return None
+            new = self._services.api_models.V2beta1Experiment(
+                display_name=name, namespace=namespace
+            )
+            made = services.experiment_service_create_experiment(
+                experiment=new, _request_timeout=WAIT_S
+            )
+            return str(made.experiment_id)
+
+    def create_run(
+        self, experiment: str, name: str, about: str, definition: str, values: Mapping[str, Any]
+    ) -> str:
+        """Start a run of a definition; return its id.
+
+        Raises:
+            ExecutorError: the server refused.
+        """
+        import yaml
+
+        documents = list(yaml.safe_load_all(definition))
+        spec = documents[0]
+        if len(documents) > 1:
+            spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
+        with self._errors(f"run {name!r}"):
+            models = self._services.api_models
+            new = models.V2beta1Run(
+                experiment_id=experiment,
+                display_name=name,
+                description=about,
+                pipeline_spec=spec,
+                runtime_config=models.V2beta1RuntimeConfig(parameters=dict(values)),
+                service_account=self.profile.service_account,
+            )
+            services = self._services.runs
+            made = services.run_service_create_run(run=new, _request_timeout=WAIT_S)
+            return str(made.run_id)
+
+    def run(self, run_id: str) -> Any:
+        """Return a run: ``state``, ``error``, ``run_details.task_details``.
+
+        Raises:
+            ExecutorError: the server does not know it, or does not answer.
+        """
+        with self._errors(f"run {run_id}"):
+            services = self._services.runs
+            return services.run_service_get_run(run_id=run_id, _request_timeout=WAIT_S)
+
+    def terminate(self, run_id: str) -> None:
+        """Ask for the end of a run.
+
+        Raises:
+            ExecutorError: the server refused.
+        """
+        with self._errors(f"run {run_id}"):
+            services = self._services.runs
+            services.run_service_terminate_run(run_id=run_id, _request_timeout=WAIT_S)
+
+    def retry(self, run_id: str) -> None:
+        """Run the tasks of a run again that failed, and what follows them.
+
+        Raises:
+            ExecutorError: the server refused.
+        """
+        with self._errors(f"run {run_id}"):
+            services = self._services.runs
+            services.run_service_retry_run(run_id=run_id, _request_timeout=WAIT_S)
+
+    def log(self, run_id: str, node: str) -> Iterator[str]:
+        """Yield the log of a pod, line by line.
+
+        Raises:
+            ExecutorError: the server keeps none (any more).
+        """
+        text = self._get(f"log of {node}", LOG, run_id=run_id, node_id=node)
+        yield from text.splitlines(keepends=True)
+
+    def address(self, run_id: str) -> str:
+        """Where a browser shows a run."""
+        return f"{self.profile.host or ''}/#/runs/details/{run_id}"
+
+    def _get(self, what: str, path: str, **parts: str) -> str:
+        """Return what the server answers to a request that the API does not describe."""
+        with self._errors(what):
+            answer = self._services.api_client.call_api(
+                path,
+                "GET",
+                path_params=parts,
+                header_params={"Accept": "*/*"},
+                auth_settings=["Bearer"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=WAIT_S,
+            )
+            data: bytes = answer.data
+        return data.decode("utf-8", "replace")
+
+    @property
+    def _services(self) -> Any:
+        if self._api is None:
+            self._api = _connect(self.profile)
+        return self._api
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        """Turn what the server and the network say into one line."""
+        require_kfp()
+        from kfp_server_api.exceptions import (  # type: ignore[import-untyped]
+            OpenApiException,
+        )
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except OpenApiException as error:
+            raise ExecutorError(f"{self.where}: {what}: {self._refusal(error)}") from error
+        except (HTTPError, OSError) as error:
+            reason = _innermost(error)
+            raise ExecutorError(
+                f"{self.where} does not answer ({reason}): correct host in the profile, or look at "
+                "its network"
+            ) from error
+
+    def _refusal(self, error: Any) -> str:
+        """Say why the server refused, and what to do."""
+        status = getattr(error, "status", None)
+        said = _said(error)
+        namespace = self.profile.namespace
+        token = self.profile.token_variable
+        advice = {
+            401: f"renew the token in {token}"
+            if token
+            else "name the variable that holds a token in the profile (token_variable:)",
+            403: f"ask for the right to run pipelines in namespace {namespace}"
+            if namespace
+            else "name the namespace that is yours in the profile (namespace:)",
+            404: "it is not there (any more)",
+        }
+        todo = f"; {advice[status]}" if status in advice else ""
+        return f"refused ({status}): {said}{todo}" if status else f"{said}{todo}"
+
+
+def _connect(profile: Profile) -> Any:
+    """Make kfp's client.
+
+    Raises:
+        ConfigError: the profile names a token, or a certificate, that is not there.
+    """
+    require_kfp()
+    import kfp
+
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each attempt
+    token = None
+    if profile.token_variable:
+        token = os.environ.get(profile.token_variable)
+        if not token:
+            raise ConfigError(
+                f"token_variable: {profile.token_variable} is not set: put the token of "
+                f"{profile.host} there"
+            )
+    if profile.certificate and not os.path.isfile(profile.certificate):  # noqa: PTH113
+        raise ConfigError(f"certificate: {profile.certificate}: there is no such file")
+
+    class Api(kfp.Client):  # type: ignore[misc]
+        """kfp's client, which asks once and does not wait for a server that is not there."""
+
+        def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002
+            """Ask once."""
+            return self.healthzs.healthz_service_get_healthz(_request_timeout=WAIT_S)
+
+        @property
+        def api_client(self) -> Any:
+            """What sends requests, with the credentials."""
+            return self._run_api.api_client
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Api(
+            host=profile.host,
+            namespace=profile.namespace or "kubeflow",
+            existing_token=token,
+            ssl_ca_cert=profile.certificate,
+        )
+
+
+def _said(error: Any) -> str:
+    """Return what the server wrote, in one line."""
+    body = getattr(error, "body", None)
+    try:
+        told = json.loads(body) if body else {}
+        text = told.get("error") or told.get("message") or ""
+        text = text.get("message", "") if isinstance(text, dict) else text
+    except (ValueError, AttributeError):
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+    text = str(text) or str(getattr(error, "reason", "") or error)
+    return " ".join(text.split())[:300]
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the cause that a person can do something about."""
+    reason = getattr(error, "reason", None)
+    while isinstance(reason, BaseException):
+        error, reason = reason, getattr(reason, "reason", None)
+    text = " ".join(str(error).split())
+    return text.rpartition(": ")[2] or type(error).__name__

@@ -1,0 +1,213 @@
+"""Run a pipeline as a run of Kubeflow Pipelines.
+
+The definition travels with the run instead of being registered as a pipeline first: a run is then
+one request that is made or not, needs no right to change pipelines, and keeps the definition it was
+made of; nothing has to be brought up to date.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.digests import digest_text
+from soundgate.errors import ConfigError, ExecutorError, ParameterError
+from soundgate.executors import folders
+from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
+from soundgate.executors.kubeflow import artifacts, doctor, files, profile, states
+from soundgate.executors.kubeflow.client import Client
+from soundgate.executors.kubeflow.compile import render
+from soundgate.executors.kubeflow.components import COMMIT
+from soundgate.executors.kubeflow.pods import REGISTRY
+from soundgate.executors.kubeflow.profile import UNSET
+from soundgate.executors.kubeflow.watch import CANCELLED, FOLDER, SENT, Watch, read_sent
+from soundgate.runs import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from soundgate.executors.kubeflow.request import KubeflowRequest
+    from soundgate.pipeline import Pipeline
+    from soundgate.runs import Run
+
+
+class KubeflowExecutor:
+    """Tasks are containers on Kubernetes; see the module."""
+
+    capabilities = Capabilities(
+        shared_filesystem=False,
+        renders_whole_graph=True,
+        can_cancel=True,
+        reuses_results=False,
+        keeps_parameters=True,
+        has_profiles=True,
+    )
+
+    def __init__(self, options: Options = Options()) -> None:
+        """Use the site that the profile describes."""
+        self.options = options
+        self.profile = profile.load(options.profile)
+        self.client = Client(self.profile)
+
+    @property
+    def parameter_defaults(self) -> dict[str, Any]:
+        """What the site sets for parameters of any pipeline that has them."""
+        return self.profile.parameters
+
+    def render(self, pipeline: Pipeline, run: Run) -> KubeflowRequest:  # noqa: ARG002 - no run in it
+        """Turn a pipeline into a definition; the same for every run.
+
+        Raises:
+            DefinitionError: Kubeflow cannot run it.
+            MissingExtra: kfp is not installed.
+        """
+        return render(pipeline, self.profile)
+
+    def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:  # noqa: ARG002
+        """Tell for each task whether Kubeflow may reuse a result; only it knows which it has."""
+        planned = []
+        for task in pipeline.tasks.values():
+            reason = "unless Kubeflow's cache has it: same image, arguments and inputs"
+            if not use_cache:
+                reason = "reuse is switched off (--no-cache)"
+            elif task.names_run:
+                reason = "what it writes names the run"
+            elif not task.reuse:
+                reason = "it opts out of reuse"
+            planned.append(PlannedTask(task.name, "run", reason))
+        return planned
+
+    def submit(
+        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+    ) -> dict[str, Any]:
+        """Start the run, or go on with it, and wait; with ``no_wait`` return once it is in."""
+        request = render(pipeline, self.profile, use_cache=submission.use_cache)
+        self._check(pipeline)
+        self.client.health()
+        with folders.lock(run):
+            (run.folder / "request.txt").write_text(str(request), "utf-8")
+            watch = self._send(pipeline, run, record, request)
+            record["engine_id"] = watch.sent["run_id"]
+            run.write(record)
+        watch.look(record)
+        run.write(record)
+        if not submission.no_wait:
+            watch.wait(record, submission, self.profile.poll_s)
+        return record
+
+    def poll(self, run: Run) -> dict[str, Any]:
+        """Return the run's record, brought up to date.
+
+        Raises:
+            ExecutorError: Kubeflow does not answer.
+        """
+        record = run.read()
+        if read_sent(run) is None or State(record["state"]).final:
+            return record
+        before = json.dumps(record)
+        Watch.of(run, self.client).look(record)
+        if json.dumps(record) != before:
+            run.write(record)
+        return record
+
+    def cancel(self, run: Run) -> None:
+        """Ask Kubeflow to end the run.
+
+        Raises:
+            ParameterError: it is not running.
+            ExecutorError: Kubeflow refused, or does not answer.
+        """
+        watch = Watch.of(run, self.client)
+        record = self.poll(run)
+        if State(record["state"]).final:
+            raise ParameterError(f"run {run.id} is not running: it {record['state']}")
+        watch.terminate("cancelled by cancel-run")
+
+    def logs(self, run: Run, task: str) -> Iterator[str]:
+        """Yield the log of a task's last attempt, as far as Kubeflow keeps it.
+
+        Raises:
+            ExecutorError: it keeps none; says where else it may be.
+        """
+        yield from Watch.of(run, self.client).log(run.read(), task)
+
+    def collect(self, run: Run, task: str, output: str, target: Path) -> None:
+        """Copy an output from the artifact store.
+
+        Raises:
+            ConfigError: the profile does not say where artifacts are.
+            ExecutorError: where it lies is not known here.
+            StoreError: the store failed.
+        """
+        sent = Watch.of(run, self.client).sent
+        state = State(run.read()["tasks"][task]["state"])
+        artifacts.collect(self.profile, sent, task, output, target, state=state)
+
+    def examine(self, root: Path) -> Iterator[Finding]:  # noqa: ARG002 - nothing lies there
+        """Look for what could keep a run from working at this site."""
+        return doctor.examine(self.profile, self.client)
+
+    def _check(self, pipeline: Pipeline) -> None:
+        """Refuse what would only fail in a pod."""
+        for pool in (self.profile.cpu, self.profile.gpu):
+            image = pool.image or self.profile.image
+            if UNSET in image:
+                raise ConfigError(
+                    f"image: {image}: name the image with your steps in the profile, by digest"
+                )
+        given = {v for secret in self.profile.secrets for v in secret.keys.values()}
+        given |= set(self.profile.environment)
+        for task in pipeline.tasks.values():
+            lacks = REGISTRY in task.environment and REGISTRY not in given
+            if lacks and not self.profile.mlflow_tracking_uri:
+                raise ConfigError(
+                    f"task {task.name!r} uses the model registry, and a pod has none of its own: "
+                    "set mlflow_tracking_uri in the profile"
+                )
+
+    def _send(
+        self, pipeline: Pipeline, run: Run, record: dict[str, Any], request: KubeflowRequest
+    ) -> Watch:
+        """Start a run, or let the one that ended go on where what would be sent is the same."""
+        folder = run.folder / FOLDER
+        addresses = files.upload(pipeline, request.files, self.profile.files, run.root)
+        values = {**addresses, **({COMMIT: record["commit"]} if request.needs_commit else {})}
+        digest = digest_text(str(request))
+        sent = read_sent(run)
+        same = sent is not None and (sent["values"], sent["definition"]) == (values, digest)
+        kept = record["tasks"].values() if sent else ()
+        if sent is None or not same or not self._goes_on(sent["run_id"]):
+            kept = ()
+            experiment = self.client.experiment(self.profile.experiment or request.name, make=True)
+            assert experiment is not None
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{request.name} {run.id}"
+            about = self.options.description or f"Soundgate run {run.id}, {record['commit']}"
+            run_id = self.client.create_run(experiment, name, about, str(request), values)
+            sent = {
+                "run_id": run_id,
+                "experiment_id": experiment,
+                "pipeline": request.name,
+                "tasks": dict(request.tasks),
+                "values": values,
+                "definition": digest,
+            }
+            runs.write_json(folder / SENT, sent)
+        (folder / CANCELLED).unlink(missing_ok=True)
+        for task in record["tasks"].values():
+            if task not in kept or not State(task["state"]).done:
+                task.update(state=State.PENDING, reason="", note="", attempt=0)
+        record.update(state=State.RUNNING, reason="", ended_at=None)
+        return Watch(run, self.client, sent)
+
+    def _goes_on(self, run_id: str) -> bool:
+        """Let a run of before go on; False where only a new one can."""
+        try:
+            state = str(self.client.run(run_id).state)
+            if state in (states.FAILED, states.CANCELED):
+                self.client.retry(run_id)
+        except ExecutorError:  # deleted, or not to be tried again: what it did is in the cache
+            return False
+        return True
