@@ -6,10 +6,13 @@ Reads   features/     log-mel frames and the list of clips
 Writes  model/        weights.safetensors, model.json, split.jsonl
         metrics/      history.jsonl, a row an epoch; tensorboard/
 
-A killed attempt continues from its checkpoint, with the result of an undisturbed one.
+A killed attempt continues from its checkpoint, with the result of an undisturbed one. The log ends
+with the accuracies on the test clips: platforms that draw a training's metrics look for them there.
 """
 
 from __future__ import annotations
+
+import os
 
 from soundgate.step import CheckpointPath, InputPath, OutputPath, graceful_stop, main
 
@@ -39,6 +42,7 @@ def train(
         epochs: passes over the training clips; 0: as the user config says.
     """
     from soundgate.audio.config import load
+    from soundgate.audio.evaluation import announce
     from soundgate.audio.training import fit
     from soundgate.registry.epochs import epoch_log
 
@@ -57,6 +61,8 @@ def train(
             stop=stop,
             log=log,
         )
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes
+        announce(features, model)
 
 
 if __name__ == "__main__":

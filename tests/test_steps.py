@@ -75,11 +75,18 @@ def test_odd_formats_and_names_simply_work(clips, config, tmp_path, capsys):
     for name in odd:
         assert durations[name] == pytest.approx(1.2, abs=0.06), name
     model, metrics, report = (tmp_path / name for name in ("model", "metrics", "report"))
+    capsys.readouterr()
     train(features, config, model, metrics)
+    from_training = capsys.readouterr().out.splitlines()[-2:]
     evaluate(features, model, report)
     figures = json.loads((report / "evaluation.json").read_text())
     assert figures["clips"] == sum(row["fold"] == 1 for row in rows)
-    assert "Clip-level accuracy on test set : " in capsys.readouterr().out
+    accuracies = figures["multiclass_classification_metrics"]
+    for level, line in zip(("patch", "clip"), from_training, strict=True):
+        said = f"{level.capitalize()}-level accuracy on test set : "
+        assert line.startswith(said)
+        assert float(line.removeprefix(said)) == accuracies[f"{level}_acc"]["value"]
+    assert from_training == capsys.readouterr().out.splitlines()[-2:]
 
 
 def cut(path: Path, clips: Path) -> None:

@@ -122,6 +122,22 @@ def evaluate(
     return result
 
 
+def announce(features: Path, model: Path, *, batch_size: int = BATCH_SIZE) -> None:
+    """Print the accuracies of ``model`` on its test clips, if it has any; write nothing.
+
+    A platform that shows the metrics of a training finds them in the training's own log. They are
+    the numbers that ``evaluate`` will report.
+    """
+    clips = read_features(features)
+    rows = model_folder.rows_of(model, clips.rows, TEST)
+    if rows:
+        judged = judge_all(clips, [load(model)], rows, batch_size)[0]
+        _say(
+            clip=judged.right.mean(),
+            patch=judged.patches_right.sum() / judged.patches.sum(),
+        )
+
+
 def write(report: Path, result: dict[str, Any], judged: Judgement, classes: Sequence[str]) -> None:
     """Write the files of a report; print the lines that metric definitions look for."""
     report.mkdir(parents=True, exist_ok=True)
@@ -134,8 +150,13 @@ def write(report: Path, result: dict[str, Any], judged: Judgement, classes: Sequ
             value = decimal(result["quantized"][f"{level}_acc"]["value"])
             print(f"Quantized model {level}-level accuracy on test set : {value}")
     accuracies = result["multiclass_classification_metrics"]
-    print(f"Patch-level accuracy on test set : {decimal(accuracies['patch_acc']['value'])}")
-    print(f"Clip-level accuracy on test set : {decimal(accuracies['clip_acc']['value'])}")
+    _say(clip=accuracies["clip_acc"]["value"], patch=accuracies["patch_acc"]["value"])
+
+
+def _say(*, clip: float, patch: float) -> None:
+    """Print the lines that metric definitions look for."""
+    print(f"Patch-level accuracy on test set : {decimal(_rounded(patch))}")
+    print(f"Clip-level accuracy on test set : {decimal(_rounded(clip))}")
 
 
 def figures(
