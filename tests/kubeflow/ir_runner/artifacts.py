@@ -59,11 +59,13 @@ class Store:
         folder: Path,
         buckets: Mapping[str, Path],
         fetch: Callable[[str, Path], None] | None = None,
+        put: Callable[[Path, str], None] | None = None,
     ) -> None:
-        """Keep artifacts below ``folder``; ``fetch`` brings what no bucket has."""
+        """Keep artifacts below ``folder``; ``fetch`` and ``put`` move what is in no bucket."""
         self.folder = folder
         self.buckets = buckets
         self.fetch = fetch
+        self.put = put
 
     def path(self, uri: str) -> Path | None:
         """Return where an artifact's bytes are; None where no bucket holds it."""
@@ -74,13 +76,17 @@ class Store:
                 return self.buckets[beginning] / uri.removeprefix(beginning).lstrip("/")
         return None
 
-    def upload(self, written: Path, uri: str) -> Path:
+    def upload(self, written: Path, uri: str) -> Path | None:
         """Move what a task wrote into the store; return where it is, also where it wrote nothing.
 
         Raises:
             TransferError: it holds what an object store does not take.
         """
         target = self.path(uri)
+        if target is None and self.put:
+            for relative in [Path()] if written.is_file() else files(written):
+                self.put(written / relative, f"{uri}/{relative}".removesuffix("/."))
+            return None
         if target is None:
             raise TransferError(f"no bucket holds {uri}")
         if written.is_file():

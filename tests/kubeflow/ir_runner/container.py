@@ -271,12 +271,11 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def reason(sandbox: Sandbox, exit_code: int) -> str:
-    """Return why a container failed: what it left for Kubernetes, else its exit status."""
+def reason(sandbox: Sandbox) -> str:
+    """Return what Kubernetes says of a container that failed: the launcher itself ends with 1."""
     said = sandbox.folder / "termination-log"
     text = said.read_text("utf-8", "replace").strip() if said.exists() else ""
-    status = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
-    return f"{text} ({status})" if text else status
+    return f"Error (exit code 1): {text}" if text else "Error (exit code 1)"
 
 
 def load_json(text: str) -> Any:

@@ -45,17 +45,22 @@ class Task:
     image: str = ""
     argv: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    retries: int = 0
+    """Further attempts its policy allows."""
     attempts: int = 0
     """Containers that were started."""
+    failures: list[str] = field(default_factory=list)
+    """Why each attempt failed."""
     backoffs_s: list[float] = field(default_factory=list)
     exit_code: int | None = None
-    log: Path | None = None
+    logs: list[Path] = field(default_factory=list)
+    """What each attempt printed."""
     started_at: float = 0.0
     ended_at: float = 0.0
 
     def log_text(self) -> str:
         """Return what the last attempt printed."""
-        return self.log.read_text("utf-8", "replace") if self.log and self.log.exists() else ""
+        return self.logs[-1].read_text("utf-8", "replace") if self.logs else ""
 
 
 @dataclass

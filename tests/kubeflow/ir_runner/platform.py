@@ -35,6 +35,8 @@ class Platform:
     """Beginning of a URI to the folder that holds what is there."""
     fetch: Callable[[str, Path], None] | None = None
     """Brings an artifact that no bucket holds."""
+    put: Callable[[Path, str], None] | None = None
+    """Stores a file of an artifact that no bucket holds."""
     max_parallel: int = 4
     fail_fast: bool = True
     """Argo starts no new task of a pipeline in which one failed; KFP leaves that as it is."""

@@ -42,6 +42,7 @@ class Runner:
         *,
         cache: Cache | None = None,
         run_id: str = "",
+        pipeline_root: str = "",
         keep: Mapping[str, Task] | None = None,
     ) -> None:
         """Prepare a run; ``keep`` are tasks of an earlier attempt that are not run again."""
@@ -49,8 +50,10 @@ class Runner:
         self.run_id = run_id or str(uuid.uuid4())
         self.platform = platform
         self.cache = cache or Cache()
-        self.store = Store(work / "store", platform.buckets, platform.fetch)
+        self.store = Store(work / "store", platform.buckets, platform.fetch, platform.put)
         self.folder = work / "runs" / self.run_id
+        root = (pipeline_root or ir.spec.default_pipeline_root or ROOT).rstrip("/")
+        self.root = f"{root}/{ir.spec.pipeline_info.name}/{self.run_id}"
         self.canceled = threading.Event()
         self.tasks: dict[str, Task] = {}
         self.keep = dict(keep or {})
@@ -64,11 +67,6 @@ class Runner:
             "{{$.pipeline_job_create_time_utc}}": now,
             "{{$.pipeline_job_schedule_time_utc}}": now,
         }
-
-    @property
-    def root(self) -> str:
-        """Where this run's artifacts go."""
-        return f"{ROOT}/{self.ir.spec.pipeline_info.name}/{self.run_id}"
 
     def cancel(self) -> None:
         """Terminate the run: running containers get SIGTERM, then SIGKILL."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from ir_runner import cache, container, inputs, platform, values
@@ -82,6 +83,7 @@ class Execution:
     def _attempts(self, spec: Any) -> None:
         """Try as often as the retry policy says, waiting longer each time."""
         policy, node = self.task.retry_policy, self.node
+        node.retries = policy.max_retry_count
         wait_s, longest_s = _seconds(policy.backoff_duration), _seconds(policy.backoff_max_duration)
         for attempt in range(policy.max_retry_count + 1):
             if attempt:
@@ -98,6 +100,7 @@ class Execution:
                 return
             except AttemptError as error:
                 node.state, node.reason = State.FAILED, str(error)
+                node.failures.append(node.reason)
                 if not error.again:
                     return
             else:
@@ -107,35 +110,36 @@ class Execution:
     def _attempt(self, spec: Any, attempt: int) -> None:
         node, cluster = self.node, self.of.platform
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", node.path)
+        salt = f"{attempt}-{uuid.uuid4().hex[:8]}"
         sandbox = Sandbox(
-            self.of.folder / name / str(attempt),
+            self.of.folder / name / salt,
             self.of.store,
             self.component,
             self.given.artifacts,
-            self._outputs(name, attempt),
+            self._outputs(salt),
         )
         try:
             sandbox.prepare()
             node.image = container.placeholders.replace(spec.image, sandbox.known(self.parameters))
             node.argv = container.argument_vector(sandbox, spec, self.parameters)
             node.environment = self._environment(sandbox, spec, name)
-            node.log = sandbox.folder / "log.txt"
+            node.logs.append(sandbox.folder / "log.txt")
             node.attempts += 1
             limits = Limits(self._deadline_s(), cluster.grace_s, self.of.canceled)
             status = container.execute(
-                node.argv, node.environment, cluster.project, node.log, limits
+                node.argv, node.environment, cluster.project, node.logs[-1], limits
             )
             node.exit_code = status
             if status:
-                raise AttemptError(container.reason(sandbox, status))
+                raise AttemptError(container.reason(sandbox))
             node.parameters, node.artifacts = sandbox.collect()
         finally:
             sandbox.close()
 
-    def _outputs(self, name: str, attempt: int) -> dict[str, Artifact]:
-        made = {}
+    def _outputs(self, salt: str) -> dict[str, Artifact]:
+        made, name = {}, self.task.task_info.name or self.node.name
         for key, spec in self.component.output_definitions.artifacts.items():
-            uri = f"{self.of.root}/{name}/{attempt}/{key}"
+            uri = f"{self.of.root}/{name}/{salt}/{key}"
             kind = spec.artifact_type
             metadata = {n: values.of_message(v) for n, v in spec.metadata.fields.items()}
             schema = kind.schema_title or kind.instance_schema
