@@ -60,6 +60,21 @@ def pool(parts: InputPaths, pooled: OutputPath, extra: InputPaths | None = None)
     """Join."""
 
 
+def broad(  # noqa: PLR0917 - a step reads what it reads
+    a: InputPath,
+    b: InputPath,
+    c: InputPath,
+    d: InputPath,
+    e: InputPath,
+    f: InputPath,
+    g: InputPath,
+    h: InputPath,
+    parts: InputPaths,
+    out: OutputPath,
+) -> None:
+    """Read eight artifacts and a join."""
+
+
 def speak(
     said: OutputPath,
     *,
