@@ -91,8 +91,6 @@ class KubeflowExecutor:
             watch = self._send(pipeline, run, record, request)
             record["engine_id"] = watch.sent["run_id"]
             run.write(record)
-        watch.look(record)
-        run.write(record)
         if not submission.no_wait:
             watch.wait(record, submission, self.profile.poll_s)
         return record
