@@ -240,10 +240,10 @@ class Site:
     def _environment(self, job: Job) -> dict[str, Any]:
         found: dict[str, Any] = {
             "PYTHONUNBUFFERED": "1",
+            **self.profile.environment,
             "SOUNDGATE_FAILURE": FAILURE[job.kind],
             "SOUNDGATE_PIPELINE": self.bucket.pipeline.name,
             "SOUNDGATE_TASK": job.task.name if job.task else job.name,
-            **self.profile.environment,
         }
         if job.task and job.task.retries:
             found["SOUNDGATE_RETRIES"] = str(job.task.retries)
