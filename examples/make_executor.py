@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from soundgate.runs import Run
 
 SCRIPT = """cd {project} && rm -f {folder}/task.json && export {environment}
-timeout --kill-after=5 {limit_s:g} {command} > {folder}/log.txt 2>&1
+timeout --foreground --kill-after=5 {limit_s:g} {command} > {folder}/log.txt 2>&1
 code=$?; echo $code > {folder}/exit; test $code = 0 && touch {folder}/done
 """
 

@@ -50,8 +50,13 @@ def work(
 def note(what: str) -> None:
     """Append an event to a file of the working folder."""
     task = os.environ.get("SOUNDGATE_TASK") or "-"
-    with Path("events.txt").open("a", encoding="utf-8") as file:
+    with outside("events.txt").open("a", encoding="utf-8") as file:
         file.write(f"{task} {what} {time.monotonic()} {os.getpid()}\n")
+
+
+def outside(name: str) -> Path:
+    """Return a path that the test sees too: in the working folder, or outside a container."""
+    return Path(os.environ.get("TOY_OUTSIDE", "")) / name
 
 
 def spawn(kind: str) -> None:
