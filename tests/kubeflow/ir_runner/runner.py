@@ -166,7 +166,9 @@ class Runner:
 
     def _one(self, node: Task, task: Any, component: Any, given: Given) -> None:
         """Run a container, an importer or a sub-pipeline once."""
-        parameters = inputs.check(component, given.parameters)
+        # an item of a loop is not given what the loop goes over
+        whole = task.parameter_iterator.items.input_parameter
+        parameters = inputs.check(component, given.parameters, skip=whole)
         if component.WhichOneof("implementation") == "dag":
             node.kind = "dag"
             declared = dict.fromkeys(component.input_definitions.parameters)
