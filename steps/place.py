@@ -10,7 +10,6 @@ For engines whose tasks share no folder with the host that submits them.
 from __future__ import annotations
 
 import base64
-import binascii
 
 from soundgate.errors import ParameterError
 from soundgate.step import OutputPath, main
@@ -23,7 +22,7 @@ def place(placed: OutputPath, *, name: str, text: str, encoded: bool = False) ->
     if encoded:
         try:
             data = base64.b64decode(text, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise ParameterError(f"text: is not Base64 ({error})") from error
     else:
         data = text.encode("utf-8", "surrogateescape")
