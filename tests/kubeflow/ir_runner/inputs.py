@@ -36,6 +36,16 @@ class Given:
     artifacts: dict[str, list[Artifact]]
 
 
+@dataclass
+class Use:
+    """One use of a component: the task, what it is given, the pipeline around it."""
+
+    task: Any
+    component: Any
+    given: Given
+    scope: Scope
+
+
 def upstream(task: Any) -> set[str]:
     """Return the tasks of the same pipeline that have to be over first."""
     found = set(task.dependent_tasks)
@@ -55,7 +65,7 @@ def resolve(task: Any, component: Any, scope: Scope, run: Mapping[str, str]) -> 
     given = Given({}, {})
     definitions = component.input_definitions
     for name, spec in task.inputs.parameters.items():
-        value = _parameter(name, spec, scope, run)
+        value = parameter(name, spec, scope, run)
         if value is not None:
             given.parameters[name] = value
     _fill_constants(given.parameters)
@@ -96,7 +106,12 @@ def defaults(component: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return own | {name: value for name, value in parameters.items() if value is not None}
 
 
-def _parameter(name: str, spec: Any, scope: Scope, run: Mapping[str, str]) -> Any:
+def parameter(name: str, spec: Any, scope: Scope, run: Mapping[str, str]) -> Any:
+    """Resolve one parameter; None where an optional one has no value.
+
+    Raises:
+        InputError: it is nowhere.
+    """
     kind = spec.WhichOneof("kind")
     if kind == "runtime_value":
         value = values.of_message(spec.runtime_value.constant)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ir_runner import values
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -61,9 +59,18 @@ def pod(platform: Platform, run_id: str, name: str) -> dict[str, str]:
 
 
 def environment(
-    platform: Platform, configuration: Any, parameters: Mapping[str, Any], fields: Mapping[str, str]
+    platform: Platform,
+    configuration: Any,
+    value: Callable[[Any], Any],
+    fields: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the variables that a container's Kubernetes configuration asks for.
+
+    Args:
+        platform: the cluster.
+        configuration: of the executor; None where there is none.
+        value: resolves a name that is an input of the pipeline or an output of a task.
+        fields: of the pod.
 
     Raises:
         PodError: a secret, a configuration map or a key of one is not there.
@@ -76,9 +83,9 @@ def environment(
         ("config_map", each, platform.config_maps) for each in configuration.config_map_as_env
     ]
     for kind, each, known in sources:
-        given = getattr(each, f"{kind}_name") or _named(
-            getattr(each, f"{kind}_name_parameter"), parameters
-        )
+        given = getattr(each, f"{kind}_name")
+        if each.HasField(f"{kind}_name_parameter"):
+            given = str(value(getattr(each, f"{kind}_name_parameter")))
         for pair in each.key_to_env:
             key = getattr(pair, f"{kind}_key")
             if key in known.get(given, {}):
@@ -88,9 +95,3 @@ def environment(
     for each in configuration.field_path_as_env:
         found[each.name] = fields.get(each.field_path, "")
     return found
-
-
-def _named(spec: Any, parameters: Mapping[str, Any]) -> str:
-    if spec.WhichOneof("kind") == "component_input_parameter":
-        return str(parameters.get(spec.component_input_parameter, ""))
-    return str(values.of_message(spec.runtime_value.constant) or "")

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ir_runner import inputs, values
@@ -13,7 +14,7 @@ from ir_runner.artifacts import ROOT, Artifact, Store
 from ir_runner.cache import Cache
 from ir_runner.conditions import ExpressionError, holds
 from ir_runner.container import load_json
-from ir_runner.inputs import Given, InputError, Scope
+from ir_runner.inputs import Given, InputError, Scope, Use
 from ir_runner.messages import IR, IRError, load, pb
 from ir_runner.outcome import Outcome, State, Task
 from ir_runner.task import Execution
@@ -152,54 +153,56 @@ class Runner:
             run = {**self.names, "{{$.pipeline_task_name}}": name, "{{$.pipeline_task_uuid}}": name}
             given = inputs.resolve(task, component, scope, run)
             node.inputs = dict(given.parameters)
+            use = Use(task, component, given, scope)
             condition = task.trigger_policy.condition
             if condition and not holds(condition, given.parameters):
                 node.state, node.reason = State.SKIPPED, "its condition is false"
             elif task.WhichOneof("iterator"):
-                self._loop(node, task, component, given)
+                self._loop(node, use)
             else:
-                self._one(node, task, component, given)
+                self._one(node, use)
         except (IRError, InputError, ExpressionError) as error:
             node.state, node.reason = State.FAILED, str(error)
         node.ended_at = time.time()
         return node
 
-    def _one(self, node: Task, task: Any, component: Any, given: Given) -> None:
+    def _one(self, node: Task, use: Use) -> None:
         """Run a container, an importer or a sub-pipeline once."""
         # an item of a loop is not given what the loop goes over
-        whole = task.parameter_iterator.items.input_parameter
-        parameters = inputs.check(component, given.parameters, skip=whole)
+        whole = use.task.parameter_iterator.items.input_parameter
+        component = use.component
+        parameters = inputs.check(component, use.given.parameters, skip=whole)
         if component.WhichOneof("implementation") == "dag":
             node.kind = "dag"
             declared = dict.fromkeys(component.input_definitions.parameters)
             filled = {**declared, **inputs.defaults(component, parameters)}
-            inner = Scope(f"{node.path}/", filled, given.artifacts)
+            inner = Scope(f"{node.path}/", filled, use.given.artifacts)
             self._sub_pipeline(node, component, inner)
         elif kept := self.keep.get(node.path):
             node.state, node.reason = kept.state, "kept from the earlier attempt"
             node.parameters, node.artifacts = kept.parameters, kept.artifacts
         else:
-            Execution(self, node, task, component, Given(parameters, given.artifacts)).run()
+            given = Given(parameters, use.given.artifacts)
+            Execution(self, node, replace(use, given=given)).run()
 
-    def _loop(self, node: Task, task: Any, component: Any, given: Given) -> None:
+    def _loop(self, node: Task, use: Use) -> None:
         node.kind = "dag"
-        items, name, among = _items(task, given)
-        limit = task.iterator_policy.parallelism_limit or len(items) or 1
+        items, name, among = _items(use.task, use.given)
+
+        def item(index: int) -> Task:
+            own = Given(dict(use.given.parameters), dict(use.given.artifacts))
+            getattr(own, among)[name] = items[index]
+            return self._item(f"{node.path}[{index}]", node.name, replace(use, given=own))
+
+        limit = use.task.iterator_policy.parallelism_limit or len(items) or 1
         with ThreadPoolExecutor(max_workers=limit) as pool:
-            each = list(
-                pool.map(
-                    lambda index: self._item(
-                        node, task, component, given, index, items, name, among
-                    ),
-                    range(len(items)),
-                )
-            )
-        states = [item.state for item in each]
+            each = list(pool.map(item, range(len(items))))
+        states = [made.state for made in each]
         worst = [s for s in (State.FAILED, State.CANCELED) if s in states]
         node.state = worst[0] if worst else State.SUCCEEDED
         if worst:
             node.reason = f"{states.count(worst[0])} of {len(items)} items {worst[0]}"
-        outputs = component.output_definitions
+        outputs = use.component.output_definitions
         node.parameters = {
             k: _collected(i.parameters.get(k) for i in each) for k in outputs.parameters
         }
@@ -207,17 +210,11 @@ class Runner:
             k: _collected(i.artifacts.get(k) for i in each) for k in outputs.artifacts
         }
 
-    def _item(  # noqa: PLR0917 - one item of a loop, called by a pool
-        self, loop: Task, task: Any, component: Any, given: Given, index: int, items: list[Any],
-        name: str, among: str,
-    ) -> Task:  # fmt: skip
-        path = f"{loop.path}[{index}]"
-        node = Task(path, loop.name, "dag", State.RUNNING, started_at=time.time())
+    def _item(self, path: str, name: str, use: Use) -> Task:
+        node = Task(path, name, "dag", State.RUNNING, started_at=time.time())
         self.tasks[path] = node
-        own = Given(dict(given.parameters), dict(given.artifacts))
-        getattr(own, among)[name] = items[index]
         try:
-            self._one(node, task, component, own)
+            self._one(node, use)
         except (IRError, InputError, ExpressionError) as error:
             node.state, node.reason = State.FAILED, str(error)
         node.ended_at = time.time()

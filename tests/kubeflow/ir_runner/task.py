@@ -13,20 +13,20 @@ from ir_runner.messages import IRError
 from ir_runner.outcome import State, Task
 
 if TYPE_CHECKING:
-    from ir_runner.inputs import Given
+    from ir_runner.inputs import Use
     from ir_runner.runner import Runner
 
 
 class Execution:
     """Runs one task and writes what came of it into its node."""
 
-    def __init__(self, run: Runner, node: Task, task: Any, component: Any, given: Given) -> None:
-        """Prepare; ``given`` has passed the component's type checks."""
+    def __init__(self, run: Runner, node: Task, use: Use) -> None:
+        """Prepare; what it is given has passed the component's type checks."""
         self.of = run
         self.node = node
-        self.task = task
-        self.component = component
-        self.given = given
+        self.task, self.component = use.task, use.component
+        self.given, self.scope = use.given, use.scope
+        component, given = use.component, use.given
         self.parameters = inputs.defaults(component, given.parameters)
 
     def run(self) -> None:
@@ -149,6 +149,10 @@ class Execution:
     def _configuration(self) -> Any:
         return self.of.ir.kubernetes.get(self.component.executor_label)
 
+    def _value(self, spec: Any) -> Any:
+        """Resolve what the Kubernetes configuration reads of the pipeline around this task."""
+        return inputs.parameter(self.node.name, spec, self.scope, self.of.names)
+
     def _deadline_s(self) -> float:
         configuration = self._configuration()
         return float(configuration.active_deadline_seconds) if configuration is not None else 0.0
@@ -161,8 +165,8 @@ class Execution:
             "metadata.labels['pipeline/runid']": run_id,
         }
         try:
-            own = platform.environment(cluster, self._configuration(), self.parameters, fields)
-        except platform.PodError as error:
+            own = platform.environment(cluster, self._configuration(), self._value, fields)
+        except (platform.PodError, inputs.InputError) as error:
             raise AttemptError(str(error), again=False) from error
         given = {each.name: each.value for each in spec.env} | own
         return container.environment(
