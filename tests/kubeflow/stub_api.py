@@ -208,7 +208,7 @@ class KubeflowApi:
         """Return what a pod printed."""
         for task in list(self._run(run_id).runner.tasks.values()):
             for number, file in enumerate(task.logs):
-                if pod_name(task, number) == pod:
+                if pod_name(task, number) == pod and file.exists():
                     return file.read_text("utf-8", "replace")
         raise ApiError(404, f"Pod {pod} not found")
 

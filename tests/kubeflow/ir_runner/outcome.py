@@ -48,7 +48,7 @@ class Task:
     retries: int = 0
     """Further attempts its policy allows."""
     attempts: int = 0
-    """Containers that were started."""
+    """Pods that were made."""
     failures: list[str] = field(default_factory=list)
     """Why each attempt failed."""
     backoffs_s: list[float] = field(default_factory=list)
@@ -60,7 +60,8 @@ class Task:
 
     def log_text(self) -> str:
         """Return what the last attempt printed."""
-        return self.logs[-1].read_text("utf-8", "replace") if self.logs else ""
+        made = [log for log in self.logs if log.exists()]
+        return made[-1].read_text("utf-8", "replace") if made else ""
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Outcome:
 
     @property
     def executed(self) -> list[str]:
-        """Tasks whose container was started, in order of time."""
+        """Tasks that had a pod, in order of time."""
         ran = [task for task in self.tasks.values() if task.attempts]
         return [task.path for task in sorted(ran, key=lambda task: task.started_at)]
 

@@ -118,13 +118,13 @@ class Execution:
             self.given.artifacts,
             self._outputs(salt),
         )
+        node.logs.append(sandbox.folder / "log.txt")
+        node.attempts += 1
         try:
             sandbox.prepare()
             node.image = container.placeholders.replace(spec.image, sandbox.known(self.parameters))
             node.argv = container.argument_vector(sandbox, spec, self.parameters)
             node.environment = self._environment(sandbox, spec, name)
-            node.logs.append(sandbox.folder / "log.txt")
-            node.attempts += 1
             limits = Limits(self._deadline_s(), cluster.grace_s, self.of.canceled)
             status = container.execute(
                 node.argv, node.environment, cluster.project, node.logs[-1], limits
