@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf import json_format
 
 from pipeline_parameters import AedParameters
 from pipelines import aed
@@ -287,6 +288,48 @@ def test_resources_limits_and_attempts_become_pods():
     other = Pipeline("p")
     other.add(resumable, name="train", epochs=3)
     assert kept not in container(documents(other, site)[0], "train")["args"]
+
+
+def test_pods_are_described_as_kfp_s_own_functions_do():
+    from kfp import components, dsl, kubernetes
+
+    site = SITE.model_copy(
+        update={
+            "gpu": Pool(
+                node_selector={"gpu": "a100", "zone": "b"},
+                tolerations=(
+                    Toleration(key="gpu", operator="Exists", effect="NoSchedule"),
+                    Toleration(key="spot", value="yes", effect="NoExecute", seconds=60),
+                ),
+                shm_gb=1.5,
+            ),
+            "secrets": (Secret(name="bucket", keys={"id": "AWS_ACCESS_KEY_ID", "k": "KEY"}),),
+            "volumes": (Volume(claim="scratch", at="/scratch"), Volume(claim="in", at="/in")),
+            "image_pull_secrets": ("pull", "other"),
+        }
+    )
+    pipeline = Pipeline("p")
+    pipeline.add(toy, name="train", resources=Resources(gpus=1, hours=0.5))
+    ours = documents(pipeline, site)[1]["exec-train"]
+    text = "{name: train, implementation: {container: {image: i, command: [c]}}}"
+    component = components.load_component_from_text(text)
+
+    @dsl.pipeline(name="p")
+    def by_hand():
+        task = component()
+        kubernetes.set_timeout(task, 1800)
+        kubernetes.set_image_pull_secrets(task, ["pull", "other"])
+        kubernetes.add_node_selector(task, "gpu", "a100")
+        kubernetes.add_node_selector(task, "zone", "b")
+        kubernetes.add_toleration(task, "gpu", "Exists", effect="NoSchedule")
+        kubernetes.add_toleration(task, "spot", "Equal", "yes", "NoExecute", 60)
+        kubernetes.mount_pvc(task, "scratch", "/scratch")
+        kubernetes.mount_pvc(task, "in", "/in")
+        kubernetes.use_secret_as_env(task, "bucket", {"id": "AWS_ACCESS_KEY_ID", "k": "KEY"})
+        kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", "1536Mi")
+
+    platforms = json_format.MessageToDict(by_hand.platform_spec)["platforms"]
+    assert ours == platforms["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
 
 
 def resumable(model: OutputPath, state: CheckpointPath | None = None, *, epochs: int = 1) -> None:

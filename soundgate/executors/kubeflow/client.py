@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ConfigError, ExecutorError
-from soundgate.executors.kubeflow.compile import require_kfp
+from soundgate.executors.kubeflow.library import require_kfp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -216,7 +216,9 @@ def _connect(profile: Profile) -> Any:
         ConfigError: the profile names a token, or a certificate, that is not there.
     """
     require_kfp()
-    import kfp
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kfp.client import Client as KfpClient
 
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each attempt
     token = None
@@ -230,7 +232,7 @@ def _connect(profile: Profile) -> Any:
     if profile.certificate and not os.path.isfile(profile.certificate):  # noqa: PTH113
         raise ConfigError(f"certificate: {profile.certificate}: there is no such file")
 
-    class Api(kfp.Client):  # type: ignore[misc]
+    class Api(KfpClient):  # type: ignore[misc]
         """kfp's client, which asks once and does not wait for a server that is not there."""
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002

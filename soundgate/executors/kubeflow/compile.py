@@ -12,17 +12,19 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from soundgate.errors import DefinitionError, MissingExtra
+from soundgate.errors import DefinitionError
 from soundgate.executors.base import open_parameters
 from soundgate.executors.kubeflow.components import (
     COMMIT,
     Component,
+    Frame,
     engine_names,
     place_component,
     task_component,
 )
+from soundgate.executors.kubeflow.library import require_kfp
 from soundgate.executors.kubeflow.literals import replaced_part
-from soundgate.executors.kubeflow.pods import REGISTRY, give_secrets, settle
+from soundgate.executors.kubeflow.pods import mebibytes
 from soundgate.executors.kubeflow.request import KubeflowRequest
 from soundgate.task import File
 
@@ -35,24 +37,6 @@ if TYPE_CHECKING:
 
 IMPORTER = "importer"
 """What kfp calls the tasks that import files."""
-
-
-def require_kfp() -> None:
-    """Load kfp.
-
-    Raises:
-        MissingExtra: it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its dependencies announce what will go
-            import kfp
-            from kfp import kubernetes  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            f"kfp is not installed ({error}); pip install 'soundgate[kubeflow]'"
-        ) from error
-    del kfp
 
 
 def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> KubeflowRequest:
@@ -76,17 +60,16 @@ def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> K
     addresses = {file: name for name, file in files.items()}
     placing = engine_names([f"place-{k}-{f.name}" for k, f in enumerate(texts, 1)], names.values())
     writers = {
-        file: place_component(file, name, profile)
+        file: place_component(file, name, profile, pipeline=pipeline.name)
         for file, name in zip(texts, placing.values(), strict=True)
     }
     judged = {task.gate.report for task in pipeline.tasks.values() if task.gate}
+    frame = Frame(pipeline.name, profile, opened, {} if imported else addresses)
     components = {
         task.name: task_component(
             task,
             names[task.name],
-            profile,
-            opened=opened,
-            by_path={} if imported else addresses,
+            frame,
             judged=[name for name in task.outputs if task[name] in judged],
         )
         for task in pipeline.tasks.values()
@@ -255,23 +238,22 @@ class _Graph:
         }
         loaded = components.load_component_from_text(yaml.safe_dump(dict(component.text)))
         made = loaded(**arguments).set_display_name(component.display_name)
-        return settle(made, component.resources, self.profile)
+        made.set_cpu_limit(str(component.resources.cpus))
+        made.set_memory_limit(mebibytes(component.resources.memory_gb))
+        if component.resources.gpus:
+            made.set_accelerator_type(self.profile.accelerator)
+            made.set_accelerator_limit(component.resources.gpus)
+        made.platform_config["kubernetes"] = dict(component.pod)
+        return made
 
     def _describe(self, made: Any, task: Task) -> None:
-        """Say when a task's result may be reused, how often it is tried, what it is told."""
+        """Say when a task's result may be reused, and how often it is tried."""
         made.set_caching_options(self.use_cache and task.reuse and not task.names_run)
         if task.retries:
             wait_s = self.profile.retry_wait_s
             made.set_retry(
                 num_retries=task.retries, backoff_duration=f"{wait_s}s", backoff_factor=2.0
             )
-        told = {"SOUNDGATE_TASK": task.name, "SOUNDGATE_PIPELINE": self.pipeline.name}
-        registry = self.profile.mlflow_tracking_uri
-        if registry is not None and REGISTRY in task.environment:
-            told[REGISTRY] = registry
-        for name, value in told.items():
-            made.set_env_variable(name, value)
-        give_secrets(made, task, self.profile)
 
 
 def _plain(value: Any) -> Any:

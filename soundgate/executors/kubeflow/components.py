@@ -12,6 +12,7 @@ from soundgate.arguments import spell
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import OpenArgument, argument_words
 from soundgate.executors.kubeflow.literals import Reference, in_json, replaced_part
+from soundgate.executors.kubeflow.pods import environment_of, pod_of
 from soundgate.task import File, Output, Resources, Task
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Component:
     text: Mapping[str, Any]
     """KFP's component format."""
     resources: Resources
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    """What Kubernetes is told about it."""
     display_name: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Input of the component to input of the pipeline."""
@@ -114,28 +117,31 @@ def type_of(item: Output | File) -> str:
     return "Model" if isinstance(item, Output) and item.name in MODELS else "Dataset"
 
 
-def task_component(
-    task: Task,
-    name: str,
-    profile: Profile,
-    *,
-    opened: Mapping[str, Any],
-    by_path: Mapping[File, str],
-    judged: Collection[str],
-) -> Component:
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the components of a definition have in common."""
+
+    pipeline: str
+    profile: Profile
+    opened: Mapping[str, Any]
+    """The pipeline's inputs, with their values."""
+    by_path: Mapping[File, str]
+    """Files that lie in a folder that pods see, and the pipeline's input with their path."""
+
+
+def task_component(task: Task, name: str, frame: Frame, *, judged: Collection[str]) -> Component:
     """Return a task as a component.
 
     Args:
         task: the task.
         name: its name in KFP.
-        profile: the site.
-        opened: the pipeline's inputs, with their values.
-        by_path: files that lie in a folder that pods see, and the pipeline input with their path.
+        frame: the site, the pipeline's inputs.
         judged: outputs that a gate judges: their figures are shown.
 
     Raises:
         DefinitionError: Kubeflow cannot run it, or would change one of its arguments.
     """
+    profile, by_path, opened = frame.profile, frame.by_path, frame.opened
     needs = fitted(task, profile)
     inputs = _Inputs(task.name)
     inputs.name_artifacts(task, by_path)
@@ -162,7 +168,7 @@ def task_component(
     typed = [f"{output}_{kind}" for output in judged for kind in (METRICS, CONFUSION)]
     if typed:
         arguments.append("--context=executor_input={{$}}")
-    text = {
+    text: dict[str, Any] = {
         "name": name,
         "inputs": [
             *({"name": n, "type": type_of(item)} for n, item in inputs.artifacts.items()),
@@ -179,10 +185,14 @@ def task_component(
         ],
         "implementation": {"container": _container(profile, needs, task.module, arguments)},
     }
+    text["implementation"]["container"]["env"] = environment_of(
+        task, frame.pipeline, needs, profile
+    )
     return Component(
         name=name,
         text=text,
         resources=needs,
+        pod=pod_of(task, needs, profile),
         display_name=task.display_name or task.name,
         parameters={n: p for n, (p, _) in inputs.parameters.items()},
         artifacts=inputs.artifacts,
@@ -190,7 +200,7 @@ def task_component(
     )
 
 
-def place_component(file: File, name: str, profile: Profile) -> Component:
+def place_component(file: File, name: str, profile: Profile, *, pipeline: str) -> Component:
     """Return the component that writes a text known when the pipeline was declared.
 
     Raises:
@@ -210,14 +220,17 @@ def place_component(file: File, name: str, profile: Profile) -> Component:
     words.append(f"--text={base64.b64encode(data).decode() if encoded else text}")
     words += ["--encoded=true"] if encoded else []
     words += ["--placed", _output("placed")]
+    container = _container(profile, PLACING, PLACE_STEP, words)
+    container["env"] = environment_of(None, pipeline, PLACING, profile)
     return Component(
         name=name,
         text={
             "name": name,
             "outputs": [{"name": "placed", "type": "Dataset"}],
-            "implementation": {"container": _container(profile, PLACING, PLACE_STEP, words)},
+            "implementation": {"container": container},
         },
         resources=PLACING,
+        pod=pod_of(None, PLACING, profile),
         display_name=f"place {file.name}",
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from soundgate.errors import SoundgateError
 from soundgate.executors.base import Finding
 from soundgate.executors.kubeflow.artifacts import reachable
-from soundgate.executors.kubeflow.compile import require_kfp
+from soundgate.executors.kubeflow.library import require_kfp
 from soundgate.executors.kubeflow.profile import UNSET
 from soundgate.store import open_store
 
