@@ -162,6 +162,12 @@ class Conformance:
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert engine.ran() == []
         assert set(engine.states().values()) == {"reused"}
+
+    @row
+    def test_reused_outputs(self, engine, shapes):
+        """`get-output` fetches what a reused task wrote in an earlier run."""
+        ended = engine.run(shapes[0])
+        assert ended.returncode == 0, ended.stdout + ended.stderr
         assert engine.read("pooled") == "".join(f"{k}," for k in range(12))
 
     @row

@@ -18,6 +18,9 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("local", "network"): "tasks are processes of this machine, which has its network",
     ("sagemaker", "network"): "jobs reach whatever their subnets reach",
     ("kubeflow", "network"): "containers reach whatever the cluster's network policies allow",
+    ("kubeflow", "reused_outputs"): (
+        "Kubeflow's API does not tell where a cached result lies: fetch it from an earlier run"
+    ),
     ("make (example)", "network"): "tasks are processes of this machine, which has its network",
     ("make (example)", "reuse"): "`make` looks at one run's folder, never at another run",
     ("make (example)", "no_cache"): "`make` looks at one run's folder, never at another run",
