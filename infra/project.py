@@ -73,10 +73,16 @@ def full_name(environment: Mapping[str, str]) -> str:
 
 def tags(environment: Mapping[str, str]) -> list[dict[str, str]]:
     """Return what marks the pipeline, and what it starts, as the project's."""
+    marks = {"sagemaker:project-name": "NAME", "sagemaker:project-id": "ID"}
     return [
-        {"Key": "sagemaker:project-name", "Value": environment["SAGEMAKER_PROJECT_NAME"]},
-        {"Key": "sagemaker:project-id", "Value": environment["SAGEMAKER_PROJECT_ID"]},
+        {"Key": key, "Value": _tag_value(environment[f"SAGEMAKER_PROJECT_{word}"])}
+        for key, word in marks.items()
     ]
+
+
+def _tag_value(text: str) -> str:
+    """Replace by a dash what AWS refuses in a tag: everything but letters, digits, a few signs."""
+    return re.sub(r"[^\w\s.:/=+@-]", "-", text)[:256]
 
 
 def kwargs(environment: Mapping[str, str]) -> dict[str, str]:
@@ -90,8 +96,8 @@ def kwargs(environment: Mapping[str, str]) -> dict[str, str]:
         "pipeline_name": name,
         "model_package_group_name": name,
         "base_job_prefix": name,
-        "sagemaker_project_name": environment["SAGEMAKER_PROJECT_NAME"],
-        "sagemaker_project_id": environment["SAGEMAKER_PROJECT_ID"],
+        "sagemaker_project_name": _tag_value(environment["SAGEMAKER_PROJECT_NAME"]),
+        "sagemaker_project_id": _tag_value(environment["SAGEMAKER_PROJECT_ID"]),
     }
     data = {"dataset": "DATASET_NAME", "download_command": "DOWNLOAD_COMMAND"}
     given = {name: environment.get(variable, "").strip() for name, variable in data.items()}
@@ -146,7 +152,7 @@ def check(environment: Mapping[str, str]) -> str:
     """Say what the build will train and where, or what keeps it from doing so.
 
     Raises:
-        ParameterError: a variable is absent, or is a template's placeholder still.
+        ParameterError: a variable is absent, a template's placeholder still, or no pipeline's name.
         ConfigError: the user config or the site's profile is absent.
     """
     absent = [name for name in NEEDED if not environment.get(name)]
@@ -157,9 +163,10 @@ def check(environment: Mapping[str, str]) -> str:
         raise ParameterError(f"{', '.join(unfilled)}: a placeholder; fill it in, or leave it empty")
     if not profile(environment).get("image_uri"):
         raise ParameterError("IMAGE_URI: not set; name the image that infra/containers/ makes")
-    data = environment.get("DATASET_NAME") or f"the data set of {config(environment)}"
+    pipeline, settings = module(environment), config(environment)
+    data = environment.get("DATASET_NAME") or f"the data set of {settings}"
     bucket = environment["ARTIFACT_BUCKET"]
-    return f"{module(environment)} on {data}, kept in s3://{bucket}/train/datasets/"
+    return f"{pipeline} by {settings} on {data}, kept in s3://{bucket}/train/datasets/"
 
 
 def _unfilled(environment: Mapping[str, str], name: str) -> bool:

@@ -54,9 +54,6 @@ class Build(Construct):
         )
         give(role, *work.grants, *handing_over(storage), _logging(log))
         self.project = self._project(role, log, storage, work)
-        if work.makes_images:
-            because = "an image is built by a Docker daemon, which needs privileged mode"
-            permissions.accept(self.project, "CB3", because)
 
     def _project(
         self, role: iam.Role, log: logs.LogGroup, storage: Storage, work: Work

@@ -55,17 +55,20 @@ class Delivery(Construct):
                 hours=settings.build_hours,
             ),
         )
-        codepipeline.Pipeline(
+        role = self._role()
+        pipeline = codepipeline.Pipeline(
             self,
             "Pipeline",
             artifact_bucket=storage.delivery,
             execution_mode=codepipeline.ExecutionMode.QUEUED,
             pipeline_type=codepipeline.PipelineType.V2,
             restart_execution_on_update=False,
-            role=self._role().without_policy_updates(),
+            role=role.without_policy_updates(),
             stages=self._stages(),
             use_pipeline_role_for_actions=True,
         )
+        # It starts as soon as it is there, so that everybody must be allowed everything by then.
+        pipeline.node.add_dependency(role, self.images, self.training)
 
     def _role(self) -> iam.Role:
         role = iam.Role(
