@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,32 @@ from soundgate.executors.base import Options
 from soundgate.executors.kubeflow.profile import Profile, load
 
 ROOT = Path(__file__).resolve().parents[2]
+SECTIONS = {
+    "Profile": "The profile",
+    "Pool": "`cpu`, `gpu`",
+    "Toleration": "`tolerations`",
+    "Secret": "`secrets`",
+    "Volume": "`volumes`",
+}
+
+
+def tables() -> str:
+    """Every field of a profile with what its docstring says, as Markdown."""
+    tree = ast.parse(Path(inspect.getfile(Profile)).read_text("utf-8"))
+    classes = {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}
+    found = []
+    for name, title in SECTIONS.items():
+        rows = ["| field | meaning |", "| --- | --- |"]
+        for field, text in itertools.pairwise(classes[name]):
+            if isinstance(field, ast.AnnAssign):
+                about = " ".join(text.value.value.split()).replace("``", "`")
+                rows.append(f"| `{field.target.id}` | {about} |")
+        found.append("\n".join([f"### {title}", "", *rows]))
+    return "\n\n".join(found) + "\n"
+
+
+def test_every_field_is_documented():
+    assert (ROOT / "docs" / "kubeflow.md").read_text("utf-8").endswith(tables())
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "infra" / "kubeflow").glob("*.yaml")), ids=str)
