@@ -230,7 +230,9 @@ def is_gone(error: AwsRefused) -> bool:
     """Whether there is no such thing; SageMaker says so in several ways."""
     return error.code in GONE or (
         error.code == "ValidationException"
-        and any(word in str(error) for word in ("does not exist", "could not find", "not found"))
+        and any(
+            word in str(error).lower() for word in ("does not exist", "could not find", "not found")
+        )
     )
 
 

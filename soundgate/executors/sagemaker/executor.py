@@ -171,7 +171,7 @@ class SageMakerExecutor:
         validation.check(request.definition)
         values = self._values(request, run, record, submission)
         previous = record["engine_id"]
-        way = resume.Way("anew", "")
+        way = resume.Way("anew", "", "")
         if previous:
             way = resume.choose(self.aws, previous, request.definition, values)
             print(f"{run.id}: {way.why}", file=sys.stderr)
@@ -184,7 +184,7 @@ class SageMakerExecutor:
         if way.action == "retry":
             arn = self._retry(previous)
         else:
-            arn = self._deploy(request, values, run, previous, way)
+            arn = self._deploy(pipeline, request, values, run, way)
         states.reset(record, keep=way.action != "anew", steps=way.steps)
         record["engine_id"] = arn
         run.write(record)
@@ -212,10 +212,10 @@ class SageMakerExecutor:
 
     def _deploy(
         self,
+        pipeline: Pipeline,
         request: SageMakerRequest,
         values: Mapping[str, Any],
         run: Run,
-        previous: str,
         way: resume.Way,
     ) -> str:
         """Bring files and pipeline up to date and start an execution; return its ARN."""
@@ -224,6 +224,7 @@ class SageMakerExecutor:
             name=request.name,
             definition=request.definition,
             role_arn=request.role_arn,
+            description=pipeline.description,
             max_parallel=self.profile.max_parallel,
             tags=self.profile.tag_list,
         )
@@ -234,7 +235,7 @@ class SageMakerExecutor:
         artifacts.upload(place.store, ((each.key, each.file) for each in request.uploads))
         try:
             deployment.apply(found, place, run.id)
-            return self._execute(request.name, deployment.text, values, run, previous, way)
+            return self._execute(request.name, deployment.text, values, run, way)
         except BaseException:
             deployment.take_back()
             raise
@@ -245,14 +246,13 @@ class SageMakerExecutor:
         definition: str,
         values: Mapping[str, Any],
         run: Run,
-        previous: str,
         way: resume.Way,
     ) -> str:
         about = describe(self.options.description or f"soundgate run {run.id}")
         more = self._limits()
         if way.steps:
             more["SelectiveExecutionConfig"] = {
-                "SourcePipelineExecutionArn": previous,
+                "SourcePipelineExecutionArn": way.source,
                 "SelectedSteps": [{"StepName": step} for step in way.steps],
             }
         answer = self.aws.call(
@@ -263,7 +263,7 @@ class SageMakerExecutor:
             PipelineExecutionDescription=about,
             PipelineParameters=[{"Name": n, "Value": str(v)} for n, v in sorted(values.items())],
             # whoever was killed before the answer came, and resumes, gets the same execution
-            ClientRequestToken=token("start", run.id, definition, previous),
+            ClientRequestToken=token("start", run.id, definition, way.source),
             **more,
         )
         return str(answer["PipelineExecutionArn"])

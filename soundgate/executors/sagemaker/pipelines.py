@@ -32,6 +32,15 @@ def canonical(definition: Mapping[str, Any]) -> str:
     return json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def comparable(value: Any) -> Any:
+    """Return a definition as it is compared: 2.0 and 2 are the same number, whoever wrote it."""
+    if isinstance(value, dict):
+        return {name: comparable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [comparable(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def describe(text: str) -> str:
     """Return a description as SageMaker takes it: one line of at most 400 characters."""
     line = " ".join(text.split())
@@ -134,7 +143,8 @@ class Deployment:
         if any(found.get(name) != value for name, value in self.wanted.items()):
             return True
         try:
-            return canonical(json.loads(found["PipelineDefinition"])) != self.text
+            there = comparable(json.loads(found["PipelineDefinition"]))
+            return bool(there != comparable(json.loads(self.text)))
         except (KeyError, ValueError):
             return True
 

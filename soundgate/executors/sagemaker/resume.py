@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.sagemaker import executions
-from soundgate.executors.sagemaker.pipelines import canonical
+from soundgate.executors.sagemaker.pipelines import canonical, comparable
 from soundgate.executors.sagemaker.references import (
     BRANCHES,
     Placed,
@@ -42,6 +42,8 @@ class Way:
     action: str
     """``watch``, ``retry``, ``select`` or ``anew``."""
     why: str
+    source: str
+    """ARN of the execution that is gone on from; empty for a run's first."""
     steps: tuple[str, ...] = ()
     """The steps that are selected."""
 
@@ -57,26 +59,26 @@ def choose(aws: Aws, arn: str, definition: Definition, values: Mapping[str, Any]
     """
     execution = executions.look(aws, arn)
     if not execution.is_over:
-        return Way("watch", f"execution {execution.id} is still {execution.status}")
+        return Way("watch", f"execution {execution.id} is still {execution.status}", arn)
     if execution.status == executions.SUCCEEDED:
-        return Way("watch", f"execution {execution.id} succeeded already")
+        return Way("watch", f"execution {execution.id} succeeded already", arn)
     started = executions.definition_of(aws, arn)
     given = executions.parameters_of(aws, arn)
     before, now = effective(started, given), effective(definition, values)
     parameters = {name for name in {**before, **now} if before.get(name) != now.get(name)}
     steps = changed_steps(started, definition, parameters)
     if not parameters and not steps:
-        return Way("retry", f"nothing changed: execution {execution.id} is retried")
+        return Way("retry", f"nothing changed: execution {execution.id} is retried", arn)
     shown = ", ".join(sorted(parameters | steps))
     done = {n for n, s in execution.steps.items() if s.status == executions.SUCCEEDED}
     selected = to_run(definition, done, steps)
     every = [step.name for step in placed(definition["Steps"])]
     if execution.status == executions.STOPPED or len(selected) > MOST_SELECTED:
-        return Way("anew", f"changed: {shown}; SageMaker's cache decides what is run again")
+        return Way("anew", f"changed: {shown}; SageMaker's cache decides what is run again", arn)
     if len(selected) == len(every):
-        return Way("anew", f"changed: {shown}, and with it every step")
+        return Way("anew", f"changed: {shown}, and with it every step", arn)
     why = f"changed: {shown}; {len(every) - len(selected)} steps are taken from {execution.id}"
-    return Way("select", why, tuple(name for name in every if name in selected))
+    return Way("select", why, arn, tuple(name for name in every if name in selected))
 
 
 def effective(definition: Definition, values: Mapping[str, Any]) -> dict[str, str]:
@@ -137,4 +139,5 @@ def _own(step: Placed) -> str:
     text = {name: value for name, value in step.step.items() if name != "Arguments"}
     arguments = own_arguments(step.step)
     inside = {branch: True for branch in BRANCHES if branch in (step.step.get("Arguments") or {})}
-    return canonical({**text, "Arguments": arguments, "Branches": inside, "In": step.branches})
+    whole = {**text, "Arguments": arguments, "Branches": inside, "In": list(step.branches)}
+    return canonical(comparable(whole))

@@ -67,6 +67,8 @@ class Watcher:
 
     def _update(self, name: str, task: Record, listed: Sequence[StepState]) -> None:
         """Set a task's state from the states of its steps."""
+        if State(task["state"]).done:
+            return
         main = next((state for state in listed if state.name == name), listed[0])
         times = [state.started for state in listed if state.started]
         ends = [state.ended for state in listed if state.ended]
