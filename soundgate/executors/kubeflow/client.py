@@ -6,11 +6,12 @@ called instead of its convenience methods: those print, log tracebacks and wait 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import os
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ConfigError, ExecutorError
@@ -170,7 +171,7 @@ class Client:
             self._api = _connect(self.profile)
         return self._api
 
-    @contextmanager
+    @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         """Turn what the server and the network say into one line."""
         require_kfp()
@@ -244,7 +245,8 @@ def _connect(profile: Profile) -> Any:
             """What sends requests, with the credentials."""
             return self._run_api.api_client
 
-    with warnings.catch_warnings():
+    # without a host and without a kubeconfig it prints, and goes on
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         return Api(
             host=profile.host,

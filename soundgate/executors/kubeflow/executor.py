@@ -17,7 +17,7 @@ from soundgate.executors import folders
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.kubeflow import artifacts, doctor, files, profile, states
 from soundgate.executors.kubeflow.client import Client
-from soundgate.executors.kubeflow.compile import render
+from soundgate.executors.kubeflow.compile import check_value, render
 from soundgate.executors.kubeflow.components import COMMIT
 from soundgate.executors.kubeflow.pods import REGISTRY
 from soundgate.executors.kubeflow.profile import UNSET
@@ -171,6 +171,8 @@ class KubeflowExecutor:
         """Start a run, or let the one that ended go on where what would be sent is the same."""
         folder = run.folder / FOLDER
         addresses = files.upload(pipeline, request.files, self.profile.files, run.root)
+        for name, address in addresses.items():
+            check_value(name, address)
         values = {**addresses, **({COMMIT: record["commit"]} if request.needs_commit else {})}
         digest = digest_text(str(request))
         sent = read_sent(run)

@@ -123,7 +123,7 @@ def _take(task: dict[str, Any], node: Any, nodes: _Nodes, upstream: list[dict[st
         attempt=len(attempts) or task["attempt"],
         engine_id=pod.pod_name or pod.task_id or task["engine_id"],
     )
-    if node.start_time and node.end_time and state.final:
+    if node.start_time and node.end_time and (state.done or state == State.FAILED):
         took_s = (node.end_time - node.start_time).total_seconds()
         task["duration_s"] = round(took_s, 3) if took_s >= 0 else None  # 1970: not set
 
