@@ -119,8 +119,10 @@ def test_commands_in_documents_are_real(document):
 def test_paths_in_documents_exist(document):
     text = (ROOT / document).read_text("utf-8")
     named = re.findall(r"`((?:\.?[\w-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yml|yaml|txt))`", text)
-    parts = ("", "executors/", "executors/slurm/", "registry/", "audio/", "audio/datasets/")
-    folders = ("", "user_configs/", *(f"soundgate/{part}" for part in parts))
+    engines = ("slurm/", "sagemaker/", "kubeflow/")
+    parts = ("", "executors/", *(f"executors/{engine}" for engine in engines))
+    parts += ("registry/", "audio/", "audio/datasets/")
+    folders = ("", "user_configs/", "infra/", *(f"soundgate/{part}" for part in parts))
     missing = [
         path
         for path in named

@@ -19,7 +19,7 @@ libraries() {
   if [ -n "${TORCH_INDEX:-}" ]; then
     # Together, and alone: that index has older copies of other packages.
     grep -E '^(torch|torchaudio)==' constraints.txt >torch.txt
-    uv pip install --system --no-cache --no-deps --index-url "$TORCH_INDEX" --requirement torch.txt
+    UV_DEFAULT_INDEX="$TORCH_INDEX" uv pip install --system --no-cache --no-deps --requirement torch.txt
     rm torch.txt
   fi
   # sagemaker-mlflow: where the tracking address is an ARN, MLflow asks it how to get there.
