@@ -17,7 +17,7 @@ from soundgate.runs import State
 from soundgate.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from soundgate.executors.kubeflow.profile import Profile
@@ -50,15 +50,10 @@ def collect(
         )
     if not state.done:
         raise ExecutorError(f"task {task!r} is {state}: it has no outputs")
+    start = f"{sent['pipeline']}/{sent['run_id']}/{sent['tasks'][task]}/"
     with reachable(profile) as root:
         store = open_store(root)
-        start = f"{sent['pipeline']}/{sent['run_id']}/{sent['tasks'][task]}/"
-        found: dict[str, list[str]] = {}
-        for key in store.list(start):
-            parts = key.removeprefix(start).split("/")
-            depth = next((k for k in (0, 1) if parts[k : k + 1] == [output.lower()]), None)
-            if depth is not None:
-                found.setdefault(start + "/".join(parts[: depth + 1]), []).append(key)
+        found = _places(store.list(start), start, output.lower())
         if len(found) != 1:
             many = f"{len(found)} times" if found else "not"
             raise ExecutorError(f"{root}/{start}: output {output!r} is there {many}")
@@ -67,6 +62,17 @@ def collect(
                 path = target / (key.removeprefix(base).strip("/") or output)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 store.get(key, path)
+
+
+def _places(keys: Iterable[str], start: str, output: str) -> dict[str, list[str]]:
+    """Return the folders (or files) called ``output`` below ``start``, with their keys."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        parts = key.removeprefix(start).split("/")
+        depth = next((k for k in (0, 1) if parts[k : k + 1] == [output]), None)
+        if depth is not None:
+            found.setdefault(start + "/".join(parts[: depth + 1]), []).append(key)
+    return found
 
 
 @contextmanager

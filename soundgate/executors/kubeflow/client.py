@@ -216,44 +216,46 @@ def _connect(profile: Profile) -> Any:
     Raises:
         ConfigError: the profile names a token, or a certificate, that is not there.
     """
-    require_kfp()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from kfp.client import Client as KfpClient
-
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each attempt
-    token = None
-    if profile.token_variable:
-        token = os.environ.get(profile.token_variable)
-        if not token:
-            raise ConfigError(
-                f"token_variable: {profile.token_variable} is not set: put the token of "
-                f"{profile.host} there"
-            )
+    token = _token(profile)
     if profile.certificate and not os.path.isfile(profile.certificate):  # noqa: PTH113
         raise ConfigError(f"certificate: {profile.certificate}: there is no such file")
-
-    class Api(KfpClient):  # type: ignore[misc]
-        """kfp's client, which asks once and does not wait for a server that is not there."""
-
-        def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002
-            """Ask once."""
-            return self.healthzs.healthz_service_get_healthz(_request_timeout=WAIT_S)
-
-        @property
-        def api_client(self) -> Any:
-            """What sends requests, with the credentials."""
-            return self._run_api.api_client
-
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each attempt
+    require_kfp()
     # without a host and without a kubeconfig it prints, and goes on
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
+        from kfp.client import Client as KfpClient
+
+        class Api(KfpClient):  # type: ignore[misc]
+            """kfp's client, which asks once and does not wait for a server that is not there."""
+
+            def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002
+                """Ask once."""
+                return self.healthzs.healthz_service_get_healthz(_request_timeout=WAIT_S)
+
+            @property
+            def api_client(self) -> Any:
+                """What sends requests, with the credentials."""
+                return self._run_api.api_client
+
         return Api(
             host=profile.host,
             namespace=profile.namespace or "kubeflow",
             existing_token=token,
             ssl_ca_cert=profile.certificate,
         )
+
+
+def _token(profile: Profile) -> str | None:
+    if not profile.token_variable:
+        return None
+    token = os.environ.get(profile.token_variable)
+    if not token:
+        raise ConfigError(
+            f"token_variable: {profile.token_variable} is not set: put the token of "
+            f"{profile.host} there"
+        )
+    return token
 
 
 def _said(error: Any) -> str:

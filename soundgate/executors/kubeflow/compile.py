@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DefinitionError
@@ -52,20 +53,34 @@ def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> K
         MissingExtra: kfp is not installed.
     """
     require_kfp()
-    opened = _opened(pipeline)
     texts, files = _files(pipeline, profile)
+    addresses = {file: name for name, file in files.items()}
     imported = profile.files is not None and profile.files.startswith("s3://")
     importers = [f"{IMPORTER}-{k}" for k in range(len(files) + 1)] if imported else []
     names = engine_names(list(pipeline.tasks), {IMPORTER, *importers})
-    addresses = {file: name for name, file in files.items()}
     placing = engine_names([f"place-{k}-{f.name}" for k, f in enumerate(texts, 1)], names.values())
-    writers = {
-        file: place_component(file, name, profile, pipeline=pipeline.name)
-        for file, name in zip(texts, placing.values(), strict=True)
-    }
+    frame = Frame(pipeline.name, profile, _opened(pipeline), {} if imported else addresses)
+    graph = _Graph(
+        pipeline=pipeline,
+        profile=profile,
+        components=_components(pipeline, names, frame),
+        writers={
+            file: place_component(file, name, profile, pipeline=pipeline.name)
+            for file, name in zip(texts, placing.values(), strict=True)
+        },
+        imported=addresses if imported else {},
+        use_cache=use_cache,
+    )
+    needs_commit = any(task.names_run for task in pipeline.tasks.values())
+    inputs = {**frame.opened, **({COMMIT: ""} if needs_commit else {})}
+    name = engine_names([pipeline.name])[pipeline.name]
+    definition = graph.compile(name, inputs, list(files))
+    return KubeflowRequest(name, definition, names, files, needs_commit=needs_commit)
+
+
+def _components(pipeline: Pipeline, names: Mapping[str, str], frame: Frame) -> dict[str, Component]:
     judged = {task.gate.report for task in pipeline.tasks.values() if task.gate}
-    frame = Frame(pipeline.name, profile, opened, {} if imported else addresses)
-    components = {
+    return {
         task.name: task_component(
             task,
             names[task.name],
@@ -74,16 +89,6 @@ def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> K
         )
         for task in pipeline.tasks.values()
     }
-    inputs = dict(opened)
-    commit = any(task.names_run for task in pipeline.tasks.values())
-    if commit:
-        inputs[COMMIT] = ""
-    graph = _Graph(pipeline, profile, components, writers, use_cache=use_cache)
-    if imported:
-        graph.imported = addresses
-    name = engine_names([pipeline.name])[pipeline.name]
-    definition = graph.compile(name, inputs, list(files))
-    return KubeflowRequest(name, definition, names, files, needs_commit=commit)
 
 
 def _opened(pipeline: Pipeline) -> dict[str, Any]:
@@ -136,25 +141,20 @@ def _files(pipeline: Pipeline, profile: Profile) -> tuple[list[File], dict[str, 
     return list(texts), inputs
 
 
+@dataclass(slots=True, kw_only=True)
 class _Graph:
     """The pipeline while kfp traces it."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        profile: Profile,
-        components: Mapping[str, Component],
-        writers: Mapping[File, Component],
-        *,
-        use_cache: bool,
-    ) -> None:
-        self.pipeline = pipeline
-        self.profile = profile
-        self.components = components
-        self.writers = writers
-        self.use_cache = use_cache
-        self.imported: Mapping[File, str] = {}
-        self.made: dict[Output | File, Any] = {}
+    pipeline: Pipeline
+    profile: Profile
+    components: Mapping[str, Component]
+    writers: Mapping[File, Component]
+    """Text to the task that writes it."""
+    imported: Mapping[File, str]
+    """File to the pipeline's input that holds its address."""
+    use_cache: bool
+    made: dict[Output | File, Any] = field(default_factory=dict)
+    """What can be read, as kfp passes it on."""
 
     def compile(self, name: str, inputs: Mapping[str, Any], files: list[str]) -> str:
         """Return the definition; ``files`` are inputs of the pipeline without a default."""

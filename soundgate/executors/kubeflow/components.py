@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate.arguments import spell
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import OpenArgument, argument_words
+from soundgate.executors.kubeflow.inputs import Inputs, type_of
 from soundgate.executors.kubeflow.literals import Reference, in_json, replaced_part
 from soundgate.executors.kubeflow.pods import environment_of, pod_of
 from soundgate.task import File, Output, Resources, Task
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
     from soundgate.executors.kubeflow.profile import Profile
 
 TYPES = {int: "Integer", float: "Float", str: "String"}
-MODELS = ("model", "exported")
-"""Outputs of these names are models; every other one is a data set."""
 METRICS, CONFUSION = "metrics", "confusion"
 """Endings of the artifacts that show a judged report's figures and its confusion matrix."""
 JOB_ID = "{{$.pipeline_job_uuid}}"
 COMMIT = "commit"
 """The pipeline input that holds the commit."""
 RUN = "run_id"
-"""The component's input that holds the id of the run; KFP fills it in."""
+"""A component's input that holds the id of the run; KFP fills it in."""
 PLACE_STEP = "steps.place"
 PLACING = Resources(memory_gb=0.5, hours=0.1)
 LONGEST_TEXT_BYTES = 90 * 1024
@@ -56,47 +55,6 @@ class Component:
     """Input of the component to what KFP fills in when the run starts."""
 
 
-@dataclass(slots=True)
-class _Inputs:
-    """The inputs of a component while its words are put together."""
-
-    task: str
-    artifacts: dict[str, Output | File] = field(default_factory=dict)
-    parameters: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Input to (pipeline input, type)."""
-
-    def name_artifacts(self, task: Task, by_path: Collection[File]) -> None:
-        """Name the inputs after the arguments; those of a list are numbered from 1."""
-        for name, items in task.inputs.items():
-            read = [item for item in items if item not in by_path]
-            for number, item in enumerate(read, 1):
-                label = name if len(items) == 1 else f"{name}_{number}"
-                if item not in self.artifacts.values():
-                    self.artifacts[self._free(label)] = item
-
-    def artifact(self, item: Output | File) -> Reference:
-        """Where KFP puts an artifact."""
-        name = next(name for name, held in self.artifacts.items() if held == item)
-        where = f"{{{{$.inputs.artifacts['{name}'].path}}}}"
-        if isinstance(item, File) and item.text is not None:
-            where += f"/{item.name}"
-        return Reference(where)
-
-    def parameter(self, pipeline_input: str, kind: str) -> Reference:
-        """The value of a pipeline's input."""
-        name = next((n for n, (p, _) in self.parameters.items() if p == pipeline_input), None)
-        if name is None:
-            name = self._free(pipeline_input.lower())
-            self.parameters[name] = (pipeline_input, kind)
-        return Reference(f"{{{{$.inputs.parameters['{name}']}}}}")
-
-    def _free(self, label: str) -> str:
-        label = label.lower()
-        while label in self.artifacts or label in self.parameters:
-            label = f"{label}_value"
-        return label
-
-
 def engine_names(names: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
     """Return each task's name in KFP: lower case, letters, digits and dashes, no name twice."""
     found: dict[str, str] = {}
@@ -110,11 +68,6 @@ def engine_names(names: Sequence[str], taken: Collection[str] = ()) -> dict[str,
         used.add(label)
         found[name] = label
     return found
-
-
-def type_of(item: Output | File) -> str:
-    """Return the artifact type of what a task wrote or a host submitted."""
-    return "Model" if isinstance(item, Output) and item.name in MODELS else "Dataset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,62 +94,39 @@ def task_component(task: Task, name: str, frame: Frame, *, judged: Collection[st
     Raises:
         DefinitionError: Kubeflow cannot run it, or would change one of its arguments.
     """
-    profile, by_path, opened = frame.profile, frame.by_path, frame.opened
+    profile = frame.profile
     needs = fitted(task, profile)
-    inputs = _Inputs(task.name)
-    inputs.name_artifacts(task, by_path)
-
-    def place(item: Output | File) -> str:
-        if isinstance(item, File) and item in by_path:
-            return inputs.parameter(by_path[item], "String")
-        return inputs.artifact(item)
-
+    inputs = Inputs()
+    inputs.name_artifacts(task, frame.by_path)
     words = argument_words(
         task,
-        place=place,
+        place=lambda item: inputs.place(item, frame.by_path),
         output=_output,
         checkpoint=_checkpoint(task, name, profile),
-        opened=opened,
+        opened=frame.opened,
     )
-    arguments = [*_words(task, words, inputs, opened)]
-    constants: dict[str, str] = {}
+    arguments = _words(task, words, inputs, frame.opened)
     if task.names_run:
-        constants = {RUN: JOB_ID}
-        commit = inputs.parameter(COMMIT, "String")
-        arguments += [f"--context=run={{{{$.inputs.parameters['{RUN}']}}}}"]
-        arguments += [f"--context=commit={commit}"]
-    typed = [f"{output}_{kind}" for output in judged for kind in (METRICS, CONFUSION)]
-    if typed:
+        arguments.append(f"--context=run={inputs.constant(RUN, JOB_ID)}")
+        arguments.append(f"--context=commit={inputs.parameter(COMMIT, 'String')}")
+    if judged:
         arguments.append("--context=executor_input={{$}}")
-    text: dict[str, Any] = {
-        "name": name,
-        "inputs": [
-            *({"name": n, "type": type_of(item)} for n, item in inputs.artifacts.items()),
-            *({"name": n, "type": kind} for n, (_, kind) in inputs.parameters.items()),
-            *({"name": n, "type": "String"} for n in constants),
-        ],
-        "outputs": [
-            *({"name": n.lower(), "type": type_of(task[n])} for n in task.outputs),
-            *({"name": f"{n.lower()}_{METRICS}", "type": "Metrics"} for n in judged),
-            *(
-                {"name": f"{n.lower()}_{CONFUSION}", "type": "ClassificationMetrics"}
-                for n in judged
-            ),
-        ],
-        "implementation": {"container": _container(profile, needs, task.module, arguments)},
-    }
-    text["implementation"]["container"]["env"] = environment_of(
-        task, frame.pipeline, needs, profile
-    )
+    container = _container(profile, needs, task.module, arguments)
+    container["env"] = environment_of(task, frame.pipeline, needs, profile)
     return Component(
         name=name,
-        text=text,
+        text={
+            "name": name,
+            "inputs": inputs.declared(),
+            "outputs": _outputs(task, judged),
+            "implementation": {"container": container},
+        },
         resources=needs,
         pod=pod_of(task, needs, profile),
         display_name=task.display_name or task.name,
         parameters={n: p for n, (p, _) in inputs.parameters.items()},
         artifacts=inputs.artifacts,
-        constants=constants,
+        constants=inputs.constants,
     )
 
 
@@ -255,6 +185,15 @@ def fitted(task: Task, profile: Profile) -> Resources:
     )
 
 
+def _outputs(task: Task, judged: Collection[str]) -> list[dict[str, str]]:
+    """Return the outputs as KFP's component format has them."""
+    found = [{"name": name.lower(), "type": type_of(task[name])} for name in task.outputs]
+    for name in judged:
+        found.append({"name": f"{name.lower()}_{METRICS}", "type": "Metrics"})
+        found.append({"name": f"{name.lower()}_{CONFUSION}", "type": "ClassificationMetrics"})
+    return found
+
+
 def _output(name: str) -> Reference:
     return Reference(f"{{{{$.outputs.artifacts['{name.lower()}'].path}}}}")
 
@@ -286,7 +225,7 @@ def _checkpoint(task: Task, name: str, profile: Profile) -> str:
 def _words(
     task: Task,
     words: Sequence[str | OpenArgument],
-    inputs: _Inputs,
+    inputs: Inputs,
     opened: Mapping[str, Any],
 ) -> list[str]:
     """Turn the words after ``python -m MODULE`` into the container's arguments."""
