@@ -55,7 +55,7 @@ def register(
             raise GateMissed(f"not registered: {verdict['message']}")
     classes = len(description["classes"])
     found = register_candidate(
-        Registry(tracking_uri(root), str(root / "mlartifacts")),
+        Registry(tracking_uri(root)),
         model=model,
         report=report,
         exported=exported,

@@ -57,7 +57,7 @@ def epoch_log(params: Mapping[str, object]) -> Iterator[EpochLog]:
     tags = {"soundgate.pipeline": context.pipeline, "git.commit": context.commit}
     with ExitStack() as stack:
         try:
-            registry = Registry(tracking_uri(root), str(root / "mlartifacts"))
+            registry = Registry(tracking_uri(root))
             tracked = tracked_run(registry, name, params=flat(params), tags=tags)
             log = EpochLog(stack.enter_context(tracked))
         except (MissingExtra, RegistryError) as error:
