@@ -9,17 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from account_by_hand import BUCKET, CONTEXT, REGION, ROOT, TRUST
 from codebuild import Build, read
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "sagemaker"))  # the definition runner, and what serves it
-REGION = "eu-west-1"
-BUCKET = "artifacts-of-the-project"
-TRUST = {
-    "Effect": "Allow",
-    "Principal": {"Service": "sagemaker.amazonaws.com"},
-    "Action": "sts:AssumeRole",
-}
 
 
 @pytest.fixture(scope="session")
@@ -81,16 +74,6 @@ def build(tmp_path, variables):
         return Build(read(ROOT / buildspec), source, folder, {**variables, **more}).run()
 
     return run
-
-
-CONNECTION = "arn:aws:codeconnections:eu-west-1:111122223333:connection/a-b"
-PROVIDER = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"
-CONTEXT = {
-    "repository": "acme/sounds",
-    "connection_arn": CONNECTION,
-    "github_provider_arn": PROVIDER,
-    "release_email": "releases@example.org",
-}
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from account_by_hand import ROOT
 from codebuild import Build, read
-from conftest import ROOT
 
 from infra import project
 from pipeline_parameters import AedParameters

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from account_by_hand import ROOT
 from codebuild import Build, read
-from conftest import ROOT
 
 FOLDER = ROOT / "infra" / "containers"
 DOCKERFILES = ("Dockerfile.cpu", "Dockerfile.gpu")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from account_by_hand import ROOT
 
 from infra import project
+from infra.settings import Settings
 from soundgate.errors import ConfigError, ParameterError
 from soundgate.parameters import TEMPLATE_KEYWORDS
 
@@ -128,3 +131,13 @@ def test_as_a_program_it_prints_json_that_its_readers_take():
     done = ask("tag")
     assert done.returncode == 2
     assert "did you mean 'tags'" in done.stderr
+
+
+def test_the_readme_names_every_setting_and_variable():
+    text = (ROOT / "infra" / "README.md").read_text("utf-8")
+    flow = yaml.safe_load((ROOT / ".github" / "workflows" / "train.yml").read_text("utf-8"))
+    wanted = {field.name for field in dataclasses.fields(Settings)}
+    wanted |= {*project.NEEDED, *project.PROFILE_FIELDS.values(), *flow["jobs"]["train"]["env"]}
+    assert not {name for name in wanted if f"`{name}`" not in text}
+    for path in re.findall(r"`((?:\.\./|stacks/|containers/)[\w./-]+)`", text):
+        assert (ROOT / "infra" / path).exists(), path

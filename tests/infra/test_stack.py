@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CONNECTION, CONTEXT, PROVIDER, ROOT
+from account_by_hand import CONNECTION, CONTEXT, PROVIDER, ROOT
 
 from infra import project, settings
 
