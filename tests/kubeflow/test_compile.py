@@ -188,6 +188,13 @@ def test_caching_is_decided_task_by_task():
     ]
     given = spec["root"]["dag"]["tasks"]["names"]["inputs"]["parameters"]
     assert given["run_id"] == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
+    own = Pipeline("p")
+    own.add(toy, name="names", names_run=True, text=named("mine", "run_id"))
+    words = container(documents(own)[0], "names")["args"][2:4]
+    assert words == [
+        "--text={{$.inputs.parameters['run_id']}}",
+        "--context=run={{$.inputs.parameters['run_id_value']}}",
+    ]
     told = str(container(spec, "cached"))  # nothing that differs between runs, and no clock
     assert "run_id" not in told
     assert "commit" not in told

@@ -308,6 +308,11 @@ def test_a_refusal_is_one_line_and_leaves_no_trace(labour, site, start, kubeflow
     assert "\n" not in str(caught.value)
     assert not kubeflow_api.runs
     assert not (run.folder / "kubeflow" / "run.json").exists()
+    record = run.read()
+    assert (record["state"], record["reason"]) == ("failed", str(caught.value))
+    assert record["tasks"]["first"]["reason"] == "nothing was submitted"
+    record = site().submit(pipeline, run, record, Submission())  # --resume, once it is mended
+    assert states(record) == {"first": "succeeded"}
 
 
 def test_a_host_that_is_not_there_is_one_line_at_once(labour, site, start):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.digests import digest_text
-from soundgate.errors import ConfigError, ExecutorError, ParameterError
+from soundgate.errors import ConfigError, ExecutorError, ParameterError, SoundgateError
 from soundgate.executors import folders
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.kubeflow import artifacts, doctor, files, profile, states
@@ -84,11 +84,16 @@ class KubeflowExecutor:
     ) -> dict[str, Any]:
         """Start the run, or go on with it, and wait; with ``no_wait`` return once it is in."""
         request = render(pipeline, self.profile, use_cache=submission.use_cache)
-        self._check(pipeline)
-        self.client.health()
         with folders.lock(run):
+            try:
+                self._check(pipeline)
+                self.client.health()
+                watch = self._send(pipeline, run, record, request)
+            except SoundgateError as error:
+                if read_sent(run) is None:  # else it may be running
+                    _not_submitted(run, record, str(error))
+                raise
             (run.folder / "request.txt").write_text(str(request), "utf-8")
-            watch = self._send(pipeline, run, record, request)
             record["engine_id"] = watch.sent["run_id"]
             run.write(record)
         if not submission.no_wait:
@@ -211,3 +216,10 @@ class KubeflowExecutor:
         except ExecutorError:  # deleted, or not to be tried again: what it did is in the cache
             return False
         return True
+
+
+def _not_submitted(run: Run, record: dict[str, Any], reason: str) -> None:
+    for task in record["tasks"].values():
+        task.update(state=State.SKIPPED, reason="nothing was submitted")
+    record.update(state=State.FAILED, reason=reason, ended_at=runs.now())
+    run.write(record)
