@@ -43,14 +43,6 @@ class Artifact:
         return {**told, "type": {key: value for key, value in kind.items() if value}}
 
 
-def local_path(uri: str, sandbox: Path) -> Path | None:
-    """Return where a task finds an artifact; None for a URI of a scheme the launcher ignores."""
-    for scheme, folder in SCHEMES.items():
-        if uri.startswith(scheme):
-            return sandbox / folder / uri.removeprefix(scheme)
-    return None
-
-
 class Store:
     """The bucket of a cluster, in a folder; other buckets by their beginning."""
 
@@ -62,13 +54,28 @@ class Store:
         put: Callable[[Path, str], None] | None = None,
     ) -> None:
         """Keep artifacts below ``folder``; ``fetch`` and ``put`` move what is in no bucket."""
+        self.in_place = False
         self.folder = folder
         self.buckets = buckets
         self.fetch = fetch
         self.put = put
 
+    def local_path(self, uri: str, sandbox: Path) -> Path | None:
+        """Return where a task finds an artifact; None for a URI that the launcher ignores.
+
+        A path is such a URI, unless a pipeline whose root is one reads and writes ``in_place``.
+        """
+        if self.in_place and uri.startswith("/"):
+            return Path(uri)
+        for scheme, folder in SCHEMES.items():
+            if uri.startswith(scheme):
+                return sandbox / folder / uri.removeprefix(scheme)
+        return None
+
     def path(self, uri: str) -> Path | None:
         """Return where an artifact's bytes are; None where no bucket holds it."""
+        if self.in_place and uri.startswith("/"):
+            return Path(uri)
         if uri.startswith(ROOT):
             return self.folder / uri.removeprefix(ROOT).lstrip("/")
         for beginning in sorted(self.buckets, key=len, reverse=True):
@@ -83,6 +90,8 @@ class Store:
             TransferError: it holds what an object store does not take.
         """
         target = self.path(uri)
+        if target == written:
+            return target
         if target is None and self.put:
             for relative in [Path()] if written.is_file() else files(written):
                 self.put(written / relative, f"{uri}/{relative}".removesuffix("/."))
@@ -102,6 +111,8 @@ class Store:
             TransferError: it is nowhere.
         """
         source = self.path(uri)
+        if source == target:
+            return
         if source is not None and source.is_file():
             _copy(source, target)
         elif source is not None and source.is_dir():

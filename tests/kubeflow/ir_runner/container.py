@@ -62,12 +62,13 @@ class Sandbox:
         (self.folder / "home").mkdir()
         for name, listed in self.inputs.items():
             for artifact in listed:
-                path = artifacts.local_path(artifact.uri, self.folder)
+                path = self.store.local_path(artifact.uri, self.folder)
                 if path is not None:
                     self._bring(name, artifact, path)
         for artifact in self.outputs.values():
-            path = artifacts.local_path(artifact.uri, self.folder)
-            assert path is not None
+            path = self.store.local_path(artifact.uri, self.folder)
+            if path is None:
+                raise AttemptError(f"{artifact.uri}: unsupported storage scheme", again=False)
             path.parent.mkdir(parents=True, exist_ok=True)
         for name in [*self.component.output_definitions.parameters, "."]:
             self.parameter_file(name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ class Sandbox:
             *(("outputs", n, a) for n, a in self.outputs.items()),
         ]:
             made[f"{{{{$.{side}.artifacts['{name}'].uri}}}}"] = artifact.uri
-            path = artifacts.local_path(artifact.uri, self.folder)
+            path = self.store.local_path(artifact.uri, self.folder)
             if path is not None:
                 made[f"{{{{$.{side}.artifacts['{name}'].path}}}}"] = str(path)
         return made
@@ -170,7 +171,7 @@ class Sandbox:
             told = said.artifacts[name].artifacts[0]
             uri = told.uri or uri
             merged |= {k: values.of_message(v) for k, v in told.metadata.fields.items()}
-        written = artifacts.local_path(uri, self.folder)
+        written = self.store.local_path(uri, self.folder)
         try:
             path = self.store.upload(written, uri) if written else None
         except (artifacts.TransferError, OSError) as error:

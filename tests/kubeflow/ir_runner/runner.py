@@ -54,6 +54,7 @@ class Runner:
         self.store = Store(work / "store", platform.buckets, platform.fetch, platform.put)
         self.folder = work / "runs" / self.run_id
         root = (pipeline_root or ir.spec.default_pipeline_root or ROOT).rstrip("/")
+        self.store.in_place = root.startswith("/")
         self.root = f"{root}/{ir.spec.pipeline_info.name}/{self.run_id}"
         self.canceled = threading.Event()
         self.tasks: dict[str, Task] = {}
@@ -283,6 +284,7 @@ def run(
     *,
     cache: Cache | None = None,
     run_id: str = "",
+    pipeline_root: str = "",
 ) -> Outcome:
     """Run a compiled pipeline to its end.
 
@@ -293,11 +295,14 @@ def run(
         platform: the cluster.
         cache: what it remembers of earlier runs.
         run_id: made where it is empty.
+        pipeline_root: where artifacts go instead of where the pipeline says; a folder: without an
+            object store between tasks.
 
     Raises:
         IRError: the documents or the arguments are not such as a backend takes.
     """
-    return Runner(load(text), work, platform, cache=cache, run_id=run_id).run(arguments)
+    options = {"cache": cache, "run_id": run_id, "pipeline_root": pipeline_root}
+    return Runner(load(text), work, platform, **options).run(arguments)
 
 
 __all__ = ["Artifact", "Runner", "run"]
