@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ def upload(store: Store, files: Iterable[tuple[str, File]]) -> int:
     sent = in_parallel(send, entries, WORKERS)
     if len(entries) < WORKERS:
         return sum(sent)
-    return sum(track(sent, total=len(entries), label="upload files"))
+    return sum(track(sent, total=len(entries), label="upload files", log=sys.stderr))
 
 
 def _contents(key: str, file: File) -> Iterator[tuple[str, Path | bytes]]:
@@ -148,7 +149,8 @@ def _download_prefix(uri: str, target: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         store.get(key, path)
 
-    for _ in track(in_parallel(fetch, keys, WORKERS), total=len(keys), label=f"get {target.name}"):
+    fetched = in_parallel(fetch, keys, WORKERS)
+    for _ in track(fetched, total=len(keys), label=f"get {target.name}", log=sys.stderr):
         pass
 
 
