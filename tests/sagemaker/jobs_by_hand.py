@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from definition_runner import Account, Execution, Image
@@ -47,13 +49,14 @@ class World:
 
     plane: ControlPlane
     project: Path
+    elsewhere: Account | None = None
+    """Another account than the server's."""
     bucket: str = "artifacts"
     programs: int = 0
-    started: list[Execution] = field(default_factory=list)
 
     @property
     def account(self) -> Account:
-        return self.plane.account
+        return self.elsewhere or self.plane.account
 
     @property
     def s3(self) -> Any:
@@ -177,8 +180,7 @@ class World:
         """An execution of these steps, not yet started."""
         definition = {"Version": "2020-12-01", "Parameters": parameters or [], "Steps": steps}
         definition = json.loads(json.dumps(definition))
-        self.started.append(Execution(self.account, definition, **more))
-        return self.started[-1]
+        return Execution(self.account, definition, **more)
 
     def run(self, *steps: dict[str, Any], **more: Any) -> Execution:
         """Run these steps to the end."""
@@ -223,3 +225,12 @@ source = pathlib.Path("/opt/ml/processing/input/in/value.txt")
 pathlib.Path("/opt/ml/processing/output/out/value.txt").write_text(source.read_text() + "!")
 """
 """Reads the input ``in``, writes the output ``out``."""
+
+
+def archived(account: Account, uri: str) -> dict[str, bytes]:
+    """The files in a ``.tar.gz`` on S3, by name."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body = io.BytesIO(account.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    with tarfile.open(fileobj=body, mode="r:gz") as archive:
+        found = {member.name: archive.extractfile(member) for member in archive}
+        return {name: file.read() for name, file in found.items() if file is not None}

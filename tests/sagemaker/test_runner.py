@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from datetime import timedelta
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from definition_runner import Cache, Image, Refused, container
-from jobs_by_hand import COPY, WRITE, get, join, json_get, output, parameter
+from jobs_by_hand import COPY, WRITE, archived, get, join, json_get, output, parameter
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHED = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P30D"}}
@@ -292,14 +290,6 @@ clip = (ml / "input/data/clips/a").read_text()
 """
 
 
-def members(world, uri: str) -> dict[str, bytes]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    body = io.BytesIO(world.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    with tarfile.open(fileobj=body, mode="r:gz") as archive:
-        files = [member for member in archive if member.isfile()]
-        return {member.name: archive.extractfile(member).read() for member in files}
-
-
 def test_a_training_leaves_its_model_its_output_and_its_metrics(world):
     world.put("clips/a", " clip")
     train = world.training(
@@ -323,8 +313,11 @@ def test_a_training_leaves_its_model_its_output_and_its_metrics(world):
     archive = described["ModelArtifacts"]["S3ModelArtifacts"]
     name = described["TrainingJobName"]
     assert archive == f"s3://artifacts/models/{name}/output/model.tar.gz"
-    assert members(world, archive) == {"weights.txt": b'{"epochs": "2"} clip', "deep/more": b""}
-    assert members(world, archive.replace("model.tar", "output.tar")) == {"plot": b""}
+    assert archived(world.account, archive) == {
+        "weights.txt": b'{"epochs": "2"} clip',
+        "deep/more": b"",
+    }
+    assert archived(world.account, archive.replace("model.tar", "output.tar")) == {"plot": b""}
     assert described["FinalMetricDataList"] == [{"MetricName": "clip:accuracy", "Value": 0.75}]
     assert execution.steps["train"].log[-1] == "Clip-level accuracy : 0.75 and ['--epochs', '2']"
     assert execution.steps["use"].log == ["['deep', 'deep/more', 'weights.txt']"]
@@ -404,7 +397,7 @@ def test_a_training_goes_on_after_its_spot_instance_was_taken_away(world):
         *("Starting", "Interrupted", "Restored", "Interrupted", "Restored", "Completed")
     ]
     archive = execution.steps["train"].properties["ModelArtifacts"]["S3ModelArtifacts"]
-    assert members(world, archive) == {"done.json": b"[0, 1, 2, 3]"}
+    assert archived(world.account, archive) == {"done.json": b"[0, 1, 2, 3]"}
     assert "checkpoints/epoch-4" in world.listed()
 
 

@@ -69,6 +69,11 @@ class Cache:
             with self._lock:
                 self._results[pipeline, step["Name"], key] = result
 
+    def forget(self, step: str) -> None:
+        """Forget all results of the steps of a name."""
+        with self._lock:
+            self._results = {key: r for key, r in self._results.items() if key[1] != step}
+
 
 def _enabled(step: dict[str, Any]) -> bool:
     return bool(step.get("CacheConfig", {}).get("Enabled"))

@@ -40,7 +40,7 @@ class Job:
     lines: list[str] = field(default_factory=list)
     """Its log, of all attempts on spot instances."""
     transitions: list[str] = field(default_factory=list)
-    """Secondary states of a Training job, ``Interrupted`` among them."""
+    """Secondary states of a Training job, ``Interrupted 75`` (with the exit code) among them."""
     found: dict[str, Any] = field(default_factory=dict)
     """Further fields of its description: artifacts, metrics."""
 

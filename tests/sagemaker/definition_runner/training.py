@@ -35,7 +35,7 @@ def run(job: Job) -> None:
     """
     started = time.monotonic()
     while (ended := _attempt(job, started)).why is End.INTERRUPTED:
-        job.transitions.append("Interrupted")
+        job.transitions.append(f"Interrupted {ended.code}")
         shutil.rmtree(job.ml)
     _collect(job, ended)
     if ended.why is End.STOPPED:

@@ -1,0 +1,351 @@
+"""The AED pipeline as SageMaker would run it: the command line, the JSON, jobs in containers.
+
+One execution is shared: what changes is a parameter or an injected fault, and what SageMaker's
+cache then repeats is part of what is tested.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import servers
+import yaml
+from definition_runner import Image
+from jobs_by_hand import ROLE, archived
+
+ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "aed-artifacts"
+STORE = f"s3://{BUCKET}/store"
+IMAGE = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/soundgate@sha256:{'0' * 64}"
+TINY = (
+    "dataset_specific.synthetic.clips_per_class=10",
+    "dataset_specific.synthetic.duration_s=1.0",
+    "training.epochs=2",
+    "training.precision=float32",
+    "q_clip_level_acc_threshold=0",
+    "q_patch_level_acc_threshold=0",
+)
+PROFILE = {
+    "region": "eu-west-1",
+    "bucket": BUCKET,
+    "image_uri": IMAGE,
+    "training_image_uri": IMAGE.replace("soundgate", "soundgate-gpu"),
+    "pipeline_role_arn": ROLE,
+    "job_role_arn": ROLE,
+    "spot": True,
+    "poll_s": 0.2,
+    "parameters": {"store": STORE},
+}
+
+
+class Site:
+    """An account, a profile for it, and the folder of runs of whoever submits."""
+
+    def __init__(self, plane, folder: Path, **profile: object) -> None:
+        self.plane, self.folder = plane, folder
+        self.profile = folder / "site.yaml"
+        self.profile.write_text(yaml.safe_dump({**PROFILE, **profile}), "utf-8")
+
+    def run(
+        self,
+        *more: str,
+        settings: tuple[str, ...] = TINY,
+        words: tuple[str, ...] = (),
+        code: int = 0,
+    ) -> dict:
+        """Run the pipeline by the command line; return its record."""
+        sets = [word for setting in (*settings, *more) for word in ("--set", setting)]
+        command = ("run-pipeline", "-n", "pipelines.aed", "--executor", "sagemaker")
+        done = cli(
+            *(*command, "--profile", self.profile, "--output", "json", *words, *sets),
+            runs=self.folder / "runs",
+            **self.plane.environment(),
+        )
+        assert done.returncode == code, done.stdout + done.stderr + self.plane.execution().why()
+        return json.loads(done.stdout)
+
+    def execution(self):
+        """Return the latest execution."""
+        return self.plane.execution()
+
+    def read(self, execution, step: str, output: str, file: str) -> bytes:
+        """Return a file of a step's output."""
+        outputs = execution.steps[step].properties["ProcessingOutputConfig"]["Outputs"]
+        [uri] = [o["S3Output"]["S3Uri"] for o in outputs if o["OutputName"] == output]
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return self.plane.account.s3.get_object(Bucket=bucket, Key=f"{key}/{file}")["Body"].read()
+
+    def again(self, *selected: str, **parameters: str):
+        """Execute some steps with the rest of the first execution; return the execution."""
+        given = {name: str(value) for name, value in self.first.parameters.items()}
+        client = self.plane.account.sagemaker
+        arn = client.start_pipeline_execution(
+            PipelineName="aed",
+            PipelineParameters=[
+                {"Name": n, "Value": v} for n, v in {**given, **parameters}.items()
+            ],
+            SelectiveExecutionConfig={
+                "SourcePipelineExecutionArn": self.first.arn,
+                "SelectedSteps": [{"StepName": name} for name in selected],
+            },
+        )["PipelineExecutionArn"]
+        execution = self.plane.execution(arn)
+        execution.wait()
+        return execution
+
+    def model(self, execution) -> dict[str, bytes]:
+        """Return the files of a training's model.tar.gz."""
+        artifacts = execution.steps["train"].properties["ModelArtifacts"]
+        return archived(self.plane.account, artifacts["S3ModelArtifacts"])
+
+    def evaluation(self, execution) -> dict:
+        return json.loads(self.read(execution, "evaluate", "report", "evaluation.json"))
+
+
+def cli(*words: object, runs: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "soundgate.cli", *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "SOUNDGATE_RUNS": str(runs), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+
+
+def local(folder: Path, *words: object, settings: tuple[str, ...]) -> subprocess.Popen[str]:
+    """Start the same pipeline with the local executor."""
+    sets = [word for s in (*settings, f"store={folder / 'store'}") for word in ("--set", s)]
+    asked = ("run-pipeline", "-n", "pipelines.aed", "--output", "json", *words, *sets)
+    return subprocess.Popen(
+        [sys.executable, "-m", "soundgate.cli", *map(str, asked)],
+        cwd=ROOT,
+        env={**os.environ, "SOUNDGATE_RUNS": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str], folder: Path) -> Path:
+    """Wait for a local run; return the folder of its tasks."""
+    told, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, told
+    [run] = folder.glob("aed/*/run.json")
+    return run.parent / "tasks"
+
+
+@contextmanager
+def empty(plane):
+    """The account with an empty bucket, this checkout its image, numbers printed as Java does."""
+    plane.reset()
+    account = plane.account
+    image, account.image = account.image, Image(ROOT, hidden=account.image.hidden)
+    account.java_numbers = True
+    account.s3.create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    yield
+    account.image, account.java_numbers = image, False
+
+
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory):
+    """A real MLflow server."""
+    with servers.mlflow(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def site(plane, mlflow, tmp_path_factory):
+    """An account after one undisturbed execution; beside it the same run on this machine."""
+    folder = tmp_path_factory.mktemp("aed")
+    with empty(plane), local(folder / "local", settings=TINY) as process:
+        made = Site(plane, folder, mlflow_tracking_uri=mlflow)
+        made.record = made.run()
+        made.first = made.execution()
+        made.local = finished(process, folder / "local")
+        yield made
+
+
+def test_the_figures_are_those_of_the_same_run_on_this_machine(site):
+    """Byte for byte: the programs, the seeds and the number of threads are the same."""
+    assert site.record["state"] == "succeeded"
+    for task in ("evaluate/report/evaluation.json", "evaluate/report/predictions.jsonl"):
+        found = site.read(site.first, *task.split("/"))
+        assert found.decode() == (site.local / task).read_text("utf-8")
+    assert site.evaluation(site.first)["clips"] == 20
+    weights = site.model(site.first)["model/weights.safetensors"]
+    assert weights == (site.local / "train/model/weights.safetensors").read_bytes()
+
+
+def test_numbers_were_printed_as_java_prints_them(site):
+    """160.0 for 160: the programs read them all the same."""
+    algorithm = site.first.steps["train"].properties["AlgorithmSpecification"]
+    assert "--epochs=0.0" in algorithm["ContainerArguments"]
+    assert site.first.steps["train"].properties["HyperParameters"]["test_fold"] == "0.0"
+
+
+def test_metric_definitions_find_the_figures_in_the_log(site):
+    found = site.first.steps["train"].properties["FinalMetricDataList"]
+    metrics = site.evaluation(site.first)["multiclass_classification_metrics"]
+    assert {m["MetricName"]: m["Value"] for m in found} == {
+        "clip:accuracy": pytest.approx(metrics["clip_acc"]["value"], abs=1e-6),
+        "patch:accuracy": pytest.approx(metrics["patch_acc"]["value"], abs=1e-6),
+    }
+
+
+def test_the_candidate_is_in_both_registries_and_waits_for_a_person(site, mlflow):
+    from mlflow import MlflowClient
+
+    arn = site.first.steps["register-package"].metadata["RegisterModel"]["Arn"]
+    package = site.plane.account.sagemaker.describe_model_package(ModelPackageName=arn)
+    card = json.loads(site.read(site.first, "fetch", "card", "dataset.json"))
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert package["CustomerMetadataProperties"] == {
+        "commit": site.record["commit"],
+        "data_digest": card["digest"],
+        "execution": site.first.id,
+        "pipeline": "aed",
+        "run": site.record["run"],
+    }
+    statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    assert statistics.endswith(f"/{site.first.id}/evaluate/report/evaluation.json")
+    [container] = package["InferenceSpecification"]["Containers"]
+    model = site.first.steps["train"].properties["ModelArtifacts"]["S3ModelArtifacts"]
+    assert container["ModelDataUrl"] == model
+
+    client = MlflowClient(mlflow)
+    [version] = client.search_model_versions("name = 'aed-candidates'")
+    assert version.tags["git.commit"] == site.record["commit"]
+    assert version.tags["dataset.digest"] == card["digest"]
+    assert version.tags["review.status"] == "pending"
+    logged = {a.path for a in client.list_artifacts(version.run_id)}
+    assert {"report", "review"} <= logged, "its files went through the server"
+
+
+def test_again_only_what_names_the_run_is_repeated_and_a_missed_clip_gate_ends_it(site):
+    """The champion is asked for each time, so what it is compared with is, too."""
+    record = site.run("q_clip_level_acc_threshold=0.999", code=1)
+    execution = site.execution()
+    assert set(execution.executed) == {
+        "champion",
+        "compare",
+        "review",
+        "gate-clip-accuracy",
+        "gate-clip-accuracy-missed",
+    }
+    for task in ("fetch", "preprocess", "train", "export", "evaluate"):
+        assert execution.steps[task].cached_from == site.first.arn
+    said = "Execution failed due to clip level acc < 0.999"
+    assert execution.steps["gate-clip-accuracy-missed"].reason == said
+    assert record["state"] == "failed"
+    assert said in record["tasks"]["gate-clip-accuracy"]["reason"]
+    assert record["tasks"]["train"]["state"] == "reused"
+    assert record["tasks"]["review"]["state"] == "succeeded", "the page shows why"
+    assert record["tasks"]["register"]["state"] == "skipped"
+
+
+def test_a_missed_patch_gate_says_so_itself(site):
+    execution = site.again(
+        *("gate-clip-accuracy", "gate-patch-accuracy", "gate-patch-accuracy-missed"),
+        q_patch_level_acc_threshold="0.999",
+    )
+    assert execution.executed == [
+        *("gate-clip-accuracy", "gate-patch-accuracy", "gate-patch-accuracy-missed")
+    ]
+    said = "Execution failed due to patch level acc < 0.999"
+    assert execution.steps["gate-patch-accuracy-missed"].reason == said
+
+
+def test_a_training_that_fails_says_why(site):
+    record = site.run("test_fold=9", code=1)
+    execution = site.execution()
+    [job] = execution.steps["train"].jobs
+    failure = job.reason.removeprefix("AlgorithmError: ").removesuffix(", exit code: 2")
+    assert failure
+    assert f"error: {failure}" in job.lines
+    assert failure in record["tasks"]["train"]["reason"]
+    assert "evaluate" not in execution.steps
+
+
+def test_a_training_whose_spot_instance_is_taken_away_ends_with_the_same_model(site):
+    """In mid-training; what is compared are the weights, the history and the figures of the log."""
+    s3, prefix = site.plane.account.s3, "soundgate/aed/checkpoints/"
+    for kept in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", []):
+        s3.delete_object(Bucket=BUCKET, Key=kept["Key"])
+    site.plane.account.cache.forget("train")
+    site.plane.account.faults.interrupt(
+        "train", lambda ml: any(p.is_file() for p in (ml / "checkpoints").rglob("*"))
+    )
+    execution = site.again("train")
+    assert execution.status == "Succeeded", execution.why()
+    [job] = execution.steps["train"].jobs
+    assert "Interrupted 75" in job.transitions, "it kept what it had, and said so"
+    assert any(t.startswith("Restored ") for t in job.transitions)
+    epochs = [line for line in job.lines if line.startswith("epoch ")]
+    assert len(epochs) == 2, "no epoch was repeated"
+    again, before = site.model(execution), site.model(site.first)
+    for name in ("model/weights.safetensors", "metrics/history.jsonl"):
+        assert again[name] == before[name], name
+    metrics = [e.steps["train"].properties["FinalMetricDataList"] for e in (execution, site.first)]
+    assert metrics[0] == metrics[1]
+
+
+def test_data_that_is_gone_fails_the_job_that_reads_it(site):
+    """SageMaker's cache remembers where results were, not whether they still are there."""
+    s3 = site.plane.account.s3
+    outputs = site.first.steps["preprocess"].properties["ProcessingOutputConfig"]["Outputs"]
+    prefix = outputs[0]["S3Output"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
+    for kept in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]:
+        source = {"Bucket": BUCKET, "Key": kept["Key"]}
+        s3.copy_object(Bucket=BUCKET, Key=f"kept/{kept['Key']}", CopySource=source)
+        s3.delete_object(**source)
+    try:
+        execution = site.again("train", test_fold="2")
+    finally:
+        for kept in s3.list_objects_v2(Bucket=BUCKET, Prefix="kept/")["Contents"]:
+            source = {"Bucket": BUCKET, "Key": kept["Key"]}
+            key = kept["Key"].removeprefix("kept/")
+            s3.copy_object(Bucket=BUCKET, Key=key, CopySource=source)
+    said = f'No S3 objects found under S3 URL "s3://{BUCKET}/{prefix}'
+    assert said in execution.steps["train"].reason
+    assert execution.steps["train"].jobs[0].lines == []
+
+
+@pytest.mark.timeout(600)
+def test_real_clips_give_the_same_figures_as_on_this_machine(plane, esc10, tmp_path):
+    """ESC-10: some clips of three classes, one fold of them; ``map`` and its join, too."""
+    clips = tmp_path / "clips"
+    for name in ("001 - Dog bark", "002 - Rain", "009 - Rooster"):
+        (clips / name).mkdir(parents=True)
+        for clip in sorted((esc10 / name).glob("*.ogg"))[::2]:
+            shutil.copy(clip, clips / name)
+    settings = (
+        "training.epochs=1",
+        "training.precision=float32",
+        "q_clip_level_acc_threshold=0",
+        "q_patch_level_acc_threshold=0",
+        "dataset.class_names=[dog, rain, rooster]",
+        f"dataset.training_audio_path={clips}",
+        "folds=1",
+    )
+    config = ("--config", "user_configs/aed_esc10.yaml")
+    with empty(plane), local(tmp_path / "local", *config, settings=settings) as process:
+        site = Site(plane, tmp_path)
+        record = site.run(settings=settings, words=config)
+        here = finished(process, tmp_path / "local")
+    assert record["state"] == "succeeded"
+    execution = site.execution()
+    for step in ("evaluate-1", "pool"):
+        found = site.read(execution, step, "report", "evaluation.json").decode()
+        assert found == (here / step / "report/evaluation.json").read_text("utf-8")
+    assert json.loads(found)["clips"] >= 10
