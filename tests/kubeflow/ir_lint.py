@@ -133,7 +133,11 @@ class _Lint:
         loops = _loop_inputs(task)
         for name, spec in task.inputs.parameters.items():
             here, kind, source = f"{where}: inputs.{name}", spec.WhichOneof("kind"), None
-            if name not in wanted and name not in loops:
+            if (
+                name not in wanted
+                and name not in loops
+                and not self._mentioned(name, task, component)
+            ):
                 self.say(here, f"{task.component_ref.name} has no such parameter")
             if kind == "component_input_parameter":
                 source = self._of_parent(here, parent, spec.component_input_parameter, "parameters")
@@ -151,6 +155,16 @@ class _Lint:
                 self._cel(here, spec.parameter_expression_selector)
             elif source is not None and name in wanted:
                 self._types(here, source.parameter_type, wanted[name].parameter_type)
+
+    def _mentioned(self, name: str, task: Any, component: Any) -> bool:
+        """Whether an input is read beside the component's own.
+
+        That is by a constant, or by resources or image of the container; for those kfp adds inputs.
+        """
+        if "{{$.inputs" in task.inputs.parameters[name].runtime_value.constant.string_value:
+            return True
+        executor = self.executors.get(component.executor_label)
+        return f"['{name}']" in f"{task.inputs}{executor}".replace("\\'", "'")
 
     def _types(self, here: str, given: int, wanted: int) -> None:
         """Everything fits a string; numbers fit each other; nothing else is converted."""
