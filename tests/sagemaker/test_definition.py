@@ -362,6 +362,12 @@ def test_spot_waits_longer_than_it_runs_and_keeps_its_checkpoints_apart(tmp_path
     assert first["CheckpointConfig"] == train()["CheckpointConfig"]
     assert first["CheckpointConfig"] != train("epochs=3")["CheckpointConfig"]
     assert first["CheckpointConfig"] == train("model_name=other")["CheckpointConfig"]
+    uri = first["CheckpointConfig"]["S3Uri"]
+    values = {"bucket": "b", "fresh": ""}
+    usual, anew = toy.resolve(uri, values), toy.resolve(uri, {**values, "fresh": "20261120-1"})
+    assert usual.startswith("s3://b/soundgate/aed/checkpoints/train/")
+    assert usual != anew  # --no-cache begins anew, although a checkpoint is there
+    assert not anew.startswith(usual)  # nor are those of one a part of those of the other
     assert first["VpcConfig"]["Subnets"] == ["subnet-00000000000000000"]
     plain = toy.steps_of(rendered("aed", tmp_path))["train"]["Arguments"]
     assert "EnableManagedSpotTraining" not in plain
@@ -408,6 +414,15 @@ def test_a_time_limit_that_a_processing_job_cannot_have_is_refused(tmp_path):
     p.add(toy.fetch, resources=Resources(hours=217))
     with pytest.raises(DefinitionError, match=r"'fetch' asks for 217 h, .* takes 216 h at most"):
         toy.render(p, tmp_path)
+
+
+def test_a_training_that_is_never_reused_finds_no_checkpoint_of_an_earlier_execution(tmp_path):
+    p = Pipeline("toy")
+    p.add(toy.train, clips=p.add(toy.fetch)["clips"], reuse=False)
+    step = toy.steps_of(toy.render(p, tmp_path))["train"]
+    assert "CacheConfig" not in step
+    uri = step["Arguments"]["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"]
+    assert {"Get": "Execution.PipelineExecutionId"} in uri
 
 
 def test_nothing_is_reused_where_the_site_says_so(tmp_path):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate.arguments import spell
 from soundgate.digests import digest_text
 from soundgate.executors.sagemaker import limits
-from soundgate.executors.sagemaker.expressions import join
+from soundgate.executors.sagemaker.expressions import EXECUTION_ID, join
 from soundgate.executors.sagemaker.instances import fitting, parameter_name
 from soundgate.executors.sagemaker.parameters import (
     COMMIT,
@@ -61,6 +61,8 @@ JOB_RETRIES = {
     "MaxAttempts": 5,
 }
 MLFLOW = "MLFLOW_TRACKING_URI"
+FRESH_VARIABLE = "SOUNDGATE_FRESH"
+"""Not read by anybody: another value, and nothing that is cached fits."""
 FAILURE = {PROCESSING: "/opt/ml/output/message", TRAINING: "/opt/ml/output/failure"}
 """Where SageMaker reads why a program failed."""
 
@@ -181,7 +183,9 @@ class Site:
             found["StoppingCondition"]["MaxWaitTimeInSeconds"] = wait_s
         if vpc := self._vpc():
             found["VpcConfig"] = vpc
-        uri = self.bucket.checkpoints(job.name, self._identity(found))
+        # a checkpoint outlives its training: what must not be reused must not find the last one
+        anew = found["Environment"].get(FRESH_VARIABLE, EXECUTION_ID)
+        uri = self.bucket.checkpoints(job.name, self._identity(found), anew)
         found["CheckpointConfig"] = {"S3Uri": uri, "LocalPath": CHECKPOINTS}
         return found
 
@@ -253,7 +257,7 @@ class Site:
             found["SOUNDGATE_RUN"] = self.parameters.site(RUN, "by-hand")
             found["SOUNDGATE_COMMIT"] = self.parameters.site(COMMIT, "unknown")
         elif self._caches(job):
-            found["SOUNDGATE_FRESH"] = self.parameters.site(FRESH, "")
+            found[FRESH_VARIABLE] = self.parameters.site(FRESH, "")
         return found
 
     def _identity(self, arguments: dict[str, Any]) -> str:

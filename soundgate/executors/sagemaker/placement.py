@@ -2,7 +2,7 @@
 
     <prefix>/files/<digest>/<name>                         files known at submit, named by content
     <prefix>/<pipeline>/executions/<execution>/<step>/...  what an execution wrote
-    <prefix>/<pipeline>/checkpoints/<step>/<digest>        of trainings that may be interrupted
+    <prefix>/<pipeline>/checkpoints/<step>/...             of trainings that may be interrupted
 
 A reused result stays where the execution put it that made it; its readers are told through a
 property of its step, so that their own cache keys stay the same, too.
@@ -83,9 +83,16 @@ class Bucket:
         folder = (self.prefix, self.pipeline.name, "executions")
         return s3_uri(self.name, *folder, EXECUTION_ID, step, *parts)
 
-    def checkpoints(self, step: str, digest: str) -> Expression:
-        """Return where a training keeps its checkpoints."""
-        return s3_uri(self.name, self.prefix, self.pipeline.name, "checkpoints", step, digest)
+    def checkpoints(self, step: str, digest: str, occasion: Expression) -> Expression:
+        """Return where a training keeps its checkpoints.
+
+        Args:
+            step: its step.
+            digest: tells it from other trainings of that step.
+            occasion: what tells a training that is to begin anew from one that may go on.
+        """
+        folder = f"/{self.prefix}/{self.pipeline.name}/checkpoints/{step}/"
+        return join("", "s3://", self.name, folder, occasion, digest)
 
     def source(self, item: Output | File) -> Source:
         """Return where an artifact lies; a file is then to be uploaded."""
