@@ -78,21 +78,21 @@ def test_a_failed_item_fails_the_loop(execute):
 
 
 def test_independent_tasks_run_at_the_same_time(execute, tmp_path):
-    look = f"for k in $(seq 80); do [ -e {tmp_path}/$1 ] && exit 0; sleep 0.02; done; exit 1"
+    look = f"for k in $(seq $2); do [ -e {tmp_path}/$1 ] && exit 0; sleep 0.02; done; exit 1"
     meet = f"touch {tmp_path}/$0; {look}"
 
-    def p():
-        @dsl.container_component
-        def wait(own: str, other: str):
-            return ir_samples.shell(meet, own, other)
+    @dsl.container_component
+    def wait(own: str, other: str, tries: int):
+        return ir_samples.shell(meet, own, other, tries)
 
-        wait(own="left", other="right")
-        wait(own="right", other="left")
+    def p(tries: int):
+        wait(own="left", other="right", tries=tries)
+        wait(own="right", other="left", tries=tries)
 
-    assert execute(p).state == SUCCEEDED
+    assert execute(p, {"tries": 1000}).state == SUCCEEDED
     for name in ("left", "right"):
         (tmp_path / name).unlink()
-    assert execute(p, pipeline={"name": "alone"}, max_parallel=1).state == FAILED
+    assert execute(p, {"tries": 5}, max_parallel=1).state == FAILED
 
 
 def test_a_failure_stops_what_depends_on_it_and_what_had_not_begun(execute):
