@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_S = 60.0
+GPUS = 2
+"""Cards of a node, as far as Slurm knows: it counts files, and says which of them a job has."""
+PARTITIONS = {
+    "cpu": "Default=YES",
+    "serial": "",
+    "urgent": "PriorityTier=10",  # its jobs have those of the others put back
+}
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 
 
@@ -93,14 +100,23 @@ def write_configuration(folder: Path, nodes: int, cpus: int, max_array: int) -> 
         "KillWait=5",
         "ReturnToService=2",
         f"MaxArraySize={max_array}",
+        "GresTypes=gpu",
+        "PreemptType=preempt/partition_prio",
+        "PreemptMode=REQUEUE",
     ]
     lines += [
         f"NodeName={name} NodeAddr=127.0.0.1 NodeHostname={host} Port={port} CPUs={cpus} "
-        "RealMemory=8000 State=UNKNOWN"
+        f"RealMemory=8000 Gres=gpu:{GPUS} State=UNKNOWN"
         for name, port in zip(names, ports[1:], strict=True)
     ]
-    lines.append(f"PartitionName=cpu Nodes={','.join(names)} Default=YES MaxTime=INFINITE State=UP")
+    lines += [
+        f"PartitionName={name} Nodes={','.join(names)} MaxTime=INFINITE State=UP {options}"
+        for name, options in PARTITIONS.items()
+    ]
     (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
+    for number in range(GPUS):
+        (folder / f"card{number}").touch()
+    (folder / "gres.conf").write_text(f"Name=gpu File={folder}/card[0-{GPUS - 1}]\n")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -116,7 +132,7 @@ def _wait_until_idle(folder: Path, nodes: int, keeper: subprocess.Popen[bytes]) 
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
     while True:
         found = subprocess.run(
-            ["sinfo", "--noheader", "--Node", "-o%t"],
+            ["sinfo", "--noheader", "--Node", "--partition=cpu", "-o%t"],
             env=environment,
             capture_output=True,
             text=True,

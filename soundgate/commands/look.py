@@ -13,6 +13,7 @@ from soundgate import executors, invocation, runs
 from soundgate.commands.output import count, output_argument, print_table, runs_root
 from soundgate.errors import ParameterError, SoundgateError, nearest
 from soundgate.executors.display import duration
+from soundgate.executors.pace import Pace
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from soundgate.executors.base import Executor
 
 FOLLOW_INTERVAL_S = 0.5
+FOLLOW_LONGEST_S = 30.0
+"""Between questions to the engine while a log is followed."""
 
 
 def list_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,18 +123,34 @@ def show_logs(args: argparse.Namespace) -> int:
     for name in [args.task] if args.task else list(record["tasks"]):
         if not args.task:
             print(f"--- {name}")
-        shown = 0
-        while True:
-            now = executor.poll(run)
-            ended = any(runs.State(r["state"]).final for r in (now, now["tasks"][name]))
-            for number, line in enumerate(executor.logs(run, name)):
-                if number >= shown:
-                    print(line, end="", flush=True)
-                    shown += 1
-            if ended or not args.follow:
-                break
-            time.sleep(FOLLOW_INTERVAL_S)
+        _print_log(executor, run, name, follow=args.follow)
     return 0
+
+
+def _print_log(executor: Executor, run: runs.Run, name: str, *, follow: bool) -> None:
+    """Print a task's log; with ``follow``, what is added to it until the task or the run ends.
+
+    What lies on a shared file system is looked at every half second, the engine ever more rarely.
+    """
+    shown, pace, files = 0, Pace(FOLLOW_LONGEST_S), executor.capabilities.shared_filesystem
+    record = run.read()
+    while follow and not _is_over(record, name):
+        ask = pace.is_due() or (files and _is_over(run.read(), name))
+        if ask:
+            record = executor.poll(run)
+        if (ask or files) and not _is_over(record, name):
+            lines = [line for line in executor.logs(run, name) if line.endswith("\n")]
+            print("".join(lines[shown:]), end="", flush=True)
+            shown = len(lines)
+        ended = files and runs.read_mark(run.task(name)) is not None
+        pace.went_on(asked=ask, happened=ended)
+        if not _is_over(record, name):
+            time.sleep(FOLLOW_INTERVAL_S)
+    print("".join(list(executor.logs(run, name))[shown:]), end="", flush=True)
+
+
+def _is_over(record: dict[str, Any], task: str) -> bool:
+    return any(runs.State(each["state"]).final for each in (record, record["tasks"][task]))
 
 
 def cancel_run(args: argparse.Namespace) -> int:

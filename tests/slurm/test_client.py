@@ -70,13 +70,43 @@ def test_the_queue_is_one_query_of_all_own_jobs_in_every_state(fake, client):
 
 
 def test_a_job_that_left_the_queue_is_asked_for_at_the_controller_then_in_the_books(fake, client):
-    fake.answers("scontrol", (0, "JobId=5 JobState=NODE_FAIL Reason=NodeDown X=1\n", ""))
-    assert client.ask("5") == QueuedJob("5", "NODE_FAIL", "NodeDown")
+    fake.answers(
+        "scontrol", (0, "JobId=5 JobName=a b JobState=NODE_FAIL Reason=NodeDown X=1\n", "")
+    )
+    assert client.ask("5") == {"5": QueuedJob("5", "NODE_FAIL", "NodeDown")}
     fake.answers("scontrol", (1, "", "slurm_load_jobs error: Invalid job id specified\n"))
-    fake.answers("sacct", (0, "CANCELLED by 1000|0:15\n", ""))
-    assert client.ask("5") == QueuedJob("5", "CANCELLED", "0:15")
+    fake.answers("sacct", (0, "5|CANCELLED by 1000|0:15\n", ""))
+    assert client.ask("5") == {"5": QueuedJob("5", "CANCELLED", "0:15")}
     fake.answers("sacct", (1, "", "Slurm accounting storage is disabled\n"))
-    assert client.ask("5") is None
+    assert client.ask("5") == {}
+
+
+def test_an_array_that_left_the_queue_is_asked_for_once(fake, client):
+    lines = [
+        "JobId=8 ArrayJobId=8 ArrayTaskId=5-6,9%2 JobName=m JobState=PENDING Reason=Priority",
+        "JobId=11 ArrayJobId=8 ArrayTaskId=0 JobName=m JobState=TIMEOUT Reason=TimeLimit",
+    ]
+    fake.answers("scontrol", (0, "\n".join(lines), ""))
+    found = client.ask("8")
+    assert {i: job.state for i, job in found.items()} == {
+        "8_5": "PENDING",
+        "8_6": "PENDING",
+        "8_9": "PENDING",
+        "8_0": "TIMEOUT",
+    }
+    fake.answers("scontrol", (1, "", "Invalid job id specified"))
+    fake.answers("sacct", (0, "8_0|TIMEOUT|0:0\n8_1|COMPLETED|0:0\n8_[2-9%2]|PENDING|0:0\n", ""))
+    booked = client.ask("8")
+    assert [booked[i].state for i in ("8_0", "8_1")] == ["TIMEOUT", "COMPLETED"]
+    assert len(fake.calls()) == 3
+
+
+def test_a_job_that_runs_is_told_from_one_that_was_ended_or_put_back(fake, client):
+    for state, found in (("RUNNING", True), ("PENDING", False), ("CANCELLED", False)):
+        fake.answers("scontrol", (0, f"JobId=5 JobState={state} Reason=None X=1\n", ""))
+        assert client.is_running("5") is found
+    fake.answers("scontrol", (1, "", "Invalid job id specified"))
+    assert client.is_running("5") is False
 
 
 def test_a_host_without_slurm_says_so(monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from cluster_use import COUNT, SLOW, begin, ids, is_running, results, scontrol, start_now, submit
+from cluster_use import SLOW, begin, ids, is_running, results, scontrol, start_now, submit
 from toy_project import wait_for
 
 pytestmark = pytest.mark.timeout(280)
@@ -42,38 +42,6 @@ def test_a_failure_names_its_reason_and_its_log_and_resume_completes_the_run(pro
     assert set(project.states().values()) == {"succeeded"}
 
 
-def test_a_job_that_is_warned_saves_its_work_goes_back_and_goes_on(project):
-    running = begin(project, project.pipeline("counting", COUNT))
-    job = wait_for(lambda: project.runs() and ids(project).get("count"))
-    log = project.runs()[-1] / "tasks" / "count" / "log.txt"
-    wait_for(lambda: log.exists() and "reached 5" in log.read_text())
-    # what Slurm does --signal=B:USR1@N before the time limit
-    subprocess.run(["scancel", "--signal=USR1", "--batch", job], check=True)
-    wait_for(lambda: start_now(job), 60)
-    out, err = running.communicate(timeout=120)
-    assert running.returncode == 0, out + err
-    assert results(project)["count"] == "60 numbers in 2 starts"
-    assert log.read_text().count("reached 5\n") == 1, "no work was done twice"
-    job_log = next((project.runs()[-1] / "slurm").glob("count.*.log")).read_text()
-    assert "time is up: put back into the queue with count" in job_log
-    assert "start 2 of at most 11" in job_log
-
-
-def test_a_job_that_was_put_back_often_enough_fails_and_says_so(project):
-    project.write("site.yaml", (project.folder / "site.yaml").read_text() + "requeues: 0\n")
-    running = begin(project, project.pipeline("counting", COUNT))
-    job = wait_for(lambda: project.runs() and ids(project).get("count"))
-    log = project.runs()[-1] / "tasks" / "count" / "log.txt"
-    wait_for(lambda: log.exists() and "reached 5" in log.read_text())
-    subprocess.run(["scancel", "--signal=USR1", "--batch", job], check=True)
-    running.communicate(timeout=60)
-    assert running.returncode == 1
-    assert project.record()["tasks"]["count"]["reason"].startswith(
-        "not finished after 1 jobs of 1 h"
-    )
-    assert project.states()["after"] == "skipped"
-
-
 def test_a_cancelled_element_fails_and_the_others_finish(project):
     running = begin(project, project.pipeline("slow", SLOW, "seconds: float = 4.0"))
     job = wait_for(lambda: project.runs() and ids(project).get("m"))
@@ -89,19 +57,24 @@ def test_a_cancelled_element_fails_and_the_others_finish(project):
 
 
 def test_a_node_that_dies_in_mid_task_costs_its_task_a_start(project, slurm):
-    running = begin(project, project.pipeline("slow", SLOW, "seconds: float = 6.0"))
+    running = begin(project, project.pipeline("slow", SLOW, "seconds: float = 3.0"))
     job = wait_for(lambda: project.runs() and ids(project).get("m"))
     wait_for(lambda: all(is_running(each) for each in elements(job)))
     wait_for(lambda: len(project.ran()) == 2)
     node = "n1" if "NodeList=n1" in scontrol("show", "job", "--oneliner", f"{job}_0") else "n2"
     lost = {e for e in elements(job) if f"NodeList={node}" in scontrol("show", "job", "-o", e)}
     fall(slurm, node)
+    # the controller would find out by itself, within a minute
+    scontrol("update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    wait_for(lambda: [start_now(j) for j in lost] and running.poll() is not None, 90)
+    out, err = running.communicate()
     slurm_cluster.start_node(slurm, node)
-    wait_for(lambda: not lost.difference_update([j for j in lost if start_now(j)]) and not lost, 90)
-    out, err = running.communicate(timeout=120)
+    scontrol("update", f"NodeName={node}", "State=RESUME")
     assert running.returncode == 0, out + err
     assert results(project)["join"] == "01"
     assert project.ran().count("m-0") >= 2
+    assert "start 2 of at most 11" in out
+    wait_for(lambda: "State=IDLE " in scontrol("show", "node", node), 60)
 
 
 def elements(job: str) -> list[str]:

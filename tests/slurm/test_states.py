@@ -7,7 +7,7 @@ import pytest
 from soundgate import runs
 from soundgate.executors.base import initial_tasks
 from soundgate.executors.slurm.client import Client
-from soundgate.executors.slurm.scripts import FOLDER
+from soundgate.executors.slurm.marks import FOLDER, note_start
 from soundgate.executors.slurm.states import CANCELLED, SUBMITTED, Watcher, conclude, task_ids
 from soundgate.pipeline import Pipeline, Resources
 from soundgate.step import InputPath, OutputPath  # noqa: TC001 - interfaces are read from annotations
@@ -111,12 +111,15 @@ def test_all_silent_tasks_are_one_question(record, watcher, fake):
         ((2, 1), True),
         ((1, 2), True),
         ((2, 75), False),
+        ((2, 143), False),
+        ((2, -15), False),
         ((1, -9), False),
         ((2, -9), True),
     ],
 )
 def test_a_failure_is_final_when_no_attempt_follows(run, record, watcher, fake, ended, final):
-    """`a` has one retry; a user's mistake is not tried again; 75 saved its work."""
+    """`a` has one retry; a user's mistake is not tried again; 75 saved its work; 143 and -15
+    were asked to stop, by Slurm perhaps, that puts the job back."""
     attempt, exit_code = ended
     mark(run, "a", "failed", attempt=attempt, exit_code=exit_code, reason="bad")
     queue(fake, "7|RUNNING|None", "8_0|PENDING|Dependency", "8_1|PENDING|Dependency")
@@ -158,6 +161,45 @@ def test_a_job_that_is_over_without_a_mark_failed_in_its_way(record, watcher, fa
     watcher.look(record)
     assert states(record) == {"a": "failed", "b": "skipped", "c": "skipped"}
     assert record["tasks"]["a"]["reason"] == said
+
+
+def test_what_was_stopped_by_nobody_that_slurm_knows_says_so_itself(run, record, watcher, fake):
+    mark(run, "a", "failed", attempt=2, exit_code=143, reason="stopped by SIGTERM {0}")
+    queue(fake, "7|FAILED|NonZeroExitCode", "8_0|PENDING|Dependency", "8_1|PENDING|Dependency")
+    watcher.look(record)
+    watcher.look(record)
+    assert record["tasks"]["a"]["reason"] == "stopped by SIGTERM {0} (job 7)"
+
+
+def test_starts_of_a_job_that_was_put_back_are_shown(run, record, watcher, fake):
+    note_start(run, "a", 3, 11)
+    queue(fake, "7|RUNNING|None", "8_0|PENDING|Dependency", "8_1|PENDING|Dependency")
+    watcher.look(record)
+    assert record["tasks"]["a"]["reason"] == "start 3 of at most 11"
+    for task in "abc":
+        mark(run, task)
+    watcher.look(record)
+    assert [record["tasks"][name]["reason"] for name in "abc"] == [
+        "took 3 starts of its job",
+        "",
+        "",
+    ]
+
+
+def test_an_array_that_is_gone_is_asked_for_once_however_many_elements_it_has(run, fake):
+    wide = Pipeline("p")
+    wide.map(make, name="m", over={"number": list(range(500))})
+    jobs = {"m": {"id": "9", "elements": [[name] for name in wide.tasks], "is_array": True}}
+    runs.write_json(run.folder / FOLDER / SUBMITTED, jobs)
+    fake.answers("scontrol", UNKNOWN)
+    fake.answers("sacct", UNKNOWN)
+    queue(fake)
+    watcher = Watcher(run, wide, Client(tries=1))
+    record = {"tasks": initial_tasks(wide)}
+    for _ in range(2):
+        watcher.look(record)
+    assert set(states(record).values()) == {"failed"}
+    assert [len(fake.calls(name)) for name in ("squeue", "scontrol", "sacct")] == [2, 1, 1]
 
 
 def test_a_late_mark_wins(run, record, watcher, fake):

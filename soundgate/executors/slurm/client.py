@@ -110,25 +110,35 @@ class Client:
                 found[fields[0]] = QueuedJob(fields[0], state, fields[2])
         return found
 
-    def ask(self, job: str) -> QueuedJob | None:
-        """Ask for one job that left the queue: the controller, then accounting; None: unknown."""
-        for command in (
-            ["scontrol", "show", "job", "--oneliner", job],
-            ["sacct", "--noheader", "--parsable2", "-X", "-oState,ExitCode", "-j", job],
+    def ask(self, job: str) -> dict[str, QueuedJob]:
+        """Ask for a job that left the queue: the controller, then accounting; empty: unknown.
+
+        An array is asked for by its own id, and the answer tells of all its elements.
+        """
+        for command, read in (
+            (["scontrol", "show", "job", "--oneliner", job], _shown),
+            (
+                ["sacct", "--noheader", "--parsable2", "-X", "-oJobID,State,ExitCode", "-j", job],
+                _booked,
+            ),
         ):
             try:
-                answer = self._run(command)
+                found = dict(
+                    each for line in self._run(command).splitlines() for each in read(line)
+                )
             except ExecutorError:
                 continue  # purged, or no accounting
-            if command[0] == "scontrol":
-                state = re.search(r"JobState=(\S+)", answer)
-                reason = re.search(r"Reason=(\S+)", answer)
-                if state:
-                    return QueuedJob(job, state[1], reason[1] if reason else "")
-            elif answer.strip():
-                words = answer.strip().splitlines()[-1].split("|")
-                return QueuedJob(job, words[0].split()[0], words[-1])
-        return None
+            if found:
+                return found
+        return {}
+
+    def is_running(self, job: str) -> bool:
+        """Whether the controller takes a job for running: it neither ended it nor put it back."""
+        try:
+            answer = self._run(["scontrol", "show", "job", "--oneliner", job])
+        except ExecutorError:
+            return False
+        return " JobState=RUNNING " in answer
 
     def configuration(self) -> dict[str, str]:
         """Return what ``scontrol show config`` says."""
@@ -170,6 +180,38 @@ class Client:
             if not any(sign.lower() in problem.lower() for sign in PASSING):
                 break
         raise SlurmRefused(f"{command[0]}: {problem or f'exit code {done.returncode}'}")
+
+
+def _shown(line: str) -> list[tuple[str, QueuedJob]]:
+    """What ``scontrol show job --oneliner`` says of a job or of elements of an array."""
+    fields = dict(re.findall(r"(?:^| )(\w+)=(\S*)", line))
+    if "JobId" not in fields or "JobState" not in fields:
+        return []
+    ids = [fields["JobId"]]
+    if "ArrayJobId" in fields:
+        numbers = _numbers(fields.get("ArrayTaskId", ""))
+        ids = [f"{fields['ArrayJobId']}_{number}" for number in numbers]
+    return [(i, QueuedJob(i, fields["JobState"], fields.get("Reason", ""))) for i in ids]
+
+
+def _booked(line: str) -> list[tuple[str, QueuedJob]]:
+    """What ``sacct`` says of a job or an element: ``12_3|CANCELLED by 1000|0:15``."""
+    words = line.strip().split("|")
+    if len(words) < 3 or not words[1]:
+        return []
+    return [(words[0], QueuedJob(words[0], words[1].split()[0], words[-1]))]
+
+
+def _numbers(text: str) -> list[int]:
+    """Elements of an array as Slurm writes them: ``3``, ``0-2,7%4``, ``0-8:2``."""
+    found: list[int] = []
+    for part in text.partition("%")[0].split(","):
+        matched = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        if matched:
+            first, last, step = (int(g) if g else None for g in matched.groups())
+            assert first is not None
+            found += range(first, (first if last is None else last) + 1, step or 1)
+    return found
 
 
 def outside_jobs(environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,36 +6,40 @@ looks at the run finds out how it stands from what its tasks wrote.
 
 from __future__ import annotations
 
-import random
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.cache import Cache, Hit
-from soundgate.errors import DefinitionError, ExecutorError, ParameterError
+from soundgate.cache import Cache
+from soundgate.errors import ExecutorError, ParameterError
 from soundgate.executors import folders, reuse
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.display import display
 from soundgate.executors.logs import tail
-from soundgate.executors.runner import LOG_TAIL_LINES, Runner
+from soundgate.executors.pace import Pace
+from soundgate.executors.runner import LOG_TAIL_LINES
 from soundgate.executors.slurm import doctor, handover, profile, states
 from soundgate.executors.slurm.client import ENDED, LEAVING, Client
 from soundgate.executors.slurm.jobs import lower
-from soundgate.executors.slurm.scripts import FOLDER, SlurmRequest, dependencies, is_held, render
-from soundgate.pipeline import Pipeline
+from soundgate.executors.slurm.marks import FOLDER, forget_starts
+from soundgate.executors.slurm.preparation import check_network, run_here, to_submit
+from soundgate.executors.slurm.scripts import SlurmRequest, dependencies, is_held, render
 from soundgate.runs import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from soundgate.executors.display import Display
     from soundgate.executors.slurm.jobs import Job
+    from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
 
-FIRST_POLL_S, LAST_POLL_S = 0.5, 60.0
-"""Between questions to the controller: the less happens, the rarer they are."""
+LAST_POLL_S = 60.0
+"""Between questions to the controller at most."""
+AGAIN_S = 0.5
+"""Until what is missing is looked for again."""
 LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.2, 0.0005, 2.0
 """Between looks for finished marks: they cost the controller nothing, the file system little."""
 
@@ -74,7 +78,7 @@ class SlurmExecutor:
         wanted = list(pipeline.tasks if names is None else names)
         here: list[list[str]] = []
         if self.profile.network is None:
-            _check_network(pipeline)
+            check_network(pipeline)
             first = [pipeline.tasks[n] for n in wanted if pipeline.tasks[n].needs_network]
             here = [folders.command_of(task, run) for task in first]
             wanted = [n for n in wanted if not pipeline.tasks[n].needs_network]
@@ -111,7 +115,7 @@ class SlurmExecutor:
         for look in range(states.LOOKS):
             if look and not watcher.absent:
                 break
-            time.sleep(FIRST_POLL_S if look else 0)
+            time.sleep(AGAIN_S if look else 0)
             watcher.look(record)
         if states.conclude(record, run):
             run.write(record)
@@ -175,12 +179,13 @@ class SlurmExecutor:
         digests = reuse.file_digests(cache, pipeline)
         folders.place_inputs(run, digests)
         if self.profile.network is None:
-            _check_network(pipeline)
-            _run_here(pipeline, run, record, submission)
-        names = _to_submit(cache, pipeline, run, record, digests, submission)
+            check_network(pipeline)
+            run_here(pipeline, run, record, submission)
+        names = to_submit(cache, pipeline, run, record, digests, submission)
         folder = run.folder / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         (folder / states.CANCELLED).unlink(missing_ok=True)
+        forget_starts(run)
         for task in record["tasks"].values():
             if not State(task["state"]).done:
                 task.update(state=State.PENDING, reason="", note="", attempt=0)
@@ -226,18 +231,16 @@ class SlurmExecutor:
     def _wait(
         self, watcher: states.Watcher, record: dict[str, Any], submission: Submission
     ) -> dict[str, Any]:
-        """Look again and again, ever less often while nothing happens, until the run is over."""
+        """Look again and again until the run is over."""
         import sys
 
         shown = display(record["tasks"], sys.stderr if submission.quiet else sys.stdout)
-        started, pause_s, ask_at, told = time.monotonic(), FIRST_POLL_S, 0.0, ""
+        started, pace, told = time.monotonic(), Pace(LAST_POLL_S), ""
         try:
             while True:
-                changed = watcher.look(record, ask=time.monotonic() >= ask_at)
+                changed = watcher.look(record, ask=pace.is_due())
                 for name in changed:
-                    shown.update(name, record["tasks"][name])
-                    if record["tasks"][name]["state"] == State.FAILED:
-                        self._show_log(watcher.run, name, shown)
+                    self._show(watcher.run, name, record["tasks"][name], shown)
                 if watcher.said != told:
                     told = watcher.said
                     shown.say(told or "the controller answers again")
@@ -249,10 +252,7 @@ class SlurmExecutor:
                 limit = submission.timeout_s
                 if limit is not None and time.monotonic() - started > limit:
                     self._cancel_for(watcher.run, f"the run exceeded --timeout {limit:g} s")
-                if changed or time.monotonic() >= ask_at:
-                    pause_s = FIRST_POLL_S if changed else min(LAST_POLL_S, pause_s * 1.3)
-                    spread = random.uniform(0.9, 1.1)  # noqa: S311 - many runs, one controller
-                    ask_at = time.monotonic() + pause_s * spread
+                pace.went_on(asked=watcher.asked, happened=bool(changed) or watcher.puzzled)
                 time.sleep(min(LOOK_S + LOOK_A_TASK_S * len(record["tasks"]), LONGEST_LOOK_S))
         except KeyboardInterrupt:
             shown.say(f"the jobs go on; look with: show-run {watcher.run.id}")
@@ -264,7 +264,10 @@ class SlurmExecutor:
         (run.folder / FOLDER / states.CANCELLED).write_text(f"{reason}\n", "utf-8")
         self.client.cancel(states.job_ids(run))
 
-    def _show_log(self, run: Run, name: str, shown: Any) -> None:
+    def _show(self, run: Run, name: str, task: dict[str, Any], shown: Display) -> None:
+        shown.update(name, task)
+        if task["state"] != State.FAILED:
+            return
         lines = tail(run.log(name), LOG_TAIL_LINES)
         if lines:
             shown.say(f"--- last lines of {name}'s log")
@@ -279,80 +282,3 @@ def _is_over(record: dict[str, Any]) -> bool:
 def _options(job: Job, ids: dict[str, str]) -> list[str]:
     edges = dependencies(job, ids.__getitem__)
     return [*(["--hold"] if is_held(job) else []), *([f"--dependency={edges}"] if edges else [])]
-
-
-def _check_network(pipeline: Pipeline) -> None:
-    """Refuse a task that needs the network after one that runs on the cluster."""
-    for task in pipeline.tasks.values():
-        if not task.needs_network:
-            continue
-        for name in task.depends_on:
-            if not pipeline.tasks[name].needs_network:
-                raise DefinitionError(
-                    f"task {task.name!r} needs the network and follows {name!r}, which runs on a "
-                    "compute node; name a partition with network in the profile (network:)"
-                )
-
-
-def _run_here(pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission) -> None:
-    """Run the tasks that need the network on this host, before anything is submitted.
-
-    Raises:
-        ExecutorError: one of them failed.
-    """
-    here = Pipeline(pipeline.name)
-    here.tasks = {n: t for n, t in pipeline.tasks.items() if t.needs_network}
-    if not here.tasks:
-        return
-    part = {**record, "tasks": {name: record["tasks"][name] for name in here.tasks}}
-    with Runner(here, run, part, replace(submission, no_wait=False)) as runner:
-        done = runner.execute()
-    record["tasks"].update(done["tasks"])
-    run.write({**record, "state": State.RUNNING})
-    if done["state"] != State.SUCCEEDED:
-        for name, task in record["tasks"].items():
-            if name not in here.tasks:
-                task.update(state=State.SKIPPED, reason="nothing was submitted")
-        record.update(state=done["state"], reason=done["reason"], ended_at=runs.now())
-        run.write(record)
-        raise ExecutorError(f"nothing was submitted: {done['reason']}")
-
-
-def _to_submit(
-    cache: Cache,
-    pipeline: Pipeline,
-    run: Run,
-    record: dict[str, Any],
-    digests: reuse.Digests,
-    submission: Submission,
-) -> list[str]:
-    """Adopt the results that are there already; return the names of the other tasks."""
-    left: dict[str, None] = {}
-    for task in pipeline.tasks.values():
-        if not any(name in left for name in task.depends_on):
-            components = cache.components(task, digests)
-            found = reuse.decide(
-                cache, pipeline, task, components, run, use_cache=submission.use_cache
-            )
-            if isinstance(found, Hit) and _adopt(cache, run, task.name, found, record):
-                reuse.add_outputs(digests, task, runs.read_mark(run.task(task.name)) or {})
-                continue
-        (run.task(task.name) / runs.MARK).unlink(missing_ok=True)
-        left[task.name] = None
-    return list(left)
-
-
-def _adopt(cache: Cache, run: Run, task: str, hit: Hit, record: dict[str, Any]) -> bool:
-    folder = run.task(task)
-    if hit.folder != folder:
-        context = runs.Context(
-            task=task,
-            run=run.id,
-            pipeline=run.pipeline,
-            commit=record["commit"],
-            key=hit.mark["key"],
-            attempt="0",
-        )
-        if cache.adopt(hit, folder, context) is None:
-            return False
-    return True

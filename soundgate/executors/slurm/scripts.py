@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from soundgate.errors import ParameterError
 from soundgate.executors.slurm.jobs import Job, partition_of
+from soundgate.executors.slurm.marks import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from soundgate.runs import Run
 
 WORKER = "soundgate.executors.slurm.worker"
-FOLDER = "slurm"
-"""Below the run's folder: scripts, logs of jobs, what workers are told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.errors import ExecutorError, Stopped, UserError
+from soundgate.errors import ExecutorError
 from soundgate.executors.logs import last_line
 from soundgate.executors.schedule import Schedule
 from soundgate.executors.slurm import client as slurm
-from soundgate.executors.slurm.scripts import FOLDER
+from soundgate.executors.slurm import marks
+from soundgate.executors.slurm.marks import FOLDER
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from soundgate.executors.slurm.client import Client, QueuedJob
     from soundgate.pipeline import Pipeline
@@ -49,7 +50,14 @@ class Watcher:
     absent: dict[str, int] = field(default_factory=dict)
     said: str = ""
     """Why the controller could not be asked the last time."""
+    asked: bool = False
+    """Whether this look asked the controller."""
+    puzzled: bool = False
+    """Whether this look found what the controller can explain, or a second look: a task that was
+    stopped, a job that is gone."""
     _ids: dict[str, str] = field(default_factory=dict)
+    _restarted: frozenset[str] = frozenset()
+    _unfinished: dict[str, tuple[int, str, int]] = field(default_factory=dict)
 
     def look(self, record: dict[str, Any], *, ask: bool = True) -> list[str]:
         """Update ``record`` in place; return the names of the tasks that changed.
@@ -59,6 +67,8 @@ class Watcher:
             ask: whether the controller is asked about what is silent; else only marks are read.
         """
         tasks: dict[str, dict[str, Any]] = record["tasks"]
+        self.asked = self.puzzled = False
+        self._restarted = marks.restarted(self.run)
         before = {name: (task["state"], task["reason"]) for name, task in tasks.items()}
         open_tasks = [name for name, task in tasks.items() if not State(task["state"]).final]
         for name in open_tasks:
@@ -81,7 +91,8 @@ class Watcher:
         mark = runs.read_mark(self.run.task(name))
         if mark is None or mark["run"] != self.run.id:
             return False
-        if not State(mark["state"]).done and not _is_final(mark, self.pipeline.tasks[name]):
+        if not State(mark["state"]).done and not marks.is_final(mark, self.pipeline.tasks[name]):
+            self.puzzled = self.puzzled or self._is_news(name, mark)
             return False
         task.update(
             state=mark["state"],
@@ -93,9 +104,18 @@ class Watcher:
         )
         if mark["reused_from"]:
             task["reason"] = f"unchanged since run {mark['reused_from']}"
+        elif name in self._restarted and State(mark["state"]).done:
+            task["reason"] = f"took {marks.start_of(self.run, name)[0]} starts of its job"
         return True
 
+    def _is_news(self, name: str, mark: dict[str, Any]) -> bool:
+        """Whether the mark of a task that is not over was not there before."""
+        by = (mark["attempt"], mark["host"], mark["pid"])
+        known, self._unfinished[name] = self._unfinished.get(name), by
+        return known != by
+
     def _ask(self, tasks: dict[str, dict[str, Any]], silent: Iterable[str]) -> None:
+        self.asked = True
         try:
             queue = self.client.queue()
         except ExecutorError as error:  # not answered is not gone
@@ -103,6 +123,7 @@ class Watcher:
             return
         self.said = ""
         ids = self.ids()
+        asked: dict[str, dict[str, QueuedJob]] = {}  # an array at a time
         for name in silent:
             job = queue.get(ids[name]) if name in ids else None
             if name not in ids:
@@ -112,11 +133,15 @@ class Watcher:
                 self.absent.pop(name, None)
                 waiting = job.state in slurm.WAITING
                 tasks[name]["state"] = State.PENDING if waiting else State.RUNNING
-                tasks[name]["reason"] = _why(job) if waiting else ""
+                tasks[name]["reason"] = _why(job) if waiting else self._which_start(name)
                 continue
             self.absent[name] = self.absent.get(name, 0) + 1
+            self.puzzled = self.puzzled or self.absent[name] < LOOKS
             if self.absent[name] >= LOOKS and not self._take_mark(tasks[name], name):
-                job = job or self.client.ask(ids[name])
+                whole = ids[name].partition("_")[0]
+                if job is None and whole not in asked:
+                    asked[whole] = self.client.ask(whole)
+                job = job or asked[whole].get(ids[name])
                 self._lost(tasks[name], self.pipeline.tasks[name], ids[name], job)
 
     def _lost(self, record: dict[str, Any], task: Task, job_id: str, job: QueuedJob | None) -> None:
@@ -126,14 +151,27 @@ class Watcher:
             return
         if job is not None and "Dependency" in job.reason:
             return  # what it waited for failed, and says so itself
-        needs = task.resources
         if job is None:
             reason = f"lost: Slurm knows job {job_id} no more, and it left no mark"
         else:
-            ending = ENDINGS.get(job.state, "ended as {state} without a finished mark")
-            reason = ending.format(hours=needs.hours, memory=needs.memory_gb, state=job.state)
+            reason = self._said(task) or f"ended as {job.state} without a finished mark"
+            if job.state in ENDINGS:
+                limits = {"hours": task.resources.hours, "memory": task.resources.memory_gb}
+                reason = ENDINGS[job.state].format(**limits)
             reason = f"{reason} (job {job_id})"
         record.update(state=State.FAILED, reason=reason, note=self._job_log(job_id))
+
+    def _said(self, task: Task) -> str:
+        """What a task said that was asked to stop, by nobody that the controller knows of."""
+        mark = runs.read_mark(self.run.task(task.name)) or {}
+        return str(mark["reason"]) if mark.get("run") == self.run.id else ""
+
+    def _which_start(self, name: str) -> str:
+        """What is shown of a running task whose job was put back."""
+        if name not in self._restarted:
+            return ""
+        start, most = marks.start_of(self.run, name)
+        return f"start {start} of at most {most}"
 
     def _job_log(self, job_id: str) -> str:
         found = [
@@ -152,15 +190,6 @@ class Watcher:
             for lost in schedule.lose(self.pipeline.tasks[name]):
                 if not State(tasks[lost]["state"]).final:
                     tasks[lost].update(state=State.SKIPPED, reason=f"{name} failed")
-
-
-def _is_final(mark: Mapping[str, Any], task: Task) -> bool:
-    """Whether a failure is the last word: no further attempt follows, and no requeue."""
-    if mark["exit_code"] == Stopped.exit_code:
-        return False
-    return bool(mark["exit_code"] == UserError.exit_code or mark["attempt"] > task.retries) or (
-        not mark["argv"]
-    )
 
 
 def _why(job: QueuedJob) -> str:

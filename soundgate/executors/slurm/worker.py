@@ -5,7 +5,8 @@
 A task starts only where the finished marks of its inputs are there, whatever the controller
 thought of the jobs before. Results that exist are reused here too, because only now all inputs are
 known. Asked by SIGUSR1, a while before the time limit, tasks that keep checkpoints save their work,
-and the job is put back into the queue to go on.
+and the job is put back into the queue to go on. A task that is stopped otherwise leaves no mark
+that is the last word: what becomes of its job, the controller knows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 import signal
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,9 @@ from soundgate.executors.machine import Machine
 from soundgate.executors.processes import environment
 from soundgate.executors.runner import Runner
 from soundgate.executors.slurm import handover as handovers
+from soundgate.executors.slurm import marks
 from soundgate.executors.slurm.client import Client
+from soundgate.executors.slurm.command import step_argv
 from soundgate.executors.slurm.workspace import workspace
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from soundgate.executors.launcher import Launcher
     from soundgate.executors.machine import Share
     from soundgate.executors.runner import Attempt
-    from soundgate.executors.slurm.handover import Handover, Site
+    from soundgate.executors.slurm.handover import Handover
     from soundgate.task import Resources, Task
 
 OFFLINE = {
@@ -91,7 +93,8 @@ class NodeRunner(Runner):
 
     def _argv(self, task: Task, share: Share) -> list[str]:
         command = folders.command_of(task, self._absolute())
-        return step_argv(command, task, self.given.site, self.run, len(share.gpus))
+        gpus, cpus = len(share.gpus), share.cpus
+        return step_argv(command, task, self.given.site, self.run, gpus=gpus, cpus=cpus)
 
     def _limits(self, share: Share) -> dict[str, str]:
         limits = environment(share, gpus_here=False)  # Slurm says which GPUs
@@ -120,11 +123,23 @@ class NodeRunner(Runner):
             super()._start_ready()
 
     def _failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
-        if self.warned and status == Stopped.exit_code:
-            (self.run.task(task.name) / runs.MARK).unlink(missing_ok=True)
-            self.tasks[task.name].update(state=State.PENDING, reason="its work was saved")
+        path = self.run.task(task.name) / runs.MARK
+        mark = runs.read_mark(path.parent) or {}
+        # torchrun and srun end with a code of their own
+        saved = Stopped.exit_code in (status, mark.get("exit_code"))
+        if self.stop_signal or saved:
+            if mark.get("exit_code") not in marks.STOPPED:  # it failed because others were stopped
+                path.unlink(missing_ok=True)
+            said = "its work was saved" if saved else reason
+            self.tasks[task.name].update(state=State.PENDING, reason=said)
             return
         super()._failed(task, attempt, status, reason)
+
+    def _mark_failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
+        if not self.stop_signal:
+            # its own time limit is over, which is final; a signal from outside is not
+            status = 1 if attempt.asked_to_stop is not None else status
+            super()._mark_failed(task, attempt, status, reason)
 
     def _keeps_checkpoints(self, task: Task) -> bool:
         return any(argument.kind == "checkpoint" for argument in task.interface.values())
@@ -132,43 +147,8 @@ class NodeRunner(Runner):
     @property
     def unfinished(self) -> list[str]:
         """Tasks that another start of the job could finish."""
-        waiting = (State.PENDING, State.RUNNING)
+        waiting = (State.PENDING, State.RUNNING, State.CANCELLED)
         return [name for name, task in self.tasks.items() if task["state"] in waiting]
-
-
-def step_argv(
-    command: Sequence[str], task: Task, profile: Site, run: runs.Run, gpus: int
-) -> list[str]:
-    """Return what is executed on the node: ``command`` in its image, over GPUs and nodes."""
-    box = profile.container
-    python = box.python if box else profile.python or sys.executable
-    argv = [python, *command[1:]]
-    nodes = task.resources.nodes
-    if gpus > 1 or nodes > 1:
-        place = ["--standalone"]
-        if nodes > 1:
-            # the worker runs on the first node; ports of two jobs on one node differ
-            head = os.environ.get("SLURMD_NODENAME") or os.uname().nodename
-            port = 20000 + int(os.environ.get("SLURM_JOB_ID") or 0) % 10000
-            place = [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={head}:{port}"]
-        torchrun = ["-m", "torch.distributed.run", *place, f"--nproc-per-node={max(gpus, 1)}"]
-        argv[1:1] = torchrun
-    if box:
-        binds = [str(run.root.absolute()), str(Path.cwd()), *box.binds]
-        gpu_flag = ["--nv"] if task.resources.gpus else []
-        argv = [
-            box.command,
-            "exec",
-            *gpu_flag,
-            "--bind",
-            ",".join(binds),
-            *box.options,
-            box.image,
-            *argv,
-        ]
-    if gpus > 1 or nodes > 1:
-        argv = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", *argv]
-    return argv
 
 
 def _given_cpus() -> int | None:
@@ -181,75 +161,85 @@ def lacking(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in tasks:
         for needed in given.pipeline.tasks[name].depends_on:
-            if needed in found or (needed not in tasks and not _is_done(given.run, needed)):
+            if needed in found or (needed not in tasks and not marks.is_done(given.run, needed)):
                 found[name] = f"{needed} has no finished mark"
                 break
     return found
 
 
-def _is_done(run: runs.Run, task: str) -> bool:
-    mark = runs.read_mark(run.task(task))
-    return mark is not None and State(mark["state"]).done
-
-
 def work(given: Handover, job: str, element: int, client: Client) -> int:
     """Run the tasks of an element; return the exit code for Slurm."""
     tasks = given.jobs[job].elements[element]
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     missing = lacking(given, tasks)
+    if restarts:
+        missing.update(_over_and_done(given, tasks))
     for name, reason in missing.items():
         print(f"{name}  skipped  {reason}", flush=True)
     ready = [name for name in tasks if name not in missing]
+    if restarts and not _may_start(given, ready, restarts):
+        return 1
     if not ready:
         return 1
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     with ExitStack() as stack:
         scratch = given.site.node_scratch
-        if scratch:
+        if scratch and given.jobs[job].resources.nodes == 1:
             parent = Path(os.path.expandvars(scratch))
             os.environ["TMPDIR"] = str(stack.enter_context(workspace(parent, slurm_id())))
         runner = stack.enter_context(NodeRunner(given, ready, given.jobs[job].resources))
         signal.signal(signal.SIGUSR1, runner.warn)
-        if restarts:
-            print(f"start {restarts + 1} of at most {given.site.requeues + 1}", flush=True)
         runner.execute()
-        unfinished = runner.unfinished
-        if runner.warned and unfinished and not runner.stop_signal:
-            return _again(given, unfinished, restarts, client)
-    done = [name for name in tasks if _is_done(given.run, name)]
-    return 0 if done else 1
+        left = runner.unfinished
+    warned = runner.warned and not runner.stop_signal  # else it may have been cancelled since
+    if left and (warned or client.is_running(slurm_id())):
+        return _again(given, left, restarts, client)
+    return 0 if any(marks.is_done(given.run, name) for name in tasks) else 1
+
+
+def _over_and_done(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
+    """What failed for good in an earlier start of the job, and what needs it: nobody waits."""
+    found: dict[str, str] = {}
+    for name in tasks:
+        task = given.pipeline.tasks[name]
+        if marks.has_failed(given.run, task):
+            found[name] = "failed in an earlier start"
+        elif any(needed in found for needed in task.depends_on):
+            found[name] = "follows what failed in an earlier start"
+    return found
+
+
+def _may_start(given: Handover, tasks: Sequence[str], restarts: int) -> bool:
+    """Write down which start this is; False where there were as many as the site allows."""
+    left = [name for name in tasks if not marks.is_done(given.run, name)]
+    most = given.site.requeues + 1
+    if restarts >= most:
+        _give_up(given, left, restarts)
+        return False
+    print(f"start {restarts + 1} of at most {most}", flush=True)
+    for name in left:
+        marks.note_start(given.run, name, restarts + 1, most)
+    return True
 
 
 def _again(given: Handover, unfinished: Sequence[str], restarts: int, client: Client) -> int:
     """Put the job back into the queue, or say that this happened often enough."""
     if restarts < given.site.requeues:
-        print(f"time is up: put back into the queue with {', '.join(unfinished)}", flush=True)
+        print(f"stopped early: put back into the queue with {', '.join(unfinished)}", flush=True)
         client.requeue(slurm_id())
         return 0
-    for name in unfinished:
-        task = given.pipeline.tasks[name]
-        reason = (
-            f"not finished after {restarts + 1} jobs of {task.resources.hours:g} h; raise hours in "
-            "its Resources or requeues in the profile"
-        )
-        write_failure(given, name, reason)
+    _give_up(given, unfinished, restarts + 1)
     return 1
 
 
-def write_failure(given: Handover, task: str, reason: str) -> None:
-    """Write the mark of a task that did not get to write its own."""
-    context = runs.Context(task=task, run=given.run.id, pipeline=given.run.pipeline)
-    context = replace(context, commit=given.commit)
-    values = {"state": State.FAILED, "reason": reason, "exit_code": 1, "engine_id": slurm_id()}
-    at = runs.now()
-    runs.write_mark(
-        given.run.task(task),
-        context,
-        **values,
-        argv=[],
-        started_at=at,
-        ended_at=at,
-        duration_s=0.0,
-    )
+def _give_up(given: Handover, unfinished: Sequence[str], starts: int) -> None:
+    for name in unfinished:
+        hours = given.pipeline.tasks[name].resources.hours
+        reason = (
+            f"not finished after {starts} starts of at most {hours:g} h; raise requeues in the "
+            "profile, or hours in its Resources"
+        )
+        print(f"{name}  {reason}", flush=True)
+        marks.write_failure(given, name, reason, slurm_id())
 
 
 def slurm_id() -> str:

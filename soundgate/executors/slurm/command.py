@@ -1,0 +1,82 @@
+"""What is executed on a node for a task: its command, in an image, over GPUs and nodes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundgate.task import File
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from soundgate.executors.slurm.handover import Box, Site
+    from soundgate.runs import Run
+    from soundgate.task import Task
+
+TORCHRUN = "soundgate.executors.slurm.torchrun"
+
+
+def step_argv(
+    command: Sequence[str], task: Task, site: Site, run: Run, *, gpus: int, cpus: int
+) -> list[str]:
+    """Return the argument vector of a task on its node.
+
+    Args:
+        command: ``python -m steps.NAME ...``, as on every executor.
+        task: the task.
+        site: where it runs.
+        run: its run.
+        gpus: GPUs that it has on each node.
+        cpus: cores that it has on each node.
+    """
+    box = site.container
+    python = box.python if box else site.python or sys.executable
+    nodes = task.resources.nodes
+    together = gpus > 1 or nodes > 1
+    argv = [python, *(_torchrun(nodes, gpus) if together else []), *command[1:]]
+    if box:
+        argv = [*_in_image(box, task, run), *argv]
+    if together:
+        # a step does not inherit --cpus-per-task from Slurm 22.05 on; one node that gives up ends
+        # the others, which would wait for it
+        shape = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+        argv = ["srun", *shape, f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1", *argv]
+    return argv
+
+
+def _torchrun(nodes: int, gpus: int) -> list[str]:
+    place = ["--standalone"]
+    if nodes > 1:
+        # ports of two jobs on one node differ
+        port = 20000 + int(os.environ.get("SLURM_JOB_ID") or 0) % 10000
+        endpoint = f"--rdzv-endpoint={_this_node()}:{port}"
+        place = [f"--nnodes={nodes}", "--rdzv-backend=c10d", endpoint]
+    return ["-m", TORCHRUN, *place, f"--nproc-per-node={max(gpus, 1)}"]
+
+
+def _this_node() -> str:
+    """The name under which other nodes find this one, the first of the job."""
+    name = os.environ.get("SLURMD_NODENAME", "")
+    try:
+        socket.getaddrinfo(name or None, 0)
+    except OSError:
+        name = ""  # a name that only Slurm knows
+    return name or os.uname().nodename
+
+
+def _in_image(box: Box, task: Task, run: Run) -> list[str]:
+    folders = [str(run.root.absolute()), str(Path.cwd())]
+    scratch = os.environ.get("TMPDIR", "")
+    if scratch and Path(scratch).is_dir():
+        folders.append(scratch)
+    for items in task.inputs.values():
+        found = [item.path for item in items if isinstance(item, File) and item.path is not None]
+        outside = [path.absolute() for path in found]
+        folders += [str(p) for p in outside if not any(p.is_relative_to(f) for f in folders)]
+    gpu = ["--nv"] if task.resources.gpus else []
+    binds = ",".join([*dict.fromkeys(folders), *box.binds])
+    return [box.command, "exec", *gpu, "--bind", binds, *box.options, box.image]

@@ -1,0 +1,92 @@
+"""What tasks and jobs leave in a run's folder, and how much of it is the last word."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.errors import Stopped, UserError
+from soundgate.runs import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soundgate.executors.slurm.handover import Handover
+    from soundgate.runs import Run
+    from soundgate.task import Task
+
+FOLDER = "slurm"
+"""Below the run's folder: scripts, logs of jobs, what workers are told."""
+RESTARTS = "restarts"
+STOPPED = frozenset({Stopped.exit_code, 128 + signal.SIGTERM, -signal.SIGTERM})
+"""Exit codes of tasks that were asked to stop: what becomes of their job, Slurm knows."""
+
+
+def is_done(run: Run, task: str) -> bool:
+    """Whether a task's outputs are there."""
+    mark = runs.read_mark(run.task(task))
+    return mark is not None and State(mark["state"]).done
+
+
+def is_final(mark: Mapping[str, Any], task: Task) -> bool:
+    """Whether a failure is the last word: no further attempt follows, and no other start."""
+    if mark["exit_code"] in STOPPED:
+        return False
+    return bool(mark["exit_code"] == UserError.exit_code or mark["attempt"] > task.retries) or (
+        not mark["argv"]
+    )
+
+
+def has_failed(run: Run, task: Task) -> bool:
+    """Whether a task of this run failed for good."""
+    mark = runs.read_mark(run.task(task.name))
+    if mark is None or mark["run"] != run.id or State(mark["state"]).done:
+        return False
+    return is_final(mark, task)
+
+
+def write_failure(given: Handover, task: str, reason: str, job_id: str) -> None:
+    """Write the mark of a task that did not get to write its own."""
+    context = runs.Context(task=task, run=given.run.id, pipeline=given.run.pipeline)
+    context = replace(context, commit=given.commit)
+    values = {"state": State.FAILED, "reason": reason, "exit_code": 1, "engine_id": job_id}
+    at = runs.now()
+    runs.write_mark(
+        given.run.task(task),
+        context,
+        **values,
+        argv=[],
+        started_at=at,
+        ended_at=at,
+        duration_s=0.0,
+    )
+
+
+def note_start(run: Run, task: str, start: int, most: int) -> None:
+    """Write down which start of its job a task is in, from the second on."""
+    value = {"start": start, "most": most}
+    runs.write_json(run.folder / FOLDER / RESTARTS / f"{task}.json", value)
+
+
+def restarted(run: Run) -> frozenset[str]:
+    """Return the names of the tasks whose job was put back."""
+    try:
+        found = os.listdir(run.folder / FOLDER / RESTARTS)  # noqa: PTH208 - once a look
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(name.removesuffix(".json") for name in found if not name.startswith("."))
+
+
+def start_of(run: Run, task: str) -> tuple[int, int]:
+    """Return which start of its job a restarted task is in, and how many there may be."""
+    value = runs.read_json(run.folder / FOLDER / RESTARTS / f"{task}.json") or {}
+    return value.get("start", 1), value.get("most", 1)
+
+
+def forget_starts(run: Run) -> None:
+    """Count anew: other jobs follow."""
+    shutil.rmtree(run.folder / FOLDER / RESTARTS, ignore_errors=True)

@@ -1,0 +1,23 @@
+"""torchrun, deaf to the warning before a time limit.
+
+    python -m soundgate.executors.slurm.torchrun [OPTION ...] -m MODULE [ARGUMENT ...]
+
+Slurm signals every process of a job step. The processes that torchrun starts save their work on
+SIGUSR1; torchrun itself knows nothing of it, and would die of it and take them along.
+"""
+
+from __future__ import annotations
+
+import signal
+
+
+def main() -> None:
+    """Run as a program."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    from torch.distributed.run import main as torchrun
+
+    torchrun()
+
+
+if __name__ == "__main__":
+    main()
