@@ -369,6 +369,37 @@ def test_after_a_stop_a_changed_pipeline_starts_anew_and_reuses(site, capsys):
     assert "SageMaker's cache decides" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("operation", ["RetryPipelineExecution", "StartPipelineExecution"])
+def test_a_way_that_sagemaker_refuses_is_not_insisted_on(site, capsys, operation):
+    """Retrying an unchanged pipeline, or running a part of a changed one."""
+    run, first = site.submit(toy(value=0.35))
+    site.aws.fail(operation, code="ValidationException", message="not that old", times=1)
+    bound = 0.5 if operation.startswith("Retry") else 0.3
+    record = site.resume(toy(value=0.35, threshold=bound), run)
+    assert record["engine_id"] != first["engine_id"]
+    assert not site.aws.execution().selected
+    assert reused(record)[:3] == ["make", "score", "fit"]
+    assert "not that old (ValidationException); everything is started anew" in (
+        capsys.readouterr().err
+    )
+
+
+def test_an_execution_that_was_deleted_is_started_anew(site):
+    run, first = site.submit(toy(value=0.35))
+    run.write({**run.read(), "engine_id": f"{first['engine_id']}x"})
+    record = site.resume(toy(value=0.35), run)
+    assert record["engine_id"] not in (first["engine_id"], f"{first['engine_id']}x")
+    assert record["state"] == "failed"
+
+
+def test_whether_the_cache_was_used_is_no_change(site, breaking):
+    broken = breaking("v")
+    run, first = site.submit(toy(last="v"), use_cache=False)
+    broken.unlink()
+    record = site.resume(toy(last="v"), run)
+    assert (record["state"], record["engine_id"]) == ("succeeded", first["engine_id"])
+
+
 def test_what_runs_or_succeeded_is_only_looked_at(site):
     run, _ = site.submit(toy(seconds=1.5, last="watched"), no_wait=True)
     site.aws.requests.clear()
@@ -580,6 +611,9 @@ def test_a_run_that_never_started_has_nothing_to_cancel(site):
 def test_stopping_gives_up_in_the_end(site, monkeypatch):
     monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
     site.aws.fail("StopPipelineExecution", code="ConflictException", times=99)
-    run, _ = site.submit(toy(seconds=30), no_wait=True)
+    run, _ = site.submit(toy(seconds=1, last="conflict"), no_wait=True)
     with pytest.raises(ExecutorError, match="StopPipelineExecution"):
         site.executor().cancel(run)
+    monkeypatch.undo()
+    site.aws._faults.clear()
+    site.aws.execution().wait()

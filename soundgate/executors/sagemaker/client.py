@@ -11,7 +11,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from soundgate.errors import ExecutorError, MissingExtra, ParameterError, SoundgateError, nearest
+from soundgate.errors import ExecutorError, ParameterError, SoundgateError, nearest
+from soundgate.executors.sagemaker.shapes import loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ NO_CREDENTIALS = (
 )
 NO_REGION = "AWS: no region: set region in the profile, AWS_REGION, or --kwargs region"
 SIGN_IN = ("UnauthorizedSSOTokenError", "SSOTokenLoadError", "CredentialRetrievalError")
+BAD_CONFIG = ("ProfileNotFound", "ConfigParseError", "InvalidConfigError")
 """Errors of botocore, by name: it is imported when used."""
 THROTTLED = frozenset(
     {
@@ -90,16 +92,20 @@ class Aws:
             MissingExtra: boto3 is not installed.
             ParameterError: there is no region, or no such one.
         """
+        models = loader()
+        import boto3
+        import botocore.session
+        from botocore.exceptions import BotoCoreError
+
+        inner = botocore.session.Session()
+        inner.register_component("data_loader", models)
+        region = self._region or os.environ.get("AWS_REGION") or None  # boto3 does not read it
         try:
-            import boto3
-            from botocore.exceptions import BotoCoreError
-        except ImportError as error:
-            raise MissingExtra("boto3 is not installed; pip install 'soundgate[aws]'") from error
-        try:
-            session = boto3.session.Session(region_name=self._region or _default_region())
+            session = boto3.session.Session(botocore_session=inner, region_name=region)
+            found = session.region_name
         except BotoCoreError as error:  # an unknown AWS_PROFILE
             raise ParameterError(f"AWS: {_flat(error)}") from error
-        if not session.region_name:
+        if not found:
             raise ParameterError(NO_REGION)
         self._check_region(session)
         return session
@@ -201,6 +207,7 @@ def explain(error: BaseException, action: str) -> SoundgateError | None:
     for kinds, text in (
         ((boto.NoCredentialsError, boto.PartialCredentialsError), NO_CREDENTIALS),
         (SIGN_IN, f"AWS: {_flat(error)}; sign in again"),
+        (BAD_CONFIG, f"AWS: {_flat(error)}; check AWS_PROFILE and the AWS config"),
         ((boto.NoRegionError,), NO_REGION),
     ):
         named = tuple(getattr(boto, k) if isinstance(k, str) else k for k in kinds)
@@ -234,11 +241,6 @@ def is_gone(error: AwsRefused) -> bool:
             word in str(error).lower() for word in ("does not exist", "could not find", "not found")
         )
     )
-
-
-def _default_region() -> str | None:
-    """``AWS_REGION`` as other SDKs read it; boto3 itself reads ``AWS_DEFAULT_REGION`` only."""
-    return os.environ.get("AWS_REGION") or None
 
 
 def _camel(operation: str) -> str:

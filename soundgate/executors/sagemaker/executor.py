@@ -27,7 +27,7 @@ from soundgate.executors.sagemaker import (
     states,
     validation,
 )
-from soundgate.executors.sagemaker.client import Aws
+from soundgate.executors.sagemaker.client import Aws, AwsRefused
 from soundgate.executors.sagemaker.definition import SageMakerRequest, render
 from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe, token
 from soundgate.executors.sagemaker.waiting import Waiting, stop
@@ -44,6 +44,8 @@ Record = dict[str, Any]
 
 LOOK_S = 2.0
 """Asked again sooner, a run is shown as it stood: the service counts requests."""
+NOT_THIS_WAY = frozenset({"ConflictException", "ValidationException"})
+"""Codes of a service that does not go on from an execution the way it was asked to."""
 PROFILE_FIELDS = {
     "bucket": "bucket in the profile, or --kwargs default_bucket",
     "image_uri": "image_uri in the profile",
@@ -72,7 +74,7 @@ class SageMakerExecutor:
         self.parameter_defaults: Mapping[str, Any] = self.profile.parameters
         self.aws = Aws(self.profile.region or "", self.profile.endpoint_url or "")
         self._readers: dict[str, logs.Reader] = {}
-        self._looked_at = 0.0
+        self._looked_at: dict[str, float] = {}
 
     def render(self, pipeline: Pipeline, run: Run) -> SageMakerRequest:
         """Turn a pipeline into a definition and what goes with it. Pure."""
@@ -117,11 +119,11 @@ class SageMakerExecutor:
         record = run.read()
         if State(record["state"]).final or not record["engine_id"]:
             return record
-        if self._looked_at and time.monotonic() - self._looked_at < LOOK_S:
+        if time.monotonic() - self._looked_at.get(run.id, -LOOK_S) < LOOK_S:
             return record
         watcher = states.Watcher(self.aws, record["engine_id"])
         watcher.look(record)
-        self._looked_at = time.monotonic()
+        self._looked_at[run.id] = time.monotonic()
         run.write(record)
         return record
 
@@ -181,14 +183,31 @@ class SageMakerExecutor:
             watcher.look(record)
             return watcher
         since = datetime.now(UTC)
-        if way.action == "retry":
-            arn = self._retry(previous)
-        else:
-            arn = self._deploy(pipeline, request, values, run, way)
+        try:
+            arn = self._go(pipeline, request, values, run, way)
+        except AwsRefused as error:
+            if way.action == "anew" or error.code not in NOT_THIS_WAY:
+                raise
+            print(f"{run.id}: {error}; everything is started anew", file=sys.stderr)
+            way = resume.Way("anew", str(error), previous)
+            arn = self._go(pipeline, request, values, run, way)
         states.reset(record, keep=way.action != "anew", steps=way.steps)
         record["engine_id"] = arn
         run.write(record)
         return states.Watcher(self.aws, arn, since if way.action == "retry" else None)
+
+    def _go(
+        self,
+        pipeline: Pipeline,
+        request: SageMakerRequest,
+        values: Mapping[str, Any],
+        run: Run,
+        way: resume.Way,
+    ) -> str:
+        """Start an execution, or an earlier one again; return its ARN."""
+        if way.action == "retry":
+            return self._retry(way.source)
+        return self._deploy(pipeline, request, values, run, way)
 
     def _values(
         self, request: SageMakerRequest, run: Run, record: Record, submission: Submission
@@ -263,7 +282,7 @@ class SageMakerExecutor:
             PipelineExecutionDescription=about,
             PipelineParameters=[{"Name": n, "Value": str(v)} for n, v in sorted(values.items())],
             # whoever was killed before the answer came, and resumes, gets the same execution
-            ClientRequestToken=token("start", run.id, definition, way.source),
+            ClientRequestToken=token("start", way.action, run.id, definition, way.source),
             **more,
         )
         return str(answer["PipelineExecutionArn"])

@@ -7,7 +7,8 @@
   succeed, or that come after one of those; for the rest it takes the results of the old one
   (SelectiveExecutionConfig). SageMaker allows that for at most 50 steps, and not where the old
   execution was stopped.
-- Otherwise a new execution of everything; SageMaker's cache spares it what is unchanged.
+- Otherwise, and where SageMaker refuses either way, a new execution of everything; its cache spares
+  it what is unchanged.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.sagemaker import executions
+from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+from soundgate.executors.sagemaker.parameters import FRESH
 from soundgate.executors.sagemaker.pipelines import canonical, comparable
 from soundgate.executors.sagemaker.references import (
     BRANCHES,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundgate.executors.sagemaker.client import Aws
+    from soundgate.executors.sagemaker.executions import Execution
 
 MOST_SELECTED = 50
 Definition = dict[str, Any]
@@ -57,28 +61,46 @@ def choose(aws: Aws, arn: str, definition: Definition, values: Mapping[str, Any]
         definition: what would be started now.
         values: the parameters it would be started with.
     """
-    execution = executions.look(aws, arn)
+    try:
+        execution = executions.look(aws, arn)
+    except AwsRefused as error:
+        if not is_gone(error):
+            raise
+        return Way("anew", f"execution {executions.short(arn)} is no more: it starts anew", arn)
     if not execution.is_over:
         return Way("watch", f"execution {execution.id} is still {execution.status}", arn)
     if execution.status == executions.SUCCEEDED:
         return Way("watch", f"execution {execution.id} succeeded already", arn)
     started = executions.definition_of(aws, arn)
-    given = executions.parameters_of(aws, arn)
-    before, now = effective(started, given), effective(definition, values)
+    before, now = (
+        effective(started, executions.parameters_of(aws, arn)),
+        effective(definition, values),
+    )
     parameters = {name for name in {**before, **now} if before.get(name) != now.get(name)}
+    parameters.discard(FRESH)  # whether the first start used the cache is of no matter now
     steps = changed_steps(started, definition, parameters)
     if not parameters and not steps:
         return Way("retry", f"nothing changed: execution {execution.id} is retried", arn)
-    shown = ", ".join(sorted(parameters | steps))
+    return _after_changes(execution, definition, parameters, steps)
+
+
+def _after_changes(
+    execution: Execution, definition: Definition, parameters: set[str], steps: set[str]
+) -> Way:
+    """A part of the steps where SageMaker can do that, else everything."""
+    shown = f"changed: {', '.join(sorted(parameters | steps))}"
     done = {n for n, s in execution.steps.items() if s.status == executions.SUCCEEDED}
     selected = to_run(definition, done, steps)
     every = [step.name for step in placed(definition["Steps"])]
     if execution.status == executions.STOPPED or len(selected) > MOST_SELECTED:
-        return Way("anew", f"changed: {shown}; SageMaker's cache decides what is run again", arn)
-    if len(selected) == len(every):
-        return Way("anew", f"changed: {shown}, and with it every step", arn)
-    why = f"changed: {shown}; {len(every) - len(selected)} steps are taken from {execution.id}"
-    return Way("select", why, arn, tuple(name for name in every if name in selected))
+        why = f"{shown}; SageMaker's cache decides what is run again"
+    elif len(selected) == len(every):
+        why = f"{shown}, and with it every step"
+    else:
+        why = f"{shown}; {len(every) - len(selected)} steps are taken from {execution.id}"
+        chosen = tuple(name for name in every if name in selected)
+        return Way("select", why, execution.arn, chosen)
+    return Way("anew", why, execution.arn)
 
 
 def effective(definition: Definition, values: Mapping[str, Any]) -> dict[str, str]:

@@ -51,17 +51,26 @@ Mistake = tuple[str, str]
 
 
 @functools.cache
-def service_model() -> Any:
-    """Return botocore's model of SageMaker; read once a process, 0.1 s.
+def loader() -> Any:
+    """Return what reads botocore's models: one a process, for the clients too, as it keeps them.
 
     Raises:
         MissingExtra: botocore is not installed.
     """
     try:
-        import botocore.session
+        from botocore.loaders import create_loader
     except ImportError as error:
         raise MissingExtra("boto3 is not installed; pip install 'soundgate[aws]'") from error
-    return botocore.session.Session().get_service_model("sagemaker")
+    return create_loader()
+
+
+@functools.cache
+def service_model() -> Any:
+    """Return botocore's model of SageMaker; read once a process, 0.1 s."""
+    models = loader()
+    from botocore.model import ServiceModel
+
+    return ServiceModel(models.load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
 def input_shape(operation: str) -> Any:

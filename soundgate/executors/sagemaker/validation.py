@@ -1,8 +1,8 @@
 """What SageMaker would refuse, or accept and fail on hours later, found before anything is sent.
 
 ``shapes`` compares every step's arguments with botocore's model of the service, ``references``
-looks for what steps refer to, ``orders`` and this module check the rest of a definition:
-parameters, names, conditions, retries, caching. CreatePipeline itself checks little of it.
+looks for what steps refer to, ``conditions`` at what is compared; the rest is here: parameters,
+names, retries, caching. CreatePipeline itself checks little of it.
 """
 
 from __future__ import annotations
