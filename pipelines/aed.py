@@ -28,7 +28,7 @@ from pipeline_parameters import (
     AedParameters,
 )
 from soundgate.errors import ParameterError
-from soundgate.pipeline import Output, Pipeline, Resources
+from soundgate.pipeline import File, Output, Pipeline, Resources
 from steps.compare import compare
 from steps.evaluate import evaluate
 from steps.export import export
@@ -41,7 +41,10 @@ from steps.review import review
 from steps.train import train
 
 if TYPE_CHECKING:
-    from soundgate.pipeline import File, Task
+    from soundgate.pipeline import Task
+
+LONGEST_COMMAND = 200
+"""Characters of a download command that travel as an argument."""
 
 CPU = Resources(cpus=4, memory_gb=8, hours=2)
 GPU = Resources(cpus=8, gpus=1, memory_gb=32, hours=4)
@@ -58,7 +61,7 @@ def get_pipeline(p: AedParameters) -> Pipeline:
         fetch,
         dataset=p.dataset_name,
         store=p.store,
-        download_command=p.download_command,
+        **_download(p),
         config=p.config.only("dataset", "dataset_specific"),
         needs_network=True,
         retries=2,
@@ -242,6 +245,14 @@ def _calibration(aed: Pipeline, p: AedParameters) -> File | None:
     """Clips of the user's own that calibrate the int8 model; else a share of the training clips."""
     path = p.config.get("dataset.quantization_audio_path")
     return aed.file(path, name="calibration") if isinstance(path, str) else None
+
+
+def _download(p: AedParameters) -> dict[str, Any]:
+    """Make a long download command a file: engines cut long arguments, or refuse them."""
+    command = p.download_command
+    if "\n" in command or len(command) > LONGEST_COMMAND:
+        return {"download_script": File("download_command.sh", text=command)}
+    return {"download_command": command}
 
 
 def _fsd50k(aed: Pipeline, p: AedParameters) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Reads   source/    a folder the user brings, and a table of its labels (both opt
                    validation/ and test/ for splits of their own)
         description  YAML file that describes a data set of the user's own (optional)
         ontology   AudioSet's ontology.json, for FSD50K in folders of the user's (optional)
+        download_script  the download command, where it is long (optional)
         config     sections dataset and dataset_specific of the user config
 Writes  clips/     manifest.jsonl, dataset.json, audio/
         card/      dataset.json and the digest of the clips
@@ -43,6 +44,7 @@ def fetch(
     test_labels: InputPath | None = None,
     description: InputPath | None = None,
     ontology: InputPath | None = None,
+    download_script: InputPath | None = None,
     *,
     dataset: str,
     store: str,
@@ -56,6 +58,8 @@ def fetch(
     splits = ((source, source_labels), (validation, validation_labels), (test, test_labels))
     sources = _sources(splits)
     settings = load(config)
+    if download_script is not None:
+        download_command = download_script.read_text("utf-8")
     own = datasets.CUSTOM if sources or download_command else dataset
     name = str(description or dataset)
     name = datasets.resolve(name if datasets.is_known(name) else own, sources)

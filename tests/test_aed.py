@@ -14,7 +14,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pipeline_parameters import CLIP_ACCURACY, PATCH_ACCURACY
+from pipeline_parameters import CLIP_ACCURACY, PATCH_ACCURACY, AedParameters
+from pipelines import aed
+from soundgate.parameters import load
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = (
@@ -458,3 +460,12 @@ def test_the_champion_predicts_what_was_evaluated(released):
         for path, row in expected.items():
             for label, score in row["scores"].items():
                 assert scored[path][label] == pytest.approx(score, abs=tolerance), (path, label)
+
+
+def test_a_long_download_command_travels_as_a_file():
+    short = "git clone https://example.org/birds.git ./temp"
+    for command, argument in ((short, "download_command"), (f"{short}\n", "download_script")):
+        parameters = load(AedParameters, kwargs={"download_command": command})
+        given = aed.get_pipeline(parameters).tasks["fetch"].arguments
+        assert {"download_command", "download_script"} & set(given) == {argument}
+        assert getattr(given[argument], "text", given[argument]) == command

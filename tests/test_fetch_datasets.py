@@ -82,6 +82,10 @@ def test_fsd50k_is_downloaded_once_whatever_is_asked_for(root, tmp_path, monkeyp
     assert (tmp_path / "calls").read_text() == "x\n"
     again, _ = fetched(tmp_path, ALL, 3, download_command=command)
     assert again == everything
+    script = tmp_path / "command.sh"
+    script.write_text(command)
+    assert fetched(tmp_path, ALL, 4, download_script=script)[0] == everything
+    assert (tmp_path / "calls").read_text() == "x\n"  # the same command, however it came
 
 
 DESCRIPTION = """

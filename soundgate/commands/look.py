@@ -166,11 +166,12 @@ def get_output(args: argparse.Namespace) -> int:
     run = runs.find_run(runs_root(), args.run)
     record = run.read()
     _check_task(record, args.task)
-    pipeline, _ = invocation.declare(invocation.recorded(record), run.root)
+    executor = executor_of(record)
+    asked = invocation.recorded(record)
+    pipeline, _ = invocation.declare(asked, run.root, executor.parameter_defaults)
     known = pipeline.tasks[args.task].outputs
     if args.name and args.name not in known:
         raise ParameterError(f"{args.task} has no output {args.name!r}{nearest(args.name, known)}")
-    executor = executor_of(record)
     for name in [args.name] if args.name else known:
         target = Path(args.to) if args.name else Path(args.to) / name
         if target.is_dir() and any(target.iterdir()):

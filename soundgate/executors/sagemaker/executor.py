@@ -71,7 +71,9 @@ class SageMakerExecutor:
         """Use the account that ``options`` and their profile describe; nothing is contacted."""
         self.options = options
         self.profile = profile.load(options)
-        self.parameter_defaults: Mapping[str, Any] = self.profile.parameters
+        # a folder of a container is gone with it: what is fetched is kept in the bucket
+        kept = {"store": f"s3://{self.profile.bucket}"} if self.profile.bucket else {}
+        self.parameter_defaults: Mapping[str, Any] = {**kept, **self.profile.parameters}
         self.aws = Aws(self.profile.region or "", self.profile.endpoint_url or "")
         self._readers: dict[str, logs.Reader] = {}
         self._looked_at: dict[str, float] = {}
