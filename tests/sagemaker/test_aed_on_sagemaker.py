@@ -45,6 +45,9 @@ PROFILE = {
 }
 
 
+pytestmark = pytest.mark.timeout(900)  # a minute and a half where nothing else runs
+
+
 class Site:
     """An account, a profile for it, and the folder of runs of whoever submits."""
 
@@ -117,7 +120,7 @@ def cli(*words: object, runs: Path, **environment: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=800,
     )
 
 
@@ -137,7 +140,7 @@ def local(folder: Path, *words: object, settings: tuple[str, ...]) -> subprocess
 
 def finished(process: subprocess.Popen[str], folder: Path) -> Path:
     """Wait for a local run; return the folder of its tasks."""
-    told, _ = process.communicate(timeout=280)
+    told, _ = process.communicate(timeout=800)
     assert process.returncode == 0, told
     [run] = folder.glob("aed/*/run.json")
     return run.parent / "tasks"
@@ -321,7 +324,6 @@ def test_data_that_is_gone_fails_the_job_that_reads_it(site):
     assert execution.steps["train"].jobs[0].lines == []
 
 
-@pytest.mark.timeout(600)
 def test_real_clips_give_the_same_figures_as_on_this_machine(plane, esc10, tmp_path):
     """ESC-10: some clips of three classes, one fold of them; ``map`` and its join, too."""
     clips = tmp_path / "clips"
