@@ -151,7 +151,7 @@ def test_a_mark_of_another_run_is_none(run, record, watcher, fake):
         ),
         ("NODE_FAIL", "its node failed and the job was not put back (job 7)"),
         ("CANCELLED", "its job was cancelled (job 7)"),
-        ("COMPLETED", "ended as COMPLETED without a finished mark (job 7)"),
+        ("COMPLETED", "job 7 ended as COMPLETED without a finished mark"),
     ],
 )
 def test_a_job_that_is_over_without_a_mark_failed_in_its_way(record, watcher, fake, state, said):

@@ -77,6 +77,11 @@ def _in_image(box: Box, task: Task, run: Run) -> list[str]:
         found = [item.path for item in items if isinstance(item, File) and item.path is not None]
         outside = [path.absolute() for path in found]
         folders += [str(p) for p in outside if not any(p.is_relative_to(f) for f in folders)]
-    gpu = ["--nv"] if task.resources.gpus else []
+    return in_image(box, folders, gpus=task.resources.gpus)
+
+
+def in_image(box: Box, folders: Sequence[str], *, gpus: int) -> list[str]:
+    """Return what goes before a command that is executed in an image, which sees ``folders``."""
     binds = ",".join([*dict.fromkeys(folders), *box.binds])
-    return [box.command, "exec", *gpu, "--bind", binds, *box.options, box.image]
+    nv = ["--nv"] if gpus else []
+    return [box.command, "exec", *nv, "--bind", binds, *box.options, box.image]

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from soundgate.errors import ExecutorError, SoundgateError
 from soundgate.executors.base import Finding
 from soundgate.executors.slurm.client import ENDED
+from soundgate.executors.slurm.command import in_image
+from soundgate.executors.slurm.handover import Box
 from soundgate.executors.slurm.jobs import CPU, GPU, NETWORK, Job, partition_of
-from soundgate.executors.slurm.scripts import job_options
+from soundgate.executors.slurm.scripts import job_options, surroundings
 from soundgate.runs import Run
 from soundgate.task import Resources
 
@@ -29,13 +31,17 @@ PROGRAMS = ("sbatch", "squeue", "scontrol", "scancel")
 WAIT_S = 120.0
 
 PROBE = """
-import json, os, socket, sys
+import json, os, socket, subprocess, sys
 found = {"host": socket.gethostname(), "python": sys.version.split()[0]}
 try:
     import soundgate; found["soundgate"] = soundgate.__file__
 except Exception as error: found["error"] = repr(error)
 found["gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
 found["sees"] = os.path.exists(sys.argv[1])
+if sys.argv[3:]:
+    try: done = subprocess.run(sys.argv[3:], capture_output=True, text=True)
+    except OSError as error: found["container"] = str(error)
+    else: found["container"] = " ".join(done.stderr.split())[-300:] if done.returncode else ""
 open(sys.argv[2] + ".partial", "w").write(json.dumps(found))
 os.rename(sys.argv[2] + ".partial", sys.argv[2])
 """
@@ -61,7 +67,6 @@ def examine(profile: Profile, client: Client, root: Path) -> Iterator[Finding]:
     yield from _partitions(profile, client)
     for kind in (CPU, GPU) if profile.gpu.name else (CPU,):
         yield from _probe(profile, client, root, kind)
-    yield from _container(profile)
 
 
 def _limits(profile: Profile, configuration: dict[str, str]) -> Iterator[Finding]:
@@ -108,10 +113,16 @@ def _probe(profile: Profile, client: Client, root: Path, kind: str) -> Iterator[
         job = Job(name=f"doctor-{kind}", kind=kind, elements=(("probe",),), resources=needs)
         run = Run(root, "soundgate", folder.name)
         options = job_options(job, run, profile, folder)
-        lines = ["#!/bin/bash", *(f"#SBATCH {o}" for o in options), "export SLURM_EXPORT_ENV=ALL"]
+        lines = ["#!/bin/bash", *(f"#SBATCH {o}" for o in options), *surroundings(profile)]
         python = profile.python or sys.executable
         command = [python, "-c", PROBE, str(folder / "here"), str(answer)]
-        lines += [*profile.setup, f"cd {shlex.quote(str(Path.cwd()))}", shlex.join(command)]
+        if profile.container:
+            box, sees = (
+                Box(**profile.container.model_dump()),
+                [str(root.absolute()), str(Path.cwd())],
+            )
+            command += [*in_image(box, sees, gpus=needs.gpus), box.python, "-c", "import soundgate"]
+        lines += [f"cd {shlex.quote(str(Path.cwd()))}", shlex.join(command)]
         yield from _judge(client, "\n".join(lines) + "\n", answer, kind, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -145,6 +156,10 @@ def _judge(client: Client, script: str, answer: Path, kind: str, folder: Path) -
     seen = "seen from the node" if found["sees"] else "not seen from the node"
     fix = "" if found["sees"] else "put runs on a shared file system (SOUNDGATE_RUNS)"
     yield Finding("folder of runs", seen, fix)
+    if "container" in found:
+        said = found["container"]
+        fix = "correct container.image, .command or .python in the profile" if said else ""
+        yield Finding("container on a node", said or "has Soundgate", fix)
     if kind == GPU:
         gpus = found["gpus"]
         fix = "" if gpus else "correct gpu_option in the profile"
@@ -163,15 +178,3 @@ def _wait(client: Client, number: str, answer: Path) -> str:
             time.sleep(1.0)  # what it wrote may come a moment later
             break
     return state
-
-
-def _container(profile: Profile) -> Iterator[Finding]:
-    box = profile.container
-    if box is None:
-        return
-    there = Path(box.image).exists()
-    fix = "" if there else "build it, or correct container.image"
-    yield Finding("container image", box.image if there else f"{box.image} is absent", fix)
-    found = shutil.which(box.command)
-    where = found or f"{box.command} is not on PATH here; nodes may have it"
-    yield Finding("container program", where)

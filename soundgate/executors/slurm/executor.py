@@ -137,11 +137,7 @@ class SlurmExecutor:
 
     def logs(self, run: Run, task: str) -> Iterator[str]:
         """Yield the log of a task; of its job, where the task itself never began."""
-        paths = [run.log(task)]
-        job = states.task_ids(run).get(task)
-        if job and not paths[0].exists():
-            paths = sorted((run.folder / FOLDER).glob(f"*.{job}.log"))
-        for path in paths:
+        for path in _logs(run, task):
             with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
                 yield from file
 
@@ -268,11 +264,21 @@ class SlurmExecutor:
         shown.update(name, task)
         if task["state"] != State.FAILED:
             return
-        lines = tail(run.log(name), LOG_TAIL_LINES)
+        log = _logs(run, name)[-1]
+        lines = tail(log, LOG_TAIL_LINES)
         if lines:
             shown.say(f"--- last lines of {name}'s log")
             shown.say("\n".join(lines))
-        shown.say(f"--- whole log: {run.log(name)}")
+        shown.say(f"--- whole log: {log}")
+
+
+def _logs(run: Run, task: str) -> list[Path]:
+    """The log of a task; of its job, where the task itself never began."""
+    log = run.log(task)
+    job = states.task_ids(run).get(task)
+    if job and not log.exists():
+        return sorted((run.folder / FOLDER).glob(f"*.{job}.log")) or [log]
+    return [log]
 
 
 def _is_over(record: dict[str, Any]) -> bool:

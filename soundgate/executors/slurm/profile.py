@@ -73,8 +73,10 @@ class Profile(_Section):
     """How GPUs are asked for; ``{gpus}`` is their number on a node."""
     memory: bool = True
     """Whether memory is asked for (``--mem``); some sites forbid it."""
+    modules: tuple[str, ...] = ()
+    """Modules to load; a job whose module cannot be loaded fails at once."""
     setup: tuple[str, ...] = ()
-    """Shell lines before the worker starts: modules to load, an environment to activate."""
+    """Shell lines after them, before the worker starts: an environment to activate, say."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Variables of every task."""
     python: str | None = None

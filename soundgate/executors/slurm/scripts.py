@@ -82,8 +82,7 @@ def script(job: Job, run: Run, profile: Profile) -> str:
     _check_path(folder)
     lines = ["#!/bin/bash"]
     lines += [f"#SBATCH {option}" for option in job_options(job, run, profile, folder)]
-    # without it a step of a job that was sent with --export=NONE has no PATH
-    lines += ["export SLURM_EXPORT_ENV=ALL", *profile.setup]
+    lines += surroundings(profile)
     python = profile.python or sys.executable
     element = ['"$SLURM_ARRAY_TASK_ID"'] if job.is_array else []
     words = [python, "-m", WORKER, str(folder / "handover.json"), job.name]
@@ -91,6 +90,20 @@ def script(job: Job, run: Run, profile: Profile) -> str:
     lines += [f"cd {shlex.quote(str(Path.cwd()))}"]
     lines += [" ".join(["exec", shlex.join(words), *element])]
     return "\n".join(lines) + "\n"
+
+
+def surroundings(profile: Profile) -> list[str]:
+    """Return the shell lines that make a job's environment what the site's profile says."""
+    # without it a step of a job that was sent with --export=NONE has no PATH
+    lines = ["export SLURM_EXPORT_ENV=ALL"]
+    if profile.modules:  # a batch script is no login shell
+        lines.append("command -v module >/dev/null || . /etc/profile")
+    for name in profile.modules:
+        said = shlex.quote(f"error: module {name} cannot be loaded on")
+        lines.append(
+            f'module load {shlex.quote(name)} || {{ echo {said} "$HOSTNAME" >&2; exit 1; }}'
+        )
+    return [*lines, *profile.setup]
 
 
 def job_options(job: Job, run: Run, profile: Profile, folder: Path) -> list[str]:

@@ -151,15 +151,18 @@ class Watcher:
             return
         if job is not None and "Dependency" in job.reason:
             return  # what it waited for failed, and says so itself
+        note = self._job_log(job_id)
         if job is None:
             reason = f"lost: Slurm knows job {job_id} no more, and it left no mark"
+        elif job.state in ENDINGS:
+            limits = {"hours": task.resources.hours, "memory": task.resources.memory_gb}
+            reason = f"{ENDINGS[job.state].format(**limits)} (job {job_id})"
+        elif said := self._said(task):
+            reason = f"{said} (job {job_id})"
         else:
-            reason = self._said(task) or f"ended as {job.state} without a finished mark"
-            if job.state in ENDINGS:
-                limits = {"hours": task.resources.hours, "memory": task.resources.memory_gb}
-                reason = ENDINGS[job.state].format(**limits)
-            reason = f"{reason} (job {job_id})"
-        record.update(state=State.FAILED, reason=reason, note=self._job_log(job_id))
+            reason = f"job {job_id} ended as {job.state} without a finished mark"
+            reason = f"{reason}: {note}" if note else reason
+        record.update(state=State.FAILED, reason=reason, note=note)
 
     def _said(self, task: Task) -> str:
         """What a task said that was asked to stop, by nobody that the controller knows of."""

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,9 @@ class NodeRunner(Runner):
         return step_argv(command, task, self.given.site, self.run, gpus=gpus, cpus=cpus)
 
     def _limits(self, share: Share) -> dict[str, str]:
-        limits = environment(share, gpus_here=False)  # Slurm says which GPUs
+        # a process a GPU; which ones, Slurm says
+        each = replace(share, cpus=max(1, share.cpus // max(1, len(share.gpus))))
+        limits = environment(each, gpus_here=False)
         profile = self.given.site
         offline = {}
         # the processes of several nodes have to find one another
