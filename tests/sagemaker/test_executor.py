@@ -544,23 +544,6 @@ def test_the_job_of_a_reused_step_is_found_where_it_ran():
     assert executions.job_of(aws, executions.look(aws, ARN).steps["make"]) == JOB
 
 
-@pytest.mark.parametrize(
-    ("step", "task"),
-    [
-        ("gate-clip", "gate-clip"),
-        ("gate-clip-missed", "gate-clip"),
-        ("register-package", "register"),
-        ("train-2-gather-1", "train-2"),
-        ("train-gather-1", "train"),
-        ("trainer", None),
-        (f"{'e' * 55}-0123abcd", "e" * 60),
-    ],
-)
-def test_steps_belong_to_the_task_whose_name_they_continue(step, task):
-    known = ["gate", "gate-clip", "register", "train", "train-2", "e" * 60]
-    assert executions.owner_of(step, known) == task
-
-
 def test_a_condition_and_its_branches_run_together():
     def job(name, *after):
         return {"Name": name, "Type": "Processing", "DependsOn": list(after), "Arguments": {}}

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate.cache import Cache
-from soundgate.digests import digest_text
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import argument_words, open_parameters
 from soundgate.executors.reuse import file_digests
-from soundgate.executors.sagemaker import gates, joins, limits, packages
+from soundgate.executors.sagemaker import gates, joins, limits, names, packages
 from soundgate.executors.sagemaker.expressions import Expression, processing_output
 from soundgate.executors.sagemaker.jobs import Job, Site, references
 from soundgate.executors.sagemaker.parameters import BUCKET, JOB_ROLE, RUN, Parameters
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["SageMakerRequest", "Upload", "render"]
 
 VERSION = "2020-12-01"
-STEP_NAME_CHARACTERS = 64
 Step = dict[str, Any]
 
 
@@ -152,15 +150,13 @@ class _Lowering:
     plan: gates.Plan
     site: Site
     properties: gates.PropertyFiles = field(default_factory=gates.PropertyFiles)
-    names: set[str] = field(default_factory=set)
     _packaged: dict[str, str] = field(default_factory=dict)
     """Candidate to the step that enters it."""
 
     def steps(self) -> list[Step]:
         """Return the definition's steps, nested as the gates demand."""
-        self.names |= set(self.pipeline.tasks)
         for name in self.plan.verdicts & self.plan.conditions:
-            self.site.bucket.steps[name] = self._name(f"{name}-{gates.VERDICT}")
+            self.site.bucket.steps[name] = self._name(name, names.VERDICT)
         floors: list[list[Step]] = [[] for _ in range(len(self.plan.blocking) + 1)]
         for task in self.pipeline.tasks.values():
             if not task.gate or (task.gate.advisory and task.name in self.plan.verdicts):
@@ -201,7 +197,7 @@ class _Lowering:
     def _condition(self, gate: Gate, task: Task, inside: list[Step]) -> Step:
         threshold, parameters = task.arguments["threshold"], self.site.parameters
         missed = {
-            "Name": self._name(f"{task.name}-missed"),
+            "Name": self._name(task.name, names.MISSED),
             "Type": "Fail",
             "Arguments": {"ErrorMessage": gates.miss(gate, threshold, parameters)},
         }
@@ -216,7 +212,7 @@ class _Lowering:
         if task.candidate is None:
             return self._jobs(task)
         found = self._jobs(task) if self.site.profile.mlflow_tracking_uri else []
-        name = self._name(f"{task.name}-package")
+        name = self._name(task.name, names.PACKAGE)
         step = packages.package(name, task.candidate, self.site, self.properties)
         self._packaged[task.name] = name
         waits = [task.name] if found else self._after(task)
@@ -229,7 +225,7 @@ class _Lowering:
         name = bucket.steps.get(task.name, task.name)
 
         def gathered(number: int) -> tuple[str, Expression]:
-            step = self._name(f"{name}-gather-{number}")
+            step = self._name(task.name, f"{names.GATHER}-{number}")
             return step, processing_output(step, "gathered")
 
         reading = joins.read(task, kind, bucket.source, gathered)
@@ -281,13 +277,8 @@ class _Lowering:
                         "only where there is an MLflow: set mlflow_tracking_uri in the profile"
                     )
 
-    def _name(self, wanted: str) -> str:
-        """Return a step's name that fits and that no other has."""
-        name = wanted
-        if len(name) > STEP_NAME_CHARACTERS or name in self.names:
-            name = f"{wanted[: STEP_NAME_CHARACTERS - 9]}-{digest_text(wanted)[:8]}"
-        self.names.add(name)
-        return name
+    def _name(self, task: str, added: str) -> str:
+        return names.step_name(task, added, self.pipeline.tasks)
 
     def _declare_properties(self, steps: list[Step]) -> None:
         for step in steps:
@@ -308,8 +299,8 @@ def _gathering(found: joins.Gathering) -> Job:
     )
 
 
-def _depends(names: Any) -> Step:
-    return {"DependsOn": sorted(names)} if names else {}
+def _depends(steps: Any) -> Step:
+    return {"DependsOn": sorted(steps)} if steps else {}
 
 
 def _ends(steps: list[Step], report: str) -> list[str]:

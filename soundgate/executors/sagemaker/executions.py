@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+from soundgate.executors.sagemaker.names import owner_of
 from soundgate.executors.sagemaker.references import placed
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ ENDED_BADLY = ("Failed", "CompletedWithFailures")
 """The statuses of an execution; all but those of ``RUNNING`` are final."""
 JOBS = {"ProcessingJob": "processing-job/", "TrainingJob": "training-job/"}
 """Kinds of jobs in a step's metadata, and what their ARNs contain."""
-SHORTENED = re.compile(r"(.{55})-[0-9a-f]{8}")
-"""Names that would have been too long."""
 SOURCES = 5
 """How many executions a reused result is followed back through."""
 
@@ -139,8 +137,8 @@ def steps_by_task(
 ) -> dict[str, dict[str, str]]:
     """Return the steps that do a task's work, name to type, by task.
 
-    A step that is not called like a task belongs to the task whose name it continues: the gather
-    before it, the verdict, the message of its miss, its model package.
+    A step that is not called like a task was added to one: the gather before it, the verdict, the
+    message of its miss, its model package.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in tasks}
     for step in placed(definition.get("Steps")):
@@ -148,23 +146,6 @@ def steps_by_task(
         if owner is not None:
             found[owner][step.name] = str(step.step.get("Type"))
     return found
-
-
-def owner_of(step: str, tasks: Collection[str]) -> str | None:
-    """Return the task that a step belongs to, or None.
-
-    >>> owner_of("gate-clip-missed", ["gate", "gate-clip", "train"])
-    'gate-clip'
-    """
-    shortened = SHORTENED.fullmatch(step)
-    fitting = [
-        name
-        for name in tasks
-        if step == name
-        or step.startswith(f"{name}-")
-        or (shortened and f"{name}-".startswith(shortened[1]))
-    ]
-    return max(fitting, key=len, default=None)
 
 
 def _entries(aws: Aws, arn: str) -> Iterable[dict[str, Any]]:

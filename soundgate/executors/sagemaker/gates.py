@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from soundgate.task import Gate, Task
 
 CONDITIONS = {"at_least": "GreaterThanOrEqualTo", "at_most": "LessThanOrEqualTo"}
-VERDICT = "verdict"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from soundgate.executors.sagemaker import executions
 from soundgate.executors.sagemaker.client import AwsRefused
 from soundgate.executors.sagemaker.executions import Execution, StepState, short
 from soundgate.executors.sagemaker.logs import last_line
+from soundgate.executors.sagemaker.names import owner_of
 from soundgate.runs import State
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def reset(record: Record, *, keep: bool, steps: Collection[str] = ()) -> None:
         keep: whether tasks that are done stay so.
         steps: those that run again all the same, where only some of them do.
     """
-    again = {executions.owner_of(step, record["tasks"]) for step in steps}
+    again = {owner_of(step, record["tasks"]) for step in steps}
     for name, task in record["tasks"].items():
         if not (keep and State(task["state"]).done) or name in again:
             task.update(state=State.PENDING, reason="", note="", attempt=0, engine_id="")

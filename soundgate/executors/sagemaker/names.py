@@ -1,0 +1,51 @@
+"""Names of steps: a task's own, and of what its lowering adds to it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from soundgate.digests import digest_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MOST_CHARACTERS = 64
+MISSED, VERDICT, PACKAGE, GATHER = "missed", "verdict", "package", "gather"
+"""What is added to a task's name: the message of its miss, its verdict's job, its model package,
+the jobs that bring together what it reads (numbered)."""
+ADDED = re.compile(rf"-(?:{MISSED}|{VERDICT}|{PACKAGE}|{GATHER}-\d+)$")
+
+
+def step_name(task: str, added: str, taken: Collection[str]) -> str:
+    """Return the name of a step that is added to a task: one that fits and that no other has.
+
+    >>> step_name("gate", "missed", {"gate"})
+    'gate-missed'
+    """
+    wanted = f"{task}-{added}"
+    return _digested(task, added) if len(wanted) > MOST_CHARACTERS or wanted in taken else wanted
+
+
+def owner_of(step: str, tasks: Collection[str]) -> str | None:
+    """Return the task that a step belongs to, or None.
+
+    >>> owner_of("gate-clip-missed", ["gate", "gate-clip", "train"])
+    'gate-clip'
+    """
+    if step in tasks:
+        return step
+    ending = ADDED.search(step)
+    if ending is None:
+        return None
+    added = ending[0].removeprefix("-")
+    digested = (task for task in tasks if _digested(task, added) == step)
+    owner = step[: ending.start()]
+    return next(digested, owner if owner in tasks else None)
+
+
+def _digested(task: str, added: str) -> str:
+    """A name for where the plain one does not fit, or is a task's."""
+    digest = digest_text(task, added)[:8]
+    room = MOST_CHARACTERS - len(digest) - len(added) - 2
+    return f"{task[:room]}-{digest}-{added}"
