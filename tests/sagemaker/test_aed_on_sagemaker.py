@@ -12,12 +12,12 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import servers
 import yaml
-from definition_runner import Image
 from jobs_by_hand import ROLE, archived
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +32,9 @@ TINY = (
     "q_clip_level_acc_threshold=0",
     "q_patch_level_acc_threshold=0",
 )
+CORES = sorted(os.sched_getaffinity(0))
+"""Jobs get the first, what they are compared with the last: weights depend on how many threads
+there are, and two at a time on two cores wait for one another."""
 PROFILE = {
     "region": "eu-west-1",
     "bucket": BUCKET,
@@ -125,11 +128,12 @@ def cli(*words: object, runs: Path, **environment: str) -> subprocess.CompletedP
 
 
 def local(folder: Path, *words: object, settings: tuple[str, ...]) -> subprocess.Popen[str]:
-    """Start the same pipeline with the local executor."""
+    """Start the same pipeline with the local executor, on a core of its own."""
     sets = [word for s in (*settings, f"store={folder / 'store'}") for word in ("--set", s)]
     asked = ("run-pipeline", "-n", "pipelines.aed", "--output", "json", *words, *sets)
+    pinned = ("taskset", "--cpu-list", str(CORES[-1]))
     return subprocess.Popen(
-        [sys.executable, "-m", "soundgate.cli", *map(str, asked)],
+        [*pinned, sys.executable, "-m", "soundgate.cli", *map(str, asked)],
         cwd=ROOT,
         env={**os.environ, "SOUNDGATE_RUNS": str(folder)},
         stdout=subprocess.PIPE,
@@ -151,7 +155,7 @@ def empty(plane):
     """The account with an empty bucket, this checkout its image, numbers printed as Java does."""
     plane.reset()
     account = plane.account
-    image, account.image = account.image, Image(ROOT, hidden=account.image.hidden)
+    image, account.image = account.image, replace(account.image, project=ROOT, cores=CORES[:1])
     account.java_numbers = True
     account.s3.create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -180,7 +184,7 @@ def site(plane, mlflow, tmp_path_factory):
 
 
 def test_the_figures_are_those_of_the_same_run_on_this_machine(site):
-    """Byte for byte: the programs, the seeds and the number of threads are the same."""
+    """Byte for byte: the programs, the seeds and the number of cores are the same."""
     assert site.record["state"] == "succeeded"
     for task in ("evaluate/report/evaluation.json", "evaluate/report/predictions.jsonl"):
         found = site.read(site.first, *task.split("/"))

@@ -65,6 +65,8 @@ class Image:
     """Its ENV."""
     hidden: tuple[Path, ...] = ()
     """Folders of this machine that an image would not have; ``/tmp`` is always among them."""
+    cores: tuple[int, ...] = ()
+    """Cores of this machine that stand for the instance's; all of them where none is named."""
 
     def variables(self) -> dict[str, str]:
         """Return the environment a container of it has before anybody adds to it."""
@@ -161,7 +163,17 @@ def run(
     """
     pairs = [f"{k}={v}" for k, v in {**image.variables(), **environment}.items()]
     masks = [str(path) for path in image.masks()]
-    command = [*_namespaces(), "bash", "-c", _ENTER, "container", str(ml), str(image.project)]
+    pinned = ["taskset", "--cpu-list", ",".join(map(str, image.cores))] if image.cores else []
+    command = [
+        *pinned,
+        *_namespaces(),
+        "bash",
+        "-c",
+        _ENTER,
+        "container",
+        str(ml),
+        str(image.project),
+    ]
     process = subprocess.Popen(
         [*command, *masks, "--", *pairs, *argv],
         stdin=subprocess.DEVNULL,

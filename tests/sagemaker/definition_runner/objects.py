@@ -52,7 +52,8 @@ def download(s3: Any, uri: str, folder: Path) -> int:
         inside = prefix.endswith("/") or not prefix or below.startswith("/")
         place = folder / (below if inside else key.removeprefix(parent)).lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, key, str(place))
+        with place.open("wb") as file:
+            shutil.copyfileobj(s3.get_object(Bucket=bucket, Key=key)["Body"], file)
     return count
 
 
@@ -86,8 +87,9 @@ def put(s3: Any, path: Path, uri: str) -> None:
     """Copy one file."""
     bucket, key = split(uri)
     try:
-        s3.upload_file(str(path), bucket, key)
-    except Exception as error:
+        with path.open("rb") as file:
+            s3.put_object(Bucket=bucket, Key=key, Body=file)
+    except ClientError as error:
         raise StepFailed(f"ClientError: upload to {uri} failed: {error}") from error
 
 
