@@ -18,7 +18,7 @@ job_preprocess=$(sbatch --parsable --hold <<'SBATCH'
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/preprocess.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -41,7 +41,7 @@ job_train=$(sbatch --parsable --dependency="afterok:${job_preprocess}" <<'SBATCH
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/train.%A_%a.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --gres=gpu:1
 #SBATCH --requeue
@@ -65,7 +65,7 @@ job_evaluate=$(sbatch --parsable --dependency="afterok:${job_preprocess},afterco
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/evaluate.%A_%a.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -87,7 +87,7 @@ job_pool=$(sbatch --parsable --dependency="afterok:${job_evaluate}" <<'SBATCH'
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/pool.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -109,7 +109,7 @@ job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterok:${job_pool}" <<
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/gate-clip-accuracy.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL

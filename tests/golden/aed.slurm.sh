@@ -18,7 +18,7 @@ job_preprocess=$(sbatch --parsable --hold <<'SBATCH'
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/preprocess.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -40,7 +40,7 @@ job_train=$(sbatch --parsable --dependency="afterok:${job_preprocess}" <<'SBATCH
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/train.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --gres=gpu:1
 #SBATCH --requeue
@@ -63,7 +63,7 @@ job_export=$(sbatch --parsable --dependency="afterok:${job_preprocess},afterok:$
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/export.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -85,7 +85,7 @@ job_evaluate=$(sbatch --parsable --dependency="afterok:${job_preprocess},afterok
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/evaluate.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -107,7 +107,7 @@ job_champion=$(sbatch --parsable --hold <<'SBATCH'
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/champion.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -129,7 +129,7 @@ job_compare=$(sbatch --parsable --dependency="afterok:${job_preprocess},afterok:
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/compare.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -151,7 +151,7 @@ job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterok:${job_evaluate}
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/gate-clip-accuracy.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -173,7 +173,7 @@ job_review=$(sbatch --parsable --dependency="afterok:${job_evaluate},afterok:${j
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/review.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
@@ -195,7 +195,7 @@ job_register=$(sbatch --parsable --dependency="afterok:${job_train},afterok:${jo
 #SBATCH --signal=B:USR1@180
 #SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/register.%j.log
 #SBATCH --open-mode=append
-#SBATCH --export=NONE
+#SBATCH --export=ALL
 #SBATCH --kill-on-invalid-dep=yes
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL

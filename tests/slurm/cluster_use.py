@@ -21,8 +21,8 @@ SLOW = """
 """
 
 
-def submit(toy, module, *words):
-    return toy.run(module, "--executor", "slurm", "--profile", "site.yaml", *words)
+def submit(toy, module, *words, env=None):
+    return toy.run(module, "--executor", "slurm", "--profile", "site.yaml", *words, env=env)
 
 
 def begin(toy, module, *words):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -175,16 +174,16 @@ def test_modules_are_loaded_and_one_that_cannot_be_fails_at_once(project):
     project.write("tools/greet", "#!/bin/sh\necho hello\n").chmod(0o755)
     project.write("steps/tool.py", WHERE.replace("tempfile.gettempdir()", TOOL))
     # as at sites whose module is a function that every bash reads from a file
-    surroundings = shlex.quote(f"--export=BASH_ENV={project.folder}/module.sh")
-    site = f"{(project.folder / 'site.yaml').read_text()}lines: [{surroundings}]\n"
+    env = {"BASH_ENV": str(project.folder / "module.sh")}
+    site = (project.folder / "site.yaml").read_text()
     project.write("site.yaml", f"{site}modules: [tools/1.0]\n")
     body = "    from steps.tool import where\n    t.add(where, resources=Resources(hours=1))\n"
     module = project.pipeline("tooled", body)
-    ended = submit(project, module)
+    ended = submit(project, module, env=env)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert results(project)["where"] == "hello\n"
     project.write("site.yaml", f"{site}modules: [tools/2.0]\n")
-    ended = submit(project, module, "--no-cache")
+    ended = submit(project, module, "--no-cache", env=env)
     assert ended.returncode == 1
     assert "error: module tools/2.0 cannot be loaded on" in project.record()["reason"]
     assert "no modulefile tools/2.0" in ended.stdout
@@ -197,7 +196,7 @@ def test_a_private_workspace_is_gone_after_the_job_also_after_a_killed_one(proje
     scratch = tmp_path / "scratch"
     stale = scratch / "soundgate-job-1-dead"
     stale.mkdir(parents=True)
-    text = (project.folder / "site.yaml").read_text() + f"node_scratch: {scratch}\n"
+    text = (project.folder / "site.yaml").read_text() + f"node_scratch: {scratch}\nexport: NONE\n"
     project.write("site.yaml", text)
     project.write("steps/where.py", WHERE)
     body = (

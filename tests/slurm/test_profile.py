@@ -56,7 +56,7 @@ def test_resources_become_options(run):
         "--requeue",
         "--kill-on-invalid-dep=yes",
         "--open-mode=append",
-        "--export=NONE",
+        "--export=ALL",
     } <= found
     assert not any("array" in option or "partition" in option for option in found)
 
@@ -69,6 +69,7 @@ def test_a_site_s_wishes_become_options(run):
         memory=False,
         mail_user="a@b.example",
         lines=("--nice=100",),
+        export="NONE",
         setup=("module load gcc",),
         python="/shared/venv/bin/python",
     )
@@ -83,6 +84,7 @@ def test_a_site_s_wishes_become_options(run):
         "--mail-user=a@b.example",
         "--mail-type=FAIL",
         "--nice=100",
+        "--export=NONE",
     } <= options(text)
     assert "--mem" not in text
     lines = text.splitlines()

@@ -73,6 +73,10 @@ class Profile(_Section):
     """How GPUs are asked for; ``{gpus}`` is their number on a node."""
     memory: bool = True
     """Whether memory is asked for (``--mem``); some sites forbid it."""
+    export: Literal["ALL", "NONE"] = "ALL"
+    """What jobs begin with: ``ALL``, the environment of whoever submits, as sbatch does it;
+    ``NONE``, that of a fresh login, for which Slurm starts a login shell for each job, one at a
+    time: up to a second."""
     modules: tuple[str, ...] = ()
     """Modules to load; a job whose module cannot be loaded fails at once."""
     setup: tuple[str, ...] = ()

@@ -127,7 +127,7 @@ def job_options(job: Job, run: Run, profile: Profile, folder: Path) -> list[str]
         "signal": f"B:USR1@{warning_s(job, profile)}",
         "output": str(folder / f"{job.name}.{number}.log"),
         "open-mode": "append",
-        "export": "NONE",
+        "export": profile.export,
         "kill-on-invalid-dep": "yes",
         "mail-user": profile.mail_user,
         "mail-type": profile.mail_type if profile.mail_user else None,
