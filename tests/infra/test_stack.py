@@ -175,7 +175,7 @@ def calls_of(folder: Path) -> set[tuple[str, str]]:
                 continue
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             words = [a.value for a in node.args[:2] if isinstance(a, ast.Constant)]
-            if name in ("call", "pages") and len(words) == 2:
+            if name in ("call", "change", "pages") and len(words) == 2:
                 found.add((words[0], words[1]))
     return found
 

@@ -62,6 +62,8 @@ class ControlPlane:
         self._lock = threading.Lock()
         self._faults: list[_Fault] = []
         self._tokens: dict[str, str] = {}
+        self._versions: dict[str, list[str]] = {}
+        """Of each pipeline, its definitions, oldest first."""
         self.requests: list[str] = []
         """Operations that clients asked for, in order; those of the platform itself are none."""
         self.executions: dict[str, Execution] = {}
@@ -104,6 +106,7 @@ class ControlPlane:
             self._faults.clear()
             self.requests.clear()
             self._tokens.clear()
+            self._versions.clear()
         self.executions.clear()
         self.account.cache, self.account.faults = Cache(), Faults()
         self.account.jobs.clear()
@@ -129,10 +132,13 @@ class ControlPlane:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         service, operation, body = asked(environ)
+        own = OWN in environ.get("HTTP_USER_AGENT", "")  # the platform itself asks moto
         try:
-            if OWN not in environ.get("HTTP_USER_AGENT", ""):
+            if not own:
                 self._count(operation)
-            answer = self._own(operation, json.loads(body)) if service == "sagemaker" else None
+            answer = None
+            if service == "sagemaker" and not own:
+                answer = self._own(operation, json.loads(body))
         except ServiceError as error:
             status, kind, text = refusal(service, error)
             if environ["REQUEST_METHOD"] == "HEAD":
@@ -161,21 +167,39 @@ class ControlPlane:
 
     # Pipelines
 
-    def _create_pipeline(self, given: Answer) -> None:
+    def _create_pipeline(self, given: Answer) -> Answer:
+        token = f"create/{given.get('ClientRequestToken', '')}"
+        if token in self._tokens:  # completed once, also where it was deleted since
+            return {"PipelineArn": self._tokens[token]}
+        answer = self._put(self.account.sagemaker.create_pipeline, given)
+        self._versions[given["PipelineName"]] = [given["PipelineDefinition"]]
+        if given.get("ClientRequestToken"):
+            self._tokens[token] = answer["PipelineArn"]
+        return answer
+
+    def _update_pipeline(self, given: Answer) -> Answer:
+        answer = self._put(self.account.sagemaker.update_pipeline, given)
+        versions = self._versions[given["PipelineName"]]
+        versions.append(given.get("PipelineDefinition", versions[-1]))
+        return {**answer, "PipelineVersionId": len(versions)}
+
+    def _put(self, put: Callable[..., Answer], given: Answer) -> Answer:
         """Refuse a definition the service would refuse; moto keeps the rest."""
-        if place := given.get("PipelineDefinitionS3Location"):
+        if place := given.pop("PipelineDefinitionS3Location", None):
             uri = f"s3://{place['Bucket']}/{place['ObjectKey']}"
-            text = read(self.account.s3, uri).decode()
-        else:
-            text = given.get("PipelineDefinition", "{}")
+            given["PipelineDefinition"] = read(self.account.s3, uri).decode()
         try:
-            definition = json.loads(text)
+            definition = json.loads(given.get("PipelineDefinition", "{}"))
             if definition or "PipelineDefinition" in given:
                 check(definition)
         except (ValueError, KeyError, TypeError, Refused) as error:
             raise invalid(f"{type(error).__name__}: {error}") from error
-
-    _update_pipeline = _create_pipeline
+        try:
+            found = put(**given)
+        except self.account.sagemaker.exceptions.ClientError as error:
+            told = error.response["Error"]
+            raise ServiceError(told["Code"], told["Message"]) from error
+        return {"PipelineArn": found["PipelineArn"]}
 
     def _start_pipeline_execution(self, given: Answer) -> Answer:
         name = given["PipelineName"].rpartition("/")[2]
@@ -188,10 +212,13 @@ class ControlPlane:
         parallel = given.get("ParallelismConfiguration") or described.get(
             "ParallelismConfiguration"
         )
+        text = described["PipelineDefinition"]
+        if version := given.get("PipelineVersionId"):
+            text = self._versions[name][version - 1]
         try:
             execution = Execution(
                 self.account,
-                json.loads(described["PipelineDefinition"]),
+                json.loads(text),
                 pipeline=name,
                 parameters_given={
                     p["Name"]: p["Value"] for p in given.get("PipelineParameters", [])

@@ -425,12 +425,16 @@ def test_killed_before_the_answer_came_the_same_execution_is_found(site):
 
 def test_a_long_definition_goes_through_the_bucket(tmp_path):
     sent = {}
-    aws = Script(create_pipeline=sent.update)
+
+    def gone(_):
+        raise client.AwsRefused("Pipeline 'toy' does not exist.", "ResourceNotFound")
+
+    aws = Script(describe_pipeline=gone, create_pipeline=sent.update)
     store = open_store(str(tmp_path))
     long = {"Steps": [{"Name": "é" * 60_000}]}
     assert len(json.dumps(long, ensure_ascii=False)) < 100_000  # characters, not bytes
     deployment = Deployment(aws, name="toy", definition=long, role_arn=ROLE)
-    deployment.apply(None, Place(store, BUCKET, "soundgate"), "once")
+    deployment.apply(Place(store, BUCKET, "soundgate"))
     place = sent["PipelineDefinitionS3Location"]
     assert (place["Bucket"], "PipelineDefinition" in sent) == (BUCKET, False)
     assert place["ObjectKey"].startswith("soundgate/definitions/")

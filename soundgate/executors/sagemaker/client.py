@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 6
 """Of each call; botocore waits ever longer between them, up to 20 s."""
 CONNECT_S, READ_S = 10, 60
+CONFLICTS = 4
+"""How often a change is asked for that meets another of the same thing."""
 
 USER_ERRORS = {
     "ExpiredToken": "the credentials have expired; sign in again",
@@ -126,6 +129,22 @@ class Aws:
         with _one_line(f"{service}:{_camel(operation)}"):
             answer: dict[str, Any] = getattr(client, operation)(**arguments)
         return answer
+
+    def change(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Make one call, again where it meets another change of the same thing.
+
+        Raises:
+            ParameterError: credentials or region are wrong.
+            AwsRefused: AWS refused it, or does not answer.
+        """
+        for attempt in range(1, CONFLICTS):
+            try:
+                return self.call(service, operation, **arguments)
+            except AwsRefused as error:
+                if error.code != "ConflictException":
+                    raise
+            time.sleep(0.5 * 2**attempt)
+        return self.call(service, operation, **arguments)
 
     def pages(
         self, service: str, operation: str, result: str, **arguments: Any

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     from soundgate.executors.sagemaker.client import Aws
 
-RUNNING = ("Executing", "Stopping")
+EXECUTING = "Executing"
+RUNNING = (EXECUTING, "Stopping")
 SUCCEEDED = "Succeeded"
 STOPPED = "Stopped"
+DELETED = "Deleted"
+"""Not a word of the service's: it knows nothing of the execution any more."""
 ENDED_BADLY = ("Failed", "CompletedWithFailures")
 """The statuses of an execution; all but those of ``RUNNING`` are final."""
 JOBS = {"ProcessingJob": "processing-job/", "TrainingJob": "training-job/"}
@@ -84,8 +87,17 @@ def look(aws: Aws, arn: str) -> Execution:
     """Ask how an execution stands; two calls, more where it has over 100 steps.
 
     Its status is asked first: once that is final, the steps that follow are so too.
+
+    Raises:
+        AwsRefused: it cannot be asked.
     """
-    found = aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+    try:
+        found = aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
+    except AwsRefused as error:
+        if not is_gone(error) or not _is_asked_at_home(aws, arn):
+            raise
+        why = f"execution {short(arn)} is no more: it was deleted with its pipeline"
+        return Execution(arn, DELETED, why, None, None, {})
     return Execution(
         arn=arn,
         status=found["PipelineExecutionStatus"],
@@ -94,6 +106,12 @@ def look(aws: Aws, arn: str) -> Execution:
         modified=found.get("LastModifiedTime"),
         steps=_newest(map(_state, _entries(aws, arn))),
     )
+
+
+def _is_asked_at_home(aws: Aws, arn: str) -> bool:
+    """Whether the region and the account are asked that an execution is in."""
+    _, _, _, region, account, _ = arn.split(":", 5)
+    return aws.region == region and aws.call("sts", "get_caller_identity")["Account"] == account
 
 
 def definition_of(aws: Aws, arn: str) -> dict[str, Any]:

@@ -13,14 +13,15 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from soundgate import runs
-from soundgate.errors import ParameterError, SoundgateError
+from soundgate.digests import digest_text
+from soundgate.errors import ExecutorError, ParameterError, SoundgateError
 from soundgate.executors import folders
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.reuse import require_files
 from soundgate.executors.sagemaker import (
     artifacts,
     doctor,
+    executions,
     logs,
     profile,
     resume,
@@ -29,7 +30,7 @@ from soundgate.executors.sagemaker import (
 )
 from soundgate.executors.sagemaker.client import Aws, AwsRefused
 from soundgate.executors.sagemaker.definition import SageMakerRequest, render
-from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe, token
+from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe
 from soundgate.executors.sagemaker.waiting import Waiting, stop
 from soundgate.runs import State
 
@@ -44,6 +45,8 @@ Record = dict[str, Any]
 
 LOOK_S = 2.0
 """Asked again sooner, a run is shown as it stood: the service counts requests."""
+RACES = 4
+"""How often an execution is started whose pipeline another run changes at the same moment."""
 NOT_THIS_WAY = frozenset({"ConflictException", "ValidationException"})
 """Codes of a service that does not go on from an execution the way it was asked to."""
 PROFILE_FIELDS = {
@@ -250,27 +253,48 @@ class SageMakerExecutor:
             tags=self.profile.tag_list,
         )
         bucket = str(values["bucket"])
-        found = deployment.look()
+        deployment.look()
         artifacts.check_bucket(self.aws, bucket)
         place = Place(artifacts.open_bucket(bucket), bucket, self.profile.prefix)
         artifacts.upload(place.store, ((each.key, each.file) for each in request.uploads))
+        for attempt in range(RACES):
+            try:
+                deployment.apply(place)
+                arn = self._execute(deployment, values, run, way, attempt)
+            except BaseException:
+                deployment.take_back()
+                raise
+            if self._is_meant(deployment, arn):
+                return arn
+            print(f"{run.id}: another run has just changed {request.name}", file=sys.stderr)
+            self.aws.change("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
+        raise ExecutorError(f"pipeline {request.name}: other runs change it all the time")
+
+    def _is_meant(self, deployment: Deployment, arn: str) -> bool:
+        """Whether an execution is of the definition that was to be started.
+
+        Another run may change the pipeline just before the start; a version that was made here is
+        started by its number, and cannot be mistaken.
+        """
+        if deployment.version is not None:
+            return True
         try:
-            deployment.apply(found, place, run.id)
-            return self._execute(request.name, deployment.text, values, run, way)
-        except BaseException:
-            deployment.take_back()
-            raise
+            return deployment.is_wanted(executions.definition_of(self.aws, arn))
+        except AwsRefused:
+            return True  # it runs, and whoever waits for it will be told
 
     def _execute(
         self,
-        name: str,
-        definition: str,
+        deployment: Deployment,
         values: Mapping[str, Any],
         run: Run,
         way: resume.Way,
+        attempt: int,
     ) -> str:
         about = describe(self.options.description or f"soundgate run {run.id}")
         more = self._limits()
+        if deployment.version is not None:
+            more["PipelineVersionId"] = deployment.version
         if way.steps:
             more["SelectiveExecutionConfig"] = {
                 "SourcePipelineExecutionArn": way.source,
@@ -279,24 +303,21 @@ class SageMakerExecutor:
         answer = self.aws.call(
             "sagemaker",
             "start_pipeline_execution",
-            PipelineName=name,
+            PipelineName=deployment.name,
             PipelineExecutionDisplayName=run.id,
             PipelineExecutionDescription=about,
             PipelineParameters=[{"Name": n, "Value": str(v)} for n, v in sorted(values.items())],
             # whoever was killed before the answer came, and resumes, gets the same execution
-            ClientRequestToken=token("start", way.action, run.id, definition, way.source),
+            ClientRequestToken=digest_text(
+                way.action, run.id, deployment.text, way.source, str(attempt)
+            ),
             **more,
         )
         return str(answer["PipelineExecutionArn"])
 
     def _retry(self, arn: str) -> str:
-        once = token("retry", arn, runs.now())
         self.aws.call(
-            "sagemaker",
-            "retry_pipeline_execution",
-            PipelineExecutionArn=arn,
-            ClientRequestToken=once,
-            **self._limits(),
+            "sagemaker", "retry_pipeline_execution", PipelineExecutionArn=arn, **self._limits()
         )
         return arn
 

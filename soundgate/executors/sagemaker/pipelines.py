@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 INLINE_BYTES = 100_000
 """Longer definitions are put into the bucket; SageMaker reads them there."""
-MOST_TAGS = 50
+THERE_ALREADY = frozenset({"ConflictException", "ValidationException"})
+"""Codes of a service that has a pipeline of that name."""
 DESCRIPTION_CHARACTERS = 400
 """Of a description; more is not shown by the console."""
 
@@ -46,11 +47,6 @@ def describe(text: str) -> str:
     line = " ".join(text.split())
     limit = DESCRIPTION_CHARACTERS
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
-
-
-def token(*parts: str) -> str:
-    """Return what makes a repeated call count once: the same parts, the same call."""
-    return digest_text(*parts)
 
 
 class Deployment:
@@ -88,6 +84,8 @@ class Deployment:
         self.tags = [dict(tag) for tag in tags]
         self.action = ""
         """What was done: created, updated or unchanged."""
+        self.version: int | None = None
+        """The version that was made, where the service told."""
 
     def look(self) -> dict[str, Any] | None:
         """Return the pipeline as it is, None where there is none; changes nothing."""
@@ -98,53 +96,61 @@ class Deployment:
                 return None
             raise
 
-    def apply(self, found: Mapping[str, Any] | None, place: Place, once: str) -> None:
+    def apply(self, place: Place) -> None:
         """Create or update the pipeline, where that is needed.
 
         Args:
-            found: what ``look`` answered.
             place: where a long definition is put.
-            once: tells this attempt from others; a repeated one with the same counts once.
         """
+        found = self.look() or self._create(place)
         if found is None:
-            self.aws.call(
-                "sagemaker",
-                "create_pipeline",
-                PipelineName=self.name,
-                ClientRequestToken=token("create", self.name, self.text, once),
-                **self.wanted,
-                **self._definition(place),
-                **({"Tags": self.tags} if self.tags else {}),
-            )
-            self.action = "created"
             return
-        self.action = "unchanged"
+        self.action, self.version = "unchanged", None
         if self._differs(found):
-            self.aws.call(
+            answer = self.aws.change(
                 "sagemaker",
                 "update_pipeline",
                 PipelineName=self.name,
                 **self.wanted,
                 **self._definition(place),
             )
-            self.action = "updated"
+            self.action, self.version = "updated", answer.get("PipelineVersionId")
         self._add_tags(str(found["PipelineArn"]))
+
+    def _create(self, place: Place) -> dict[str, Any] | None:
+        """Make the pipeline; return it where another run just did."""
+        try:
+            self.aws.call(
+                "sagemaker",
+                "create_pipeline",
+                PipelineName=self.name,
+                **self.wanted,
+                **self._definition(place),
+                **({"Tags": self.tags} if self.tags else {}),
+            )
+        except AwsRefused as error:
+            found = self.look() if error.code in THERE_ALREADY else None
+            if found is None:
+                raise
+            return found
+        self.action = "created"
+        return None
+
+    def is_wanted(self, definition: Any) -> bool:
+        """Whether a definition is the one that this deployment is of."""
+        return bool(comparable(definition) == comparable(json.loads(self.text)))
 
     def take_back(self) -> None:
         """Delete a pipeline that this deployment created and that nothing was started of."""
         if self.action == "created":
             with suppress(ExecutorError):  # what made this necessary tells more
-                once = token("delete", self.name, self.text)
-                self.aws.call(
-                    "sagemaker", "delete_pipeline", PipelineName=self.name, ClientRequestToken=once
-                )
+                self.aws.call("sagemaker", "delete_pipeline", PipelineName=self.name)
 
     def _differs(self, found: Mapping[str, Any]) -> bool:
         if any(found.get(name) != value for name, value in self.wanted.items()):
             return True
         try:
-            there = comparable(json.loads(found["PipelineDefinition"]))
-            return bool(there != comparable(json.loads(self.text)))
+            return not self.is_wanted(json.loads(found["PipelineDefinition"]))
         except (KeyError, ValueError):
             return True
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.sagemaker import executions
-from soundgate.executors.sagemaker.client import AwsRefused, is_gone
 from soundgate.executors.sagemaker.parameters import FRESH
 from soundgate.executors.sagemaker.pipelines import canonical, comparable
 from soundgate.executors.sagemaker.references import (
@@ -61,12 +60,9 @@ def choose(aws: Aws, arn: str, definition: Definition, values: Mapping[str, Any]
         definition: what would be started now.
         values: the parameters it would be started with.
     """
-    try:
-        execution = executions.look(aws, arn)
-    except AwsRefused as error:
-        if not is_gone(error):
-            raise
-        return Way("anew", f"execution {executions.short(arn)} is no more: it starts anew", arn)
+    execution = executions.look(aws, arn)
+    if execution.status == executions.DELETED:
+        return Way("anew", f"{execution.reason}: it starts anew", arn)
     if not execution.is_over:
         return Way("watch", f"execution {execution.id} is still {execution.status}", arn)
     if execution.status == executions.SUCCEEDED:

@@ -45,7 +45,7 @@ class Watcher:
         """
         execution = executions.look(self.aws, self.arn)
         tasks: dict[str, Record] = record["tasks"]
-        if not self._steps:
+        if not self._steps and execution.status != executions.DELETED:
             definition = executions.definition_of(self.aws, self.arn)
             self._steps = executions.steps_by_task(definition, tasks)
         before = {name: (task["state"], task["reason"]) for name, task in tasks.items()}

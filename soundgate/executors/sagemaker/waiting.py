@@ -9,12 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from soundgate import runs
 from soundgate.errors import SoundgateError
 from soundgate.executors.display import Display, display
-from soundgate.executors.sagemaker import logs
+from soundgate.executors.sagemaker import executions, logs
 from soundgate.executors.sagemaker.client import AwsRefused
-from soundgate.executors.sagemaker.pipelines import token
 from soundgate.runs import State
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ Record = dict[str, Any]
 FIRST_POLL_S, GROWTH = 1.0, 1.5
 """Between looks, right after something happened, and how that grows while nothing does."""
 LOG_TAIL_LINES = 20
-CONFLICTS = 4
-"""How often an execution is asked to stop that is just between two steps."""
 
 
 @dataclass(slots=True)
@@ -116,19 +112,10 @@ def stop(aws: Aws, run: Run, record: Record, reason: str) -> None:
         AwsRefused: it may not be stopped.
     """
     arn = record["engine_id"]
-    for attempt in range(CONFLICTS):
-        if attempt:
-            time.sleep(0.5 * 2**attempt)
-        try:
-            aws.call(
-                "sagemaker",
-                "stop_pipeline_execution",
-                PipelineExecutionArn=arn,
-                ClientRequestToken=token("stop", arn, runs.now()),
-            )
-            break
-        except AwsRefused as error:
-            if error.code != "ConflictException" or attempt == CONFLICTS - 1:
-                raise
+    try:
+        aws.change("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
+    except AwsRefused:
+        if executions.look(aws, arn).status == executions.EXECUTING:
+            raise  # else it ends already: somebody else was faster
     record["reason"] = reason
     run.write(record)
