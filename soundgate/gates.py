@@ -6,12 +6,14 @@ judges it again for its reader; both through ``judge``, so that they cannot disa
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ParameterError, nearest
+from soundgate.runs import Context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +85,8 @@ def judge(report: Path, gate: Bound) -> Verdict:
 def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
     """Judge every gate of a file that ``Pipeline.declared_gates`` made.
 
+    Where the engine says which thresholds an execution was started with, those count.
+
     Args:
         gates: the file.
         reports: folders by the name of the output that the gate reads, ``{"report": folder}``.
@@ -91,9 +95,13 @@ def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
         Verdicts as ``verdict.json`` has them, in the order of their declaration.
     """
     verdicts = []
-    for fields in json.loads(gates.read_text("utf-8")):
+    declared = json.loads(gates.read_text("utf-8"))
+    started_with = map(float, Context.from_environment().thresholds.split())
+    for fields, threshold in itertools.zip_longest(declared, started_with):
+        if fields is None:  # a gate that was declared after the file
+            break
         output = fields.pop("report")
-        gate = Bound(**fields)
+        gate = Bound(**fields | ({} if threshold is None else {"threshold": threshold}))
         if output in reports:
             verdicts.append(judge(reports[output], gate).as_json())
         else:

@@ -77,6 +77,8 @@ class Context:
     """File for the reason of a failure, where the platform looks for it."""
     retries: str = ""
     """Further attempts that the program makes by itself."""
+    thresholds: str = ""
+    """Of the pipeline's gates, in their order, where an engine lets them be changed at a start."""
     executor_input: str = ""
     """What Kubeflow tells a container about its artifacts, JSON."""
 

@@ -53,15 +53,20 @@ ABANDONED = timedelta(days=1)
 class S3Store:
     """The store below ``prefix`` of a bucket; see ``contract.Store`` for what methods promise."""
 
-    def __init__(self, bucket: str, prefix: str = "") -> None:
+    def __init__(self, bucket: str, prefix: str = "", *, region: str = "") -> None:
         """Make the client; nothing is sent yet.
+
+        Args:
+            bucket: the bucket.
+            prefix: what keys begin with in it.
+            region: where it is asked for; empty: the environment's region.
 
         Raises:
             MissingExtra: boto3 is not installed.
         """
         self.bucket = bucket
         self.prefix = prefix
-        self._client = _client()
+        self._client = _client(region)
         self._close = weakref.finalize(self, self._client.close)
         self._large = threading.BoundedSemaphore(LARGE)
         self._bucket_seen = False
@@ -282,7 +287,7 @@ def _size(url: str, key: str, source: Path) -> int:
         raise StoreError(f"{url}: {key!r}: {source}: {error.strerror}") from error
 
 
-def _client() -> Any:
+def _client(region: str) -> Any:
     try:
         import boto3
         from botocore.config import Config
@@ -303,6 +308,8 @@ def _client() -> Any:
         response_checksum_validation="when_required",
     )
     try:
-        return boto3.session.Session().client("s3", config=config)
+        where = region or os.environ.get("AWS_REGION") or None  # boto3 does not read it
+        session = boto3.session.Session(region_name=where)
+        return session.client("s3", config=config)
     except (BotoCoreError, ValueError) as error:  # an unknown profile, a broken endpoint
         raise StoreError(f"S3: {error}; check the AWS_* environment variables") from error

@@ -167,6 +167,21 @@ def test_declared_gates_are_judged_as_their_tasks_judge_them(tmp_path):
     assert "no report 'comparison'" in judge_all(gates, {"report": tmp_path})[1]["message"]
 
 
+def test_thresholds_that_a_start_was_given_count(tmp_path, monkeypatch):
+    """The file was made before; a gate that was declared after it is not in it."""
+    pipeline = Pipeline("p")
+    report = Output("scored", "report")
+    pipeline.tasks["scored"] = Task(name="t", module="m", interface={}, arguments={})
+    for name in ("a", "b"):
+        pipeline.gate(report, metric=Metric(name=name, json_path=name, message=""), at_least=0.5)
+    gates = tmp_path / "gates.json"
+    gates.write_text(pipeline.declared_gates().text, "utf-8")
+    (tmp_path / "evaluation.json").write_text('{"a": 0.4, "b": 0.6}', "utf-8")
+    monkeypatch.setenv("SOUNDGATE_THRESHOLDS", "3.0E-1 0.75 0.5")
+    verdicts = judge_all(gates, {"report": tmp_path})
+    assert [(v["passed"], v["threshold"]) for v in verdicts] == [(True, 0.3), (False, 0.75)]
+
+
 def test_as_a_program_a_miss_is_one_line_and_no_verdict(toy):
     shutil.copy(gate_program.__file__, toy.folder / "steps")
     toy.write("report/evaluation.json", '{"a": {"b": 0.25}}')

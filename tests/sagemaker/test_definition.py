@@ -130,6 +130,23 @@ def test_only_what_names_the_run_is_told_the_run(tmp_path):
         }
 
 
+def test_what_judges_again_is_told_the_thresholds_of_its_execution(tmp_path):
+    """One that is set in the console must not be judged by what was rendered."""
+    request = rendered("aed-spot", tmp_path)
+    steps = toy.steps_of(request)
+    told = {
+        n: s["Arguments"]["Environment"]["SOUNDGATE_THRESHOLDS"]
+        for n, s in steps.items()
+        if "SOUNDGATE_THRESHOLDS" in s["Arguments"].get("Environment", {})
+    }
+    assert told["review"] == told["register"]
+    assert set(told) == {"review", "register"}
+    values = {p["Name"]: p.get("DefaultValue") for p in request.definition["Parameters"]}
+    values["q_patch_level_acc_threshold"] = 0.25
+    found = toy.resolve(told["review"], values).split()
+    assert list(map(float, found))[:2] == [values["q_clip_level_acc_threshold"], 0.25]
+
+
 def test_the_page_is_made_before_any_gate_and_the_model_is_inside_of_all(tmp_path):
     request = rendered("aed-spot", tmp_path)
     outer = {s["Name"]: s for s in request.definition["Steps"]}
@@ -285,9 +302,22 @@ def test_an_argument_of_more_than_256_characters_is_refused(opened, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_line_break_and_too_many_words_are_refused(tmp_path):
-    with pytest.raises(DefinitionError, match="argument --text has a line break"):
-        spoken(tmp_path, opened=False, text="a\nb")
+@pytest.mark.parametrize(
+    ("character", "called"),
+    [
+        ("\n", "a line break"),
+        ("\u2028", "a line break"),
+        ("\x85", "a line break"),
+        ("\0", r"the character '\\x00'"),
+        ("\udc80", r"the character '\\udc80'"),
+    ],
+)
+def test_what_no_argument_may_hold_is_refused(tmp_path, character, called):
+    with pytest.raises(DefinitionError, match=f"argument --text has {called}, which"):
+        spoken(tmp_path, opened=False, text=f"a{character}b")
+
+
+def test_too_many_words_are_refused(tmp_path):
     p = Pipeline("toy")
     parts = [p.add(toy.fetch, name=f"f{i}", dataset=str(i))["clips"] for i in range(98)]
     p.add(toy.pool, parts=parts)
@@ -409,10 +439,15 @@ def test_resources_retries_nodes_and_names_reach_the_jobs(tmp_path):
     assert set(request.lacking) == {"bucket", "job_role_arn", "image_uri", "training_image_uri"}
 
 
-def test_a_time_limit_that_a_processing_job_cannot_have_is_refused(tmp_path):
+def test_a_time_limit_that_no_job_can_have_is_refused(tmp_path):
     p = Pipeline("toy")
-    p.add(toy.fetch, resources=Resources(hours=217))
-    with pytest.raises(DefinitionError, match=r"'fetch' asks for 217 h, .* takes 216 h at most"):
+    clips = p.add(toy.fetch, resources=Resources(hours=216))["clips"]
+    p.add(toy.train, clips=clips, resources=Resources(hours=673))
+    with pytest.raises(DefinitionError, match=r"'train' asks for 673 h, a .* Training .* 672 h"):
+        toy.render(p, tmp_path)
+    p.add(toy.fetch, name="again", resources=Resources(hours=217))
+    del p.tasks["train"]
+    with pytest.raises(DefinitionError, match=r"'again' asks for 217 h, .* takes 216 h at most"):
         toy.render(p, tmp_path)
 
 

@@ -13,7 +13,7 @@ import yaml
 from sagemaker_toy import BUCKET, IMAGE, ROLE, Site, settings, toy, write_project
 
 from soundgate import cli
-from soundgate.errors import ConfigError, ExecutorError, StoreError, UserError
+from soundgate.errors import ConfigError, ExecutorError, MissingExtra, StoreError, UserError
 from soundgate.executors.base import Submission
 from soundgate.executors.sagemaker import client, doctor
 
@@ -375,6 +375,15 @@ def test_what_is_amiss_is_found_with_its_remedy(site, healthy, setting, what, fo
     finding = findings(site)[what]
     assert found in finding.found
     assert fix in finding.fix
+
+
+def test_without_boto3_it_is_boto3_that_is_missing(site, monkeypatch):
+    def absent():
+        raise MissingExtra("boto3 is not installed; pip install 'soundgate[aws]'")
+
+    monkeypatch.setattr(client, "loader", absent)
+    [finding] = findings(site).values()
+    assert (finding.what, finding.fix) == ("boto3", "install it")
 
 
 def test_a_role_that_sagemaker_may_not_take(site, healthy):

@@ -10,9 +10,10 @@ from sagemaker_toy import BUCKET, Site, settings, toy, write_project
 
 from soundgate.errors import ExecutorError
 from soundgate.executors.base import Submission
-from soundgate.executors.sagemaker import client, executor, pipelines, waiting
+from soundgate.executors.sagemaker import artifacts, client, executor, pipelines, waiting
 from soundgate.executors.sagemaker.client import AwsRefused
 from soundgate.executors.sagemaker.executor import SageMakerExecutor
+from soundgate.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,12 @@ def test_what_somebody_else_ended_is_ended(site):
     site.aws.execution().wait()
     waiting.stop(site.executor().aws, run, record, "cancelled by cancel-run")
     assert run.read()["reason"] == "cancelled by cancel-run"
+
+
+def test_the_bucket_is_asked_in_the_region_of_the_profile(site, monkeypatch):
+    """Whatever region the environment is for: there, a bucket of this one is refused."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "us-east-2")
+    store = artifacts.open_bucket(site.executor().aws, BUCKET)
+    assert store._client.meta.region_name == "eu-west-1"
+    assert open_store(f"s3://{BUCKET}")._client.meta.region_name == "us-east-2"

@@ -101,6 +101,8 @@ def test_a_table_of_the_site_s_own(file):
             "training: [{type: ml.x, cpus: 2, memory_gb: 4, gpu: 1}]",
             "unknown field training.0.gpu; did you mean 'gpus'?",
         ),
+        ("endpoint_url: nonsense", "endpoint_url: expected https://HOST"),
+        ("spot_wait_factor: .inf", "spot_wait_factor: Input should be a finite number"),
         ("bucket: s3://mine", "bucket: expected the name of a bucket, without s3://"),
         ("job_role_arn: me", "job_role_arn: expected the ARN of a role"),
         ("image_uri: repo/soundgate:latest", "image_uri: names another image tomorrow"),

@@ -277,6 +277,7 @@ FAULTS = {
     "bad approval": (put("register", (*ARGS, "ModelApprovalStatus"), "Aproved"), "ModelApprovalStatus", "'Approved'"),
     "long metric": (put("train", (*ARGS, "AlgorithmSpecification", "MetricDefinitions", 0, "Name"), "x" * 256), "MetricDefinitions[0].Name", "at most 255"),
     "condition operator": (put("gate", (*CONDITION, "Type"), "GreaterThanOrEqual"), "Conditions[0].Type", "'GreaterThanOrEqualTo'"),
+    "long display name": (put("prepare", ("DisplayName",), "x" * 257), "DisplayName", "at most 256"),
     # the five
     "unknown field": (put("prepare", (*APP, "Entrypoint"), ["x"]), "AppSpecification.Entrypoint", "no such field"),
     "wrong enum": (put("prepare", (*S3, "S3DataType"), "S3Prefx"), "S3Input.S3DataType", "'S3Prefix'"),

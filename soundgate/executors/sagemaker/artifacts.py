@@ -25,11 +25,11 @@ WORKERS = 8
 MEMBER = "model.tar.gz"
 
 
-def open_bucket(bucket: str) -> Store:
-    """Return the store of a whole bucket; nothing is contacted."""
+def open_bucket(aws: Aws, bucket: str) -> Store:
+    """Return the store of a whole bucket, asked in the region of ``aws``; nothing is contacted."""
     from soundgate.store.s3 import S3Store
 
-    return S3Store(bucket)
+    return S3Store(bucket, region=aws.region)
 
 
 def check_bucket(aws: Aws, bucket: str) -> None:
@@ -118,13 +118,13 @@ def download(aws: Aws, job: str, output: str, target: Path) -> None:
         uri = answer.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
         if not uri:
             raise ParameterError(f"{short(job)} wrote no model.tar.gz")
-        _download_member(uri, output, target)
+        _download_member(aws, uri, output, target)
         return
     answer = aws.call("sagemaker", "describe_processing_job", ProcessingJobName=short(job))
     uri = _output_uri(answer, output)
     if not uri:
         raise ParameterError(f"{short(job)} wrote no {output}")
-    _download_prefix(uri, target)
+    _download_prefix(aws, uri, target)
 
 
 def _output_uri(job: dict[str, Any], output: str) -> str:
@@ -134,10 +134,10 @@ def _output_uri(job: dict[str, Any], output: str) -> str:
     return ""
 
 
-def _download_prefix(uri: str, target: Path) -> None:
+def _download_prefix(aws: Aws, uri: str, target: Path) -> None:
     bucket, prefix = _split(uri)
     prefix = f"{prefix.rstrip('/')}/"
-    store = open_bucket(bucket)
+    store = open_bucket(aws, bucket)
     keys = [key for key in store.list(prefix) if not key.endswith("/")]
     if not keys:
         raise StoreError(f"{uri}: nothing is there; it was deleted, or never written")
@@ -150,16 +150,18 @@ def _download_prefix(uri: str, target: Path) -> None:
         store.get(key, path)
 
     fetched = in_parallel(fetch, keys, WORKERS)
-    for _ in track(fetched, total=len(keys), label=f"get {target.name}", log=sys.stderr):
+    for _ in track(
+        fetched, total=len(keys), label=f"get {PurePosixPath(uri).name}", log=sys.stderr
+    ):
         pass
 
 
-def _download_member(uri: str, output: str, target: Path) -> None:
+def _download_member(aws: Aws, uri: str, output: str, target: Path) -> None:
     """A training job's outputs lie together in one archive; take one of its folders."""
     bucket, key = _split(uri)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".archive-") as folder:
         archive = Path(folder) / MEMBER
-        open_bucket(bucket).get(key, archive)
+        open_bucket(aws, bucket).get(key, archive)
         for entry in unpacked(archive / output).iterdir():
             entry.rename(target / entry.name)
 

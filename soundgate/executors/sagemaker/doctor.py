@@ -6,7 +6,7 @@ import json
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
-from soundgate.errors import SoundgateError
+from soundgate.errors import MissingExtra, SoundgateError
 from soundgate.executors.base import Finding
 from soundgate.executors.sagemaker.artifacts import check_bucket
 from soundgate.executors.sagemaker.client import AwsRefused, is_gone
@@ -24,6 +24,9 @@ def examine(profile: Profile, aws: Aws) -> Iterator[Finding]:
     """Yield what was found; the first failure that makes the rest pointless is the last."""
     try:
         region = aws.region
+    except MissingExtra as error:
+        yield Finding("boto3", str(error), "install it")
+        return
     except SoundgateError as error:
         yield Finding("region", str(error), "set region in the profile, or AWS_REGION")
         return

@@ -255,7 +255,7 @@ class SageMakerExecutor:
         bucket = str(values["bucket"])
         deployment.look()
         artifacts.check_bucket(self.aws, bucket)
-        place = Place(artifacts.open_bucket(bucket), bucket, self.profile.prefix)
+        place = Place(artifacts.open_bucket(self.aws, bucket), bucket, self.profile.prefix)
         artifacts.upload(place.store, ((each.key, each.file) for each in request.uploads))
         for attempt in range(RACES):
             try:

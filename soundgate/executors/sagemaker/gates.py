@@ -136,6 +136,15 @@ def miss(gate: Gate, threshold: Any, parameters: Parameters) -> Any:
     return f"{said} {spell(bound)}" if isinstance(bound, float) else join(" ", said, bound)
 
 
+def thresholds(pipeline: Pipeline, parameters: Parameters) -> list[Any]:
+    """Return the thresholds of all gates in their order; none where all are fixed."""
+    judged = [task.arguments["threshold"] for task in pipeline.tasks.values() if task.gate]
+    found = [_threshold(each, parameters) for each in judged]
+    if all(isinstance(each, float) for each in found):
+        return []
+    return [spell(each) if isinstance(each, float) else each for each in found]
+
+
 def _threshold(threshold: Any, parameters: Parameters) -> Any:
     parameter = parameter_of(threshold)
     if parameter is not None and parameter in parameters.opened:

@@ -16,6 +16,7 @@ from soundgate.arguments import spell
 from soundgate.digests import digest_text
 from soundgate.executors.sagemaker import limits
 from soundgate.executors.sagemaker.expressions import EXECUTION_ID, join
+from soundgate.executors.sagemaker.gates import thresholds
 from soundgate.executors.sagemaker.instances import fitting, parameter_name
 from soundgate.executors.sagemaker.parameters import (
     COMMIT,
@@ -256,6 +257,8 @@ class Site:
         if job.task and job.task.names_run:
             found["SOUNDGATE_RUN"] = self.parameters.site(RUN, "by-hand")
             found["SOUNDGATE_COMMIT"] = self.parameters.site(COMMIT, "unknown")
+            if bounds := thresholds(self.bucket.pipeline, self.parameters):
+                found["SOUNDGATE_THRESHOLDS"] = join(" ", *bounds)
         elif self._caches(job):
             found[FRESH_VARIABLE] = self.parameters.site(FRESH, "")
         return found

@@ -6,6 +6,7 @@ The figures are those of CreateProcessingJob and CreateTrainingJob.
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import spell
@@ -25,21 +26,24 @@ PATH_CHARACTERS = 256
 ENVIRONMENT_CHARACTERS = {PROCESSING: 256, TRAINING: 512}
 HYPERPARAMETER_CHARACTERS = 2500
 METRICS, METRIC_NAME_CHARACTERS, REGEX_CHARACTERS = 40, 255, 500
-PROCESSING_S = 777_600
-"""Longest time limit of a Processing job: nine days."""
+LONGEST_S = {PROCESSING: 777_600, TRAINING: 2_419_200}
+"""Longest time limits: nine and 28 days."""
+UNSENDABLE = re.compile("[\0\n\r\x85\u2028\u2029\ud800-\udfff]")
+"""What SageMaker's form of an argument excludes, and what is no text of UTF-8 or of a command."""
 
 
 def seconds(job: Job) -> int:
     """Return a job's time limit.
 
     Raises:
-        DefinitionError: it is longer than a Processing job may take.
+        DefinitionError: it is longer than a job of its kind may take.
     """
     limit_s = math.ceil(job.resources.hours * 3600)
-    if job.kind == PROCESSING and limit_s > PROCESSING_S:
+    most_s = LONGEST_S[job.kind]
+    if limit_s > most_s:
         raise DefinitionError(
-            f"task {job.name!r} asks for {job.resources.hours:g} h, a SageMaker Processing job "
-            f"takes {PROCESSING_S // 3600} h at most; lower Resources(hours=)"
+            f"task {job.name!r} asks for {job.resources.hours:g} h, a SageMaker {job.kind.title()} "
+            f"job takes {most_s // 3600} h at most; lower Resources(hours=)"
         )
     return limit_s
 
@@ -109,9 +113,10 @@ def _check_words(job: Job, opened: Mapping[str, Any]) -> None:
             text = word
             flag = word.partition("=")[0] if word.startswith("--") else flag
         _length(job, f"argument {flag}", text, ARGUMENT_CHARACTERS)
-        if "\n" in text or "\r" in text:
+        if found := UNSENDABLE.search(text):
+            what = "a line break" if found[0].isspace() else f"the character {found[0]!a}"
             raise DefinitionError(
-                f"task {job.name!r}: argument {flag} has a line break, which SageMaker refuses: "
+                f"task {job.name!r}: argument {flag} has {what}, which SageMaker refuses: "
                 "hand the text over as a file (Pipeline.file)"
             )
 

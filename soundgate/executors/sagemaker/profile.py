@@ -70,7 +70,7 @@ class Profile(BaseModel):
     spot: bool = False
     """Whether Training jobs run on spare capacity: cheaper, may be interrupted, and continue from
     their checkpoints."""
-    spot_wait_factor: float = Field(default=2.0, ge=1)
+    spot_wait_factor: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     """How long a spot job may take with its waiting, in multiples of its time limit."""
     warm_pool_s: int = Field(default=0, ge=0, le=21600)
     """How long a training instance is kept, and paid for, to start the next Training job at once,
@@ -96,7 +96,7 @@ class Profile(BaseModel):
     """Defaults of pipeline parameters at this site, ``store: s3://bucket/store`` say."""
     endpoint_url: str | None = None
     """Address that is asked instead of AWS's own: a VPC endpoint, a test server."""
-    poll_s: float = Field(default=15.0, gt=0)
+    poll_s: float = Field(default=15.0, gt=0, allow_inf_nan=False)
     """Between looks at an execution that is waited for, seconds."""
 
     @property
@@ -136,6 +136,13 @@ class Profile(BaseModel):
                 "names another image tomorrow, and results are cached by it; give a digest "
                 "(@sha256:...) or a tag that is never moved"
             )
+        return value
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[\w.-]+(:\d+)?/?", value):
+            raise ValueError("expected https://HOST or https://HOST:PORT")
         return value
 
     @field_validator("prefix")

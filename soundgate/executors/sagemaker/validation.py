@@ -43,6 +43,7 @@ PARAMETER_VALUES: dict[str, type | tuple[type, ...]] = {
     "Boolean": bool,
 }
 MOST_PARAMETERS, LONGEST_VALUE, LONGEST_MESSAGE = 200, 1024, 3072
+LONGEST_DISPLAY_NAME = 256
 FIELDS = ("Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description")
 MORE_FIELDS = {
     "Processing": ("CacheConfig", "RetryPolicies", "PropertyFiles"),
@@ -189,6 +190,9 @@ def _step_mistakes(placed_step: Placed, references: References) -> Iterator[Mist
     for name in step:
         if name not in known:
             yield name, f"a {kind} step has no such field{nearest(name, known)}"
+    shown = step.get("DisplayName", "")
+    if len(shown) > LONGEST_DISPLAY_NAME:
+        yield "DisplayName", f"{len(shown)} characters: at most {LONGEST_DISPLAY_NAME}"
     if not isinstance(step.get("Arguments"), dict):
         yield "Arguments", "expected fields with values"
         return
