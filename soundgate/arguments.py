@@ -31,6 +31,8 @@ CheckpointPath = Annotated[Path, "checkpoint"]
 StepFunction = Callable[..., None]
 Scalar = str | int | float | bool
 SCALARS: tuple[type, ...] = (str, int, float, bool)
+RESERVED = ("context", "help")
+"""Flags that every step has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,15 @@ def interface(function: StepFunction) -> dict[str, Argument]:
     """Read a step's interface from its signature, in order.
 
     Raises:
-        DefinitionError: an argument has a type that cannot travel on a command line.
+        DefinitionError: an argument has a type that cannot travel on a command line, or the name
+            of a flag that every step has.
     """
     hints = get_type_hints(function, include_extras=True)
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():
         where = f"{function.__module__}.{function.__name__}: argument {name!r}"
+        if name in RESERVED:
+            raise DefinitionError(f"{where}: every step has a flag --{name} already; rename it")
         kind, base, is_list = _classify(hints.get(name), where)
         if kind == "checkpoint" and parameter.default is not None:
             raise DefinitionError(f"{where} is a CheckpointPath; its default must be None")

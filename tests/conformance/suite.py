@@ -233,6 +233,15 @@ class Conformance:
         assert engine.states()["lost"] == "succeeded"
 
     @row
+    def test_mistake(self, engine):
+        """A user's mistake is not tried again."""
+        engine.ran()
+        ended = engine.run(troubled(engine, "mistake", retries=1))
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        assert "clips/a.wav: not a sound" in engine.record()["tasks"]["bad"]["reason"]
+        assert engine.ran() == ["bad"]
+
+    @row
     def test_killed(self, engine):
         """A task killed by a signal fails, and is not waited for."""
         ended = engine.run(troubled(engine, "die"))

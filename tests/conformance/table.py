@@ -18,6 +18,9 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("local", "network"): "tasks are processes of this machine, which has its network",
     ("sagemaker", "network"): "jobs reach whatever their subnets reach",
     ("kubeflow", "network"): "containers reach whatever the cluster's network policies allow",
+    ("kubeflow", "mistake"): (
+        "Kubeflow's retries do not tell one failure from another: a mistake is tried again, too"
+    ),
     ("kubeflow", "reused_outputs"): (
         "Kubeflow's API does not tell where a cached result lies: fetch it from an earlier run"
     ),

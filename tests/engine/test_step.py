@@ -194,6 +194,14 @@ def test_a_type_that_cannot_travel_is_refused(function):
         interface(function)
 
 
+def test_an_argument_named_as_a_flag_of_every_step_is_refused():
+    def step(out: OutputPath, *, context: str) -> None:
+        """Would never see it."""
+
+    with pytest.raises(DefinitionError, match="argument 'context': every step has a flag --con"):
+        interface(step)
+
+
 def test_a_checkpoint_folder_must_be_optional():
     def step(out: OutputPath, kept: CheckpointPath) -> None: ...
 

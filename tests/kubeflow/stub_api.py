@@ -93,6 +93,10 @@ class KubeflowApi:
         """Close the connection instead of answering."""
         self.faults.append(Fault(method, path, times, drop=True))
 
+    def lose(self, method: str, path: str, *, times: int = 1) -> None:
+        """Do what is asked, and close the connection instead of answering."""
+        self.faults.append(Fault(method, path, times, lose=True))
+
     def wait(self, run_id: str, seconds: float = 60.0) -> dict[str, Any]:
         """Return a run once it is over."""
         if not self.runs[run_id].over.wait(seconds):

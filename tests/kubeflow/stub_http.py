@@ -34,6 +34,10 @@ class Fault:
     message: str = ""
     seconds: float = 0.0
     drop: bool = False
+    lose: bool = False
+    """Does what was asked, then closes the connection."""
+    plain: bool = False
+    """Answers as a proxy in front of the server does."""
 
 
 @dataclass
@@ -79,11 +83,16 @@ def handler(api: Api) -> type[BaseHTTPRequestHandler]:
             api.requests.append(request)
             fault = api.take_fault(request.method, request.path)
             try:
-                if fault and fault.drop:
+                if fault and fault.lose:
+                    api.answer(request)
+                if fault and (fault.drop or fault.lose):
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 time.sleep(fault.seconds if fault else 0)
+                if fault and fault.plain:
+                    self._send(fault.status, fault.message)
+                    return
                 if fault and fault.status:
                     raise ApiError(fault.status, fault.message)  # noqa: TRY301 - as a real one
                 self._send(200, api.answer(request))

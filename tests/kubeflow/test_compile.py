@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from soundgate.arguments import (  # noqa: TC001 - signatures of steps are read
 )
 from soundgate.errors import DefinitionError, ParameterError
 from soundgate.executors.kubeflow.compile import render
+from soundgate.executors.kubeflow.components import LONGEST_TEXT_BYTES
+from soundgate.executors.kubeflow.literals import carried_bytes
 from soundgate.executors.kubeflow.profile import Pool, Profile, Secret, Toleration, Volume
 from soundgate.parameters import load, named
 from soundgate.pipeline import Metric, Pipeline, Resources
@@ -66,6 +69,7 @@ def toy(
     rate: float = 0.0,
     items: list[str] = [],  # noqa: B006 - a step's default is only read
     flag: bool = False,
+    count: int = 0,
 ) -> None:
     """Only declared."""
 
@@ -108,14 +112,67 @@ def test_values_reach_the_command_line_as_they_are():
         ("costs $$5", "'$$'"),
         ("$(HOME)/clips", "'$(HOME)'"),
         ('{"Concat": ["a"]}', "'{\"Concat\":'"),
+        ("a\0b", r"'\x00'"),
+        ("not UTF-8: \udcff", r"'\udcff'"),
     ],
 )
 def test_what_somebody_would_replace_is_refused(text, told):
     for value in (text, named(text, "x")):  # in the definition, and when a run starts
         pipeline = Pipeline("p")
         pipeline.add(toy, name="t", text=value)
-        with pytest.raises(DefinitionError, match=re.escape(f"would replace {told}")):
+        with pytest.raises(DefinitionError, match=re.escape(f"would not pass on {told}")):
             render(pipeline, SITE)
+
+
+def test_text_that_yaml_would_change_is_escaped():
+    pipeline = Pipeline("p")
+    pipeline.add(toy, name="t", text="next\x85line\u2028 é", items=["\udcff$$"])
+    spec, _ = documents(pipeline)
+    args = container(spec, "t")["args"]
+    assert args[3] == "next\x85line\u2028 é"
+    assert json.loads(args[5]) == ["\udcff$$"]
+
+
+def test_whole_numbers_that_kfp_would_round_are_constants():
+    pipeline = Pipeline("p")
+    pipeline.add(toy, name="a", count=named(2**53, "even"))
+    pipeline.add(toy, name="b", count=named(-(2**53) - 1, "odd"))
+    spec, _ = documents(pipeline)
+    assert list(spec["root"]["inputDefinitions"]["parameters"]) == ["even"]
+    assert f"--count=-{2**53 + 1}" in container(spec, "b")["args"]
+
+
+def test_a_command_that_linux_would_not_take_is_refused():
+    pipeline = Pipeline("p")
+    pipeline.add(toy, name="t", items=["0123456789"] * 10_000)
+    with pytest.raises(DefinitionError, match=r"task 't': its command has 1\d{5} bytes, Kubeflow"):
+        render(pipeline, SITE)
+
+
+@pytest.mark.parametrize("character", ["\n", '"', "<", "\u2028", "x", "é", "\udcff"])
+def test_every_text_that_is_taken_fits_an_argument(character):
+    size = len(character.encode("utf-8", "surrogateescape"))
+    file = File("a.txt", text=character * (LONGEST_TEXT_BYTES // size))
+    pipeline = Pipeline("p")
+    pipeline.add(toy, name="t", source=file)
+    spec, _ = documents(pipeline)
+    found = container(spec, "place-1-a-txt")
+    assert carried_bytes(found) < 2**17
+    text = next(word for word in found["args"] if word.startswith("--text=")).partition("=")[2]
+    if "--encoded=true" in found["args"]:
+        text = base64.b64decode(text).decode("utf-8", "surrogateescape")
+    assert text == file.text
+
+
+def test_without_gpus_at_the_site_a_task_fits_the_other_nodes():
+    site = Profile(cpu=Pool(max_cpus=4, image="cpu@sha256:1"), gpu=Pool(max_gpus=0, max_cpus=64))
+    pipeline = Pipeline("p")
+    pipeline.add(toy, name="t", resources=Resources(gpus=1, cpus=64))
+    spec, _ = documents(pipeline, site)
+    found = container(spec, "t")
+    assert found["image"] == "cpu@sha256:1"
+    assert found["resources"]["resourceCpuLimit"] == "4"
+    assert "accelerator" not in found["resources"]
 
 
 def test_parameters_stay_open_with_their_types_and_defaults():

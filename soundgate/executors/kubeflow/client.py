@@ -14,8 +14,14 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from soundgate.errors import ConfigError, ExecutorError
+from soundgate.errors import ConfigError
 from soundgate.executors.kubeflow.library import require_kfp
+from soundgate.executors.kubeflow.refusals import (
+    KubeflowRefused,
+    answer_of,
+    innermost,
+    said,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +34,9 @@ HEALTH = "/apis/v2beta1/healthz"
 LOG = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 """Not in the API's description, but served by every version."""
 EQUALS = 1
+UNAUTHENTICATED, FORBIDDEN, ABSENT, EXISTS = 401, 403, 404, 409
+NOT_FOUND = 5
+"""gRPC's code for what is not there; a proxy that finds no server answers without one."""
 
 
 class Client:
@@ -47,7 +56,7 @@ class Client:
         """Return what the server says of itself: ``multi_user``, ``tag_name`` (its version).
 
         Raises:
-            ExecutorError: it does not answer, or not to us.
+            KubeflowRefused: it does not answer, or not to us.
         """
         found = json.loads(self._get("its health", HEALTH))
         return found if isinstance(found, dict) else {}
@@ -56,27 +65,49 @@ class Client:
         """Return the id of an experiment; ``make`` it where it is absent.
 
         Raises:
-            ExecutorError: the server refused.
+            KubeflowRefused: the server refused.
         """
-        namespace = self.profile.namespace
-        wanted = {"operation": EQUALS, "key": "display_name", "stringValue": name}
-        options = {"filter": json.dumps({"predicates": [wanted]}), "_request_timeout": WAIT_S}
-        if namespace:
-            options["namespace"] = namespace
+        found = self._experiment(name)
+        if found or not make:
+            return found
+        try:
+            with self._errors(f"experiment {name!r}"):
+                services, models = self._services.experiments, self._services.api_models
+                new = models.V2beta1Experiment(display_name=name, namespace=self.profile.namespace)
+                made = services.experiment_service_create_experiment(
+                    experiment=new, _request_timeout=WAIT_S
+                )
+                return str(made.experiment_id)
+        except KubeflowRefused as error:
+            # another run was faster
+            if error.status != EXISTS or not (found := self._experiment(name)):
+                raise
+            return found
+
+    def _experiment(self, name: str) -> str | None:
+        options = {"filter": _named(name), "_request_timeout": WAIT_S}
+        if self.profile.namespace:
+            options["namespace"] = self.profile.namespace
         with self._errors(f"experiment {name!r}"):
             services = self._services.experiments
             found = services.experiment_service_list_experiments(**options).experiments
-            if found:
-                return str(found[0].experiment_id)
-            if not make:
-                return None
-            new = self._services.api_models.V2beta1Experiment(
-                display_name=name, namespace=namespace
-            )
-            made = services.experiment_service_create_experiment(
-                experiment=new, _request_timeout=WAIT_S
-            )
-            return str(made.experiment_id)
+            return str(found[0].experiment_id) if found else None
+
+    def find_run(self, experiment: str, name: str) -> str | None:
+        """Return the id of the newest run of a name, or None where there is none.
+
+        Raises:
+            KubeflowRefused: the server refused, or does not answer.
+        """
+        with self._errors(f"run {name!r}"):
+            found = self._services.runs.run_service_list_runs(
+                experiment_id=experiment,
+                filter=_named(name),
+                sort_by="created_at desc",
+                page_size=1,
+                _request_timeout=WAIT_S,
+            ).runs
+            return str(found[0].run_id) if found else None
 
     def create_run(
         self, experiment: str, name: str, about: str, definition: str, values: Mapping[str, Any]
@@ -84,7 +115,7 @@ class Client:
         """Start a run of a definition; return its id.
 
         Raises:
-            ExecutorError: the server refused.
+            KubeflowRefused: the server refused.
         """
         import yaml
 
@@ -110,7 +141,7 @@ class Client:
         """Return a run: ``state``, ``error``, ``run_details.task_details``.
 
         Raises:
-            ExecutorError: the server does not know it, or does not answer.
+            KubeflowRefused: the server does not know it, or does not answer.
         """
         with self._errors(f"run {run_id}"):
             services = self._services.runs
@@ -120,7 +151,7 @@ class Client:
         """Ask for the end of a run.
 
         Raises:
-            ExecutorError: the server refused.
+            KubeflowRefused: the server refused.
         """
         with self._errors(f"run {run_id}"):
             services = self._services.runs
@@ -130,7 +161,7 @@ class Client:
         """Run the tasks of a run again that failed, and what follows them.
 
         Raises:
-            ExecutorError: the server refused.
+            KubeflowRefused: the server refused.
         """
         with self._errors(f"run {run_id}"):
             services = self._services.runs
@@ -140,7 +171,7 @@ class Client:
         """Yield the log of a pod, line by line.
 
         Raises:
-            ExecutorError: the server keeps none (any more).
+            KubeflowRefused: the server keeps none (any more).
         """
         text = self._get(f"log of {node}", LOG, run_id=run_id, node_id=node)
         yield from text.splitlines(keepends=True)
@@ -183,10 +214,14 @@ class Client:
         try:
             yield
         except OpenApiException as error:
-            raise ExecutorError(f"{self.where}: {what}: {self._refusal(error)}") from error
+            status = getattr(error, "status", None) or 0
+            absent = status == ABSENT and answer_of(error).get("code") == NOT_FOUND
+            raise KubeflowRefused(
+                f"{self.where}: {what}: {self._refusal(error)}", status=status, absent=absent
+            ) from error
         except (HTTPError, OSError) as error:
-            reason = _innermost(error)
-            raise ExecutorError(
+            reason = innermost(error)
+            raise KubeflowRefused(
                 f"{self.where} does not answer ({reason}): correct host in the profile, or look at "
                 "its network"
             ) from error
@@ -194,20 +229,20 @@ class Client:
     def _refusal(self, error: Any) -> str:
         """Say why the server refused, and what to do."""
         status = getattr(error, "status", None)
-        said = _said(error)
+        text = said(error)
         namespace = self.profile.namespace
         token = self.profile.token_variable
         advice = {
-            401: f"renew the token in {token}"
+            UNAUTHENTICATED: f"renew the token in {token}"
             if token
             else "name the variable that holds a token in the profile (token_variable:)",
-            403: f"ask for the right to run pipelines in namespace {namespace}"
+            FORBIDDEN: f"ask for the right to run pipelines in namespace {namespace}"
             if namespace
             else "name the namespace that is yours in the profile (namespace:)",
-            404: "it is not there (any more)",
+            ABSENT: "it is not there (any more)",
         }
         todo = f"; {advice[status]}" if status in advice else ""
-        return f"refused ({status}): {said}{todo}" if status else f"{said}{todo}"
+        return f"refused ({status}): {text}{todo}" if status else f"{text}{todo}"
 
 
 def _connect(profile: Profile) -> Any:
@@ -228,6 +263,12 @@ def _connect(profile: Profile) -> Any:
 
         class Api(KfpClient):  # type: ignore[misc]
             """kfp's client, which asks once and does not wait for a server that is not there."""
+
+            def _load_config(self, *words: Any, **options: Any) -> Any:
+                """Ask once more where nothing comes back; whoever waits asks again anyway."""
+                config = super()._load_config(*words, **options)
+                config.retries = 1
+                return config
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002
                 """Ask once."""
@@ -258,23 +299,7 @@ def _token(profile: Profile) -> str | None:
     return token
 
 
-def _said(error: Any) -> str:
-    """Return what the server wrote, in one line."""
-    body = getattr(error, "body", None)
-    try:
-        told = json.loads(body) if body else {}
-        text = told.get("error") or told.get("message") or ""
-        text = text.get("message", "") if isinstance(text, dict) else text
-    except (ValueError, AttributeError):
-        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
-    text = str(text) or str(getattr(error, "reason", "") or error)
-    return " ".join(text.split())[:300]
-
-
-def _innermost(error: BaseException) -> str:
-    """Return the cause that a person can do something about."""
-    reason = getattr(error, "reason", None)
-    while isinstance(reason, BaseException):
-        error, reason = reason, getattr(reason, "reason", None)
-    text = " ".join(str(error).split())
-    return text.rpartition(": ")[2] or type(error).__name__
+def _named(name: str) -> str:
+    """Return the filter that keeps what has this name."""
+    wanted = {"operation": EQUALS, "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [wanted]})

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 IMPORTER = "importer"
 """What kfp calls the tasks that import files."""
 
+LARGEST = 2**53
+"""Up to here double precision holds every whole number."""
+
 
 def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> KubeflowRequest:
     """Compile a pipeline.
@@ -92,13 +95,16 @@ def _components(pipeline: Pipeline, names: Mapping[str, str], frame: Frame) -> d
 
 
 def _opened(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the pipeline's inputs with their values in this render."""
+    """Return the pipeline's inputs with their values in this render.
+
+    KFP keeps numbers in double precision; a whole number that this changes stays a constant.
+    """
     opened = open_parameters(pipeline)
     for name, value in opened.items():
         if name == COMMIT:
             raise DefinitionError(f"parameter {name!r}: Kubeflow runs have an input of this name")
         check_value(name, value)
-    return opened
+    return {n: v for n, v in opened.items() if not isinstance(v, int) or abs(v) <= LARGEST}
 
 
 def check_value(name: str, value: Any) -> None:
@@ -110,8 +116,8 @@ def check_value(name: str, value: Any) -> None:
     changed = replaced_part(value) if isinstance(value, str) else None
     if changed:
         raise DefinitionError(
-            f"parameter {name}: Kubeflow would replace {changed!r} in {value[:60]!r}: "
-            "write it otherwise, or pass it in a file"
+            f"parameter {name}: Kubeflow would not pass on {changed!r} in {value[:60]!r} as it "
+            "stands: write it otherwise, or pass it in a file"
         )
 
 
@@ -183,10 +189,21 @@ class _Graph:
         documents = [json_format.MessageToDict(graph.pipeline_spec)]
         platform = json_format.MessageToDict(graph.platform_spec)
         documents += [platform] if platform else []
-        text = yaml.safe_dump_all(
-            documents, sort_keys=True, default_flow_style=False, allow_unicode=True, width=100
-        )
-        return str(text)
+
+        def write(*, escaped: bool) -> str:
+            return str(
+                yaml.safe_dump_all(
+                    documents,
+                    sort_keys=True,
+                    default_flow_style=False,
+                    allow_unicode=not escaped,
+                    width=100,
+                )
+            )
+
+        text = write(escaped=False)
+        # a line break to YAML, which reads it as "\n"
+        return write(escaped=True) if "\x85" in text else text
 
     def _trace(self, channels: Mapping[str, Any]) -> None:
         """Make every task, then the edges along which nothing is read."""

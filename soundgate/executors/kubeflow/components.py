@@ -12,7 +12,12 @@ from soundgate.arguments import spell
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import OpenArgument, argument_words
 from soundgate.executors.kubeflow.inputs import Inputs, type_of
-from soundgate.executors.kubeflow.literals import Reference, in_json, replaced_part
+from soundgate.executors.kubeflow.literals import (
+    Reference,
+    carried_bytes,
+    in_json,
+    replaced_part,
+)
 from soundgate.executors.kubeflow.pods import environment_of, pod_of
 from soundgate.task import File, Output, Resources, Task
 
@@ -32,7 +37,9 @@ RUN = "run_id"
 PLACE_STEP = "steps.place"
 PLACING = Resources(memory_gb=0.5, hours=0.1)
 LONGEST_TEXT_BYTES = 90 * 1024
-"""Linux takes 128 KiB a word; Base64 and the launcher's own words have to fit besides."""
+"""As Base64 it fits ``LONGEST_CONTAINER_BYTES``."""
+LONGEST_CONTAINER_BYTES = 127 * 1024
+"""KFP's driver gets a container's description as one argument; Linux takes 128 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ def task_component(task: Task, name: str, frame: Frame, *, judged: Collection[st
         arguments.append("--context=executor_input={{$}}")
     container = _container(profile, needs, task.module, arguments)
     container["env"] = environment_of(task, frame.pipeline, needs, profile)
+    _check_length(task, container)
     return Component(
         name=name,
         text={
@@ -144,10 +152,12 @@ def place_component(file: File, name: str, profile: Profile, *, pipeline: str) -
             "write it to a file and pass file(PATH)"
         )
     if changed := replaced_part(file.name):
-        raise DefinitionError(f"file {file.name!r}: Kubeflow would replace {changed!r}: rename it")
-    encoded = replaced_part(text) is not None or "\0" in text
-    words = [f"--name={file.name}"]
-    words.append(f"--text={base64.b64encode(data).decode() if encoded else text}")
+        raise DefinitionError(
+            f"file {file.name!r}: Kubeflow would not pass on {changed!r} as it stands: rename it"
+        )
+    spelt = base64.b64encode(data).decode()
+    encoded = replaced_part(text) is not None or carried_bytes(text) > LONGEST_TEXT_BYTES
+    words = [f"--name={file.name}", f"--text={spelt if encoded else text}"]
     words += ["--encoded=true"] if encoded else []
     words += ["--placed", _output("placed")]
     container = _container(profile, PLACING, PLACE_STEP, words)
@@ -171,7 +181,9 @@ def fitted(task: Task, profile: Profile) -> Resources:
     Raises:
         DefinitionError: it asks for several nodes.
     """
-    needs, pool = task.resources, profile.pool(task.resources.gpus)
+    needs, most = task.resources, profile.gpu.max_gpus
+    gpus = needs.gpus if most is None else min(needs.gpus, most)
+    pool = profile.pool(gpus)
     if needs.nodes > 1:
         raise DefinitionError(
             f"task {task.name!r} asks for {needs.nodes} nodes; a Kubeflow task is one pod on one "
@@ -180,7 +192,7 @@ def fitted(task: Task, profile: Profile) -> Resources:
     return Resources(
         cpus=min(needs.cpus, pool.max_cpus or needs.cpus),
         memory_gb=min(needs.memory_gb, pool.max_memory_gb or needs.memory_gb),
-        gpus=needs.gpus if pool.max_gpus is None else min(needs.gpus, pool.max_gpus),
+        gpus=gpus,
         hours=needs.hours,
     )
 
@@ -207,6 +219,18 @@ def _container(
         # plain str: the YAML writer knows no subclasses
         "args": [str(word) for word in arguments],
     }
+
+
+def _check_length(task: Task, container: Mapping[str, Any]) -> None:
+    """Refuse a container whose description Linux would not take as an argument."""
+    size = carried_bytes(container)
+    if size > LONGEST_CONTAINER_BYTES:
+        longest = max(container["args"], key=len)
+        raise DefinitionError(
+            f"task {task.name!r}: its command has {size} bytes, Kubeflow takes "
+            f"{LONGEST_CONTAINER_BYTES} ({longest[:40]!r}... is the longest part): pass it in a "
+            "file"
+        )
 
 
 def _checkpoint(task: Task, name: str, profile: Profile) -> str:
@@ -240,8 +264,8 @@ def _words(
         elif changed := replaced_part(word):
             if word not in lists:
                 raise DefinitionError(
-                    f"task {task.name!r}: Kubeflow would replace {changed!r} in the argument "
-                    f"{word[:60]!r}: write it otherwise, or pass it in a file"
+                    f"task {task.name!r}: Kubeflow would not pass on {changed!r} in the argument "
+                    f"{word[:60]!r} as it stands: write it otherwise, or pass it in a file"
                 )
             found.append(in_json(word))
         else:

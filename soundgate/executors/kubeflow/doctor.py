@@ -26,8 +26,8 @@ def examine(profile: Profile, client: Client) -> Iterator[Finding]:
     """Look at library, host, namespace, experiment, image, places for files, registry."""
     try:
         require_kfp()
-    except SoundgateError as error:
-        yield Finding("kfp", str(error), "pip install 'soundgate[kubeflow]'")
+    except SoundgateError:
+        yield Finding("kfp", "not installed", "pip install 'soundgate[kubeflow]'")
         return
     yield Finding("kfp", importlib.metadata.version("kfp"))
     yield from _host(profile, client)

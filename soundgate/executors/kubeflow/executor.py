@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.digests import digest_text
-from soundgate.errors import ConfigError, ExecutorError, ParameterError, SoundgateError
+from soundgate.errors import ConfigError, ParameterError, SoundgateError
 from soundgate.executors import folders
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.kubeflow import artifacts, doctor, files, profile, states
@@ -21,16 +21,28 @@ from soundgate.executors.kubeflow.compile import check_value, render
 from soundgate.executors.kubeflow.components import COMMIT
 from soundgate.executors.kubeflow.pods import REGISTRY
 from soundgate.executors.kubeflow.profile import UNSET
-from soundgate.executors.kubeflow.watch import CANCELLED, FOLDER, SENT, Watch, read_sent
+from soundgate.executors.kubeflow.refusals import KubeflowRefused
+from soundgate.executors.kubeflow.watch import (
+    ASKED,
+    CANCELLED,
+    FOLDER,
+    SENT,
+    Watch,
+    read_sent,
+    settle,
+)
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from soundgate.executors.kubeflow.request import KubeflowRequest
     from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
+
+ENDED = (states.FAILED, states.CANCELED)
+"""States that a run can be tried again from."""
 
 
 class KubeflowExecutor:
@@ -90,7 +102,7 @@ class KubeflowExecutor:
                 self.client.health()
                 watch = self._send(pipeline, run, record, request)
             except SoundgateError as error:
-                if read_sent(run) is None:  # else it may be running
+                if not _may_be_running(run):
                     _not_submitted(run, record, str(error))
                 raise
             (run.folder / "request.txt").write_text(str(request), "utf-8")
@@ -107,7 +119,15 @@ class KubeflowExecutor:
             ExecutorError: Kubeflow does not answer.
         """
         record = run.read()
-        if read_sent(run) is None or State(record["state"]).final:
+        if State(record["state"]).final:
+            return record
+        if _is_asked(run):
+            if folders.lock_holder(run) is not None:  # it is being submitted
+                return record
+            settle(run, self.client)
+            if read_sent(run) is None:
+                _not_submitted(run, record, "its submission was cut off")
+        if read_sent(run) is None:
             return record
         before = json.dumps(record)
         Watch.of(run, self.client).look(record)
@@ -122,8 +142,8 @@ class KubeflowExecutor:
             ParameterError: it is not running.
             ExecutorError: Kubeflow refused, or does not answer.
         """
-        watch = Watch.of(run, self.client)
         record = self.poll(run)
+        watch = Watch.of(run, self.client)
         if State(record["state"]).final:
             raise ParameterError(f"run {run.id} is not running: it {record['state']}")
         watch.terminate("cancelled by cancel-run")
@@ -180,26 +200,21 @@ class KubeflowExecutor:
             check_value(name, address)
         values = {**addresses, **({COMMIT: record["commit"]} if request.needs_commit else {})}
         digest = digest_text(str(request))
+        settle(run, self.client)
         sent = read_sent(run)
         same = sent is not None and (sent["values"], sent["definition"]) == (values, digest)
         kept = record["tasks"].values() if sent else ()
-        if sent is None or not same or not self._goes_on(sent["run_id"]):
+        if sent is None or not self._goes_on(sent["run_id"], run, same=same):
             kept = ()
-            experiment = self.client.experiment(self.profile.experiment or request.name, make=True)
-            assert experiment is not None
-            folder.mkdir(parents=True, exist_ok=True)
-            name = f"{request.name} {run.id}"
             about = self.options.description or f"Soundgate run {run.id}, {record['commit']}"
-            run_id = self.client.create_run(experiment, name, about, str(request), values)
             sent = {
-                "run_id": run_id,
-                "experiment_id": experiment,
+                "name": f"{request.name} {run.id}",
                 "pipeline": request.name,
                 "tasks": dict(request.tasks),
                 "values": values,
                 "definition": digest,
             }
-            runs.write_json(folder / SENT, sent)
+            sent |= self._create(run, sent, about, str(request))
         (folder / CANCELLED).unlink(missing_ok=True)
         for task in record["tasks"].values():
             if task not in kept or not State(task["state"]).done:
@@ -207,15 +222,79 @@ class KubeflowExecutor:
         record.update(state=State.RUNNING, reason="", ended_at=None)
         return Watch(run, self.client, sent)
 
-    def _goes_on(self, run_id: str) -> bool:
-        """Let a run of before go on; False where only a new one can."""
+    def _create(
+        self, run: Run, sent: Mapping[str, Any], about: str, definition: str
+    ) -> dict[str, str]:
+        """Make a run; return its id and its experiment's.
+
+        What is asked for is written down first: the answer may get lost, or who waits for it.
+        """
+        folder, before = run.folder / FOLDER, read_sent(run)
+        name = self.profile.experiment or sent["pipeline"]
+        experiment = self.client.experiment(name, make=True)
+        assert experiment is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.write_json(folder / ASKED, {**sent, "experiment_id": experiment})
+        try:
+            made = self.client.create_run(
+                experiment, sent["name"], about, definition, sent["values"]
+            )
+        except KubeflowRefused as error:
+            if not error.may_be_done:
+                (folder / ASKED).unlink()
+                raise
+            self._settle_now(run, error)
+            found = read_sent(run)
+            if found is None or found == before:
+                raise
+            made = found["run_id"]
+        ids = {"run_id": made, "experiment_id": experiment}
+        runs.write_json(folder / SENT, {**sent, **ids})
+        (folder / ASKED).unlink(missing_ok=True)
+        return ids
+
+    def _settle_now(self, run: Run, error: KubeflowRefused) -> None:
+        try:
+            settle(run, self.client)
+        except KubeflowRefused:
+            told = f"{error}; whether it was made all the same, show-run {run.id} will tell"
+            raise KubeflowRefused(told) from error
+
+    def _goes_on(self, run_id: str, run: Run, *, same: bool) -> bool:
+        """Let a run of before go on; False where only a new one can.
+
+        Raises:
+            ExecutorError: the server does not answer.
+            ParameterError: it runs, and something else would be sent now.
+        """
         try:
             state = str(self.client.run(run_id).state)
-            if state in (states.FAILED, states.CANCELED):
-                self.client.retry(run_id)
-        except ExecutorError:  # deleted, or not to be tried again: what it did is in the cache
-            return False
+            if state not in states.OVER and not same:
+                raise ParameterError(
+                    f"run {run.id} still runs as it was declared before: cancel-run {run.id} "
+                    "first, or start another one"
+                )
+            return same and (state not in ENDED or self._retried(run_id))
+        except KubeflowRefused as error:
+            if error.absent:  # what it did is in the cache
+                return False
+            raise
+
+    def _retried(self, run_id: str) -> bool:
+        """Let a run that ended go on; False where it cannot be tried again."""
+        try:
+            self.client.retry(run_id)
+        except KubeflowRefused:
+            return str(self.client.run(run_id).state) not in ENDED
         return True
+
+
+def _is_asked(run: Run) -> bool:
+    return (run.folder / FOLDER / ASKED).exists()
+
+
+def _may_be_running(run: Run) -> bool:
+    return _is_asked(run) or read_sent(run) is not None
 
 
 def _not_submitted(run: Run, record: dict[str, Any], reason: str) -> None:

@@ -5,6 +5,7 @@ A YAML file, ``infra/kubeflow/generic.yaml`` say, chosen with ``--profile``.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +75,13 @@ class Volume(_Section):
     at: str
     """Where it is mounted, an absolute path."""
 
+    @field_validator("at")
+    @classmethod
+    def _is_absolute(cls, value: str) -> str:
+        if not value.startswith("/"):
+            raise ValueError("expected an absolute path")
+        return value
+
 
 class Profile(_Section):
     """One installation, as one group uses it."""
@@ -89,7 +97,7 @@ class Profile(_Section):
     """Environment variable of the submitting host that holds a bearer token."""
     certificate: str | None = None
     """File with the certificate authority of the host."""
-    image: str = f"registry.example/soundgate:{UNSET}"
+    image: str = Field(default=f"registry.example/soundgate:{UNSET}", min_length=1)
     """Container image with Soundgate; by digest (``NAME@sha256:...``), or Kubeflow reuses results
     of an older program."""
     pipeline_root: str | None = None
@@ -127,14 +135,21 @@ class Profile(_Section):
     """Wait before a further attempt; doubled each time."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Defaults for parameters of any pipeline that has them, ``store: s3://...`` say."""
-    poll_s: float = Field(default=5.0, gt=0)
+    poll_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     """Between questions to the API server while a run is waited for."""
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/]+\S*", value):
+            raise ValueError("expected http://... or https://...")
+        return value
 
     @field_validator("pipeline_root")
     @classmethod
     def _root_is_known(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(ROOTS):
-            raise ValueError(f"expected {', '.join(ROOTS)}... ")
+            raise ValueError(f"expected {'..., '.join(ROOTS)}...")
         return value
 
     @field_validator("files")

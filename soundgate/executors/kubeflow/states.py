@@ -67,6 +67,16 @@ def update(record: dict[str, Any], seen: Any, names: Mapping[str, str]) -> list[
     return [n for n, task in tasks.items() if (task["state"], task["reason"]) != before[n]]
 
 
+def lose(record: dict[str, Any], reason: str) -> list[str]:
+    """End the record of a run that is there no more; return the names of the tasks that changed."""
+    lost = [n for n, task in record["tasks"].items() if not State(task["state"]).final]
+    for name in lost:
+        record["tasks"][name].update(state=State.CANCELLED, reason=reason)
+    record.update(state=State.CANCELLED, reason=reason, ended_at=runs.now())
+    record["duration_s"] = runs.seconds_between(record["created_at"], record["ended_at"])
+    return lost
+
+
 def said(seen: Any) -> str:
     """Return what is unusual about a run that is not over."""
     told = {"PAUSED": "paused", "CANCELING": "is being cancelled"}

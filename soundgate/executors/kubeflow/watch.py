@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from soundgate import runs
-from soundgate.errors import ExecutorError, ParameterError
+from soundgate.errors import ExecutorError, ParameterError, SoundgateError
 from soundgate.executors.display import display
 from soundgate.executors.kubeflow import states
+from soundgate.executors.kubeflow.refusals import KubeflowRefused
 from soundgate.runs import State
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = "kubeflow"
 """Below the run's folder: what was sent."""
-SENT, CANCELLED = "run.json", "cancelled.txt"
+SENT, ASKED, CANCELLED = "run.json", "asked.json", "cancelled.txt"
 LOG_LINES = 20
 PATIENCE = 60
 """Questions in a row that may go unanswered while a run is waited for."""
@@ -58,33 +59,53 @@ class Watch:
         Raises:
             ExecutorError: the server does not answer.
         """
-        seen = self.client.run(self.sent["run_id"])
+        record["engine_id"] = self.sent["run_id"]
+        try:
+            seen = self.client.run(self.sent["run_id"])
+        except KubeflowRefused as error:
+            if not error.absent:
+                raise
+            return states.lose(record, f"somebody deleted it from {self.client.where}")
         changed = states.update(record, seen, self.sent["tasks"])
         if record["state"] == State.CANCELLED and self._note.exists():
             record["reason"] = self._note.read_text("utf-8").strip()
         return changed
 
     def wait(self, record: dict[str, Any], submission: Submission, pause_s: float) -> None:
-        """Look again and again until the run is over."""
+        """Look again and again until the run is over.
+
+        Raises:
+            ExecutorError: the server does not answer for long; the run goes on.
+        """
         stream = sys.stderr if submission.quiet else sys.stdout
         shown = display(record["tasks"], stream)
         shown.say(f"run {self.sent['run_id']}: {self.client.address(self.sent['run_id'])}")
         limit_s = submission.timeout_s
         end_s = time.monotonic() + limit_s if limit_s is not None else None
-        unanswered, told = 0, ""
+        unanswered, told, refused = 0, "", ""
         try:
-            while not State(record["state"]).final:
+            while True:
                 unanswered = self._step(record, shown, unanswered)
-                if record["reason"] != told and not State(record["state"]).final:
+                if State(record["state"]).final:
+                    return
+                if record["reason"] != told:
                     told = record["reason"]
                     shown.say(told or "Kubeflow goes on")
                 if end_s is not None and time.monotonic() > end_s:
-                    self.terminate(f"the run exceeded --timeout {limit_s:g} s")
-                    end_s = None
-                if not State(record["state"]).final:
-                    time.sleep(pause_s)
+                    before, refused = (
+                        refused,
+                        self._end(f"the run exceeded --timeout {limit_s:g} s"),
+                    )
+                    end_s = end_s if refused else None
+                    if refused and refused != before:
+                        shown.say(refused)
+                time.sleep(pause_s)
         except KeyboardInterrupt:
             shown.say(f"the run goes on; look with: show-run {self.run.id}")
+            raise
+        except SoundgateError as error:
+            goes_on = f"{error}; the run goes on: look with show-run {self.run.id}"
+            error.args = (goes_on, *error.args[1:])
             raise
         finally:
             shown.close()
@@ -97,6 +118,14 @@ class Watch:
         """
         self._note.write_text(f"{reason}\n", "utf-8")
         self.client.terminate(self.sent["run_id"])
+
+    def _end(self, reason: str) -> str:
+        """Ask for the end of the run; return why it was refused, or nothing."""
+        try:
+            self.terminate(reason)
+        except KubeflowRefused as error:
+            return str(error)
+        return ""
 
     def log(self, record: dict[str, Any], task: str) -> Iterator[str]:
         """Yield the log of a task's last attempt, as far as the server keeps it.
@@ -146,6 +175,23 @@ class Watch:
         shown.say(f"--- last lines of {name}'s log")
         shown.say("".join(lines).rstrip("\n"))
         shown.say(f"--- whole log: show-logs {self.run.id} {name}")
+
+
+def settle(run: Run, client: Client) -> None:
+    """Find out what became of a submission whose answer never came.
+
+    Raises:
+        ExecutorError: the server does not answer.
+    """
+    path = run.folder / FOLDER / ASKED
+    asked = runs.read_json(path)
+    if not isinstance(asked, dict):
+        return
+    found = client.find_run(asked["experiment_id"], asked["name"])
+    known = read_sent(run)
+    if found is not None and (known is None or known["run_id"] != found):
+        runs.write_json(run.folder / FOLDER / SENT, {**asked, "run_id": found})
+    path.unlink()
 
 
 def read_sent(run: Run) -> dict[str, Any] | None:
