@@ -71,6 +71,11 @@ class RegistryError(SoundgateError):
 class ExecutorError(SoundgateError):
     """An engine refused what was sent to it, or does not answer."""
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the engine is silent or busy, so that asking it later may help."""
+        return False
+
 
 class NetworkTried(SoundgateError):
     """A task tried the network where there is none."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import executors, invocation, runs
 from soundgate.commands.output import count, output_argument, print_table, runs_root
-from soundgate.errors import ParameterError, SoundgateError, nearest
+from soundgate.errors import ExecutorError, ParameterError, SoundgateError, nearest
 from soundgate.executors.display import duration
 from soundgate.executors.pace import Pace
 
@@ -64,24 +64,37 @@ def executor_of(record: dict[str, Any]) -> Executor:
     return executors.load(asked.executor, asked.options)
 
 
-def _as_it_stands(run: runs.Run) -> dict[str, Any]:
-    """Return a run's record; as it was last known, with the reason, where the engine is silent."""
+def _as_it_stands(run: runs.Run, silent: dict[tuple[str, str], str]) -> dict[str, Any]:
+    """Return a run's record; as it was last known, with the reason, where the engine is silent.
+
+    Args:
+        run: the run.
+        silent: engines that did not answer, and what was said then; they are not asked again,
+            because each question may take a minute. Is added to.
+    """
     record = run.read()
     if runs.State(record["state"]).final:
         return record
-    try:
-        return executor_of(record).poll(run)
-    except SoundgateError as error:
-        return {**record, "reason": f"as last known: {error}"}
+    engine = record["executor"], record["invocation"]["profile"]
+    reason = silent.get(engine, "")
+    if not reason:
+        try:
+            return executor_of(record).poll(run)
+        except SoundgateError as error:
+            reason = f"as last known: {error}"
+            if isinstance(error, ExecutorError) and error.may_pass:
+                silent[engine] = reason
+    return {**record, "reason": reason}
 
 
 def list_runs(args: argparse.Namespace) -> int:
     """List runs, newest first."""
     found: list[dict[str, Any]] = []
+    silent: dict[tuple[str, str], str] = {}
     for run in runs.all_runs(runs_root(), args.pipeline):
         if len(found) == args.limit:
             break
-        found.append(_as_it_stands(run))
+        found.append(_as_it_stands(run, silent))
     if args.output == "json":
         kept = ("run", "pipeline", "state", "created_at", "duration_s", "executor", "reason")
         print(json.dumps([{k: r.get(k) for k in kept} for r in found], indent=1))

@@ -281,6 +281,21 @@ def test_one_line_and_the_right_exit_code(site, command, capsys, fault, code):
     assert left(site) == NOTHING
 
 
+def test_who_does_not_answer_is_asked_once_for_all_runs(site, command, capsys):
+    """Each question in vain may take a minute."""
+    for _ in range(3):
+        assert command(*run_words(site, "--no-wait")) == 0
+    site.aws.requests.clear()
+    site.aws.fail("DescribePipelineExecution", code="ThrottlingException", times=99)
+    capsys.readouterr()
+    assert command("list-runs", "--output", "json") == 0
+    reasons = [run["reason"] for run in json.loads(capsys.readouterr().out)]
+    assert len(reasons) == 3
+    assert all(reason.startswith("as last known: sagemaker:Describe") for reason in reasons)
+    assert site.aws.requests.count("DescribePipelineExecution") == 1
+    site.aws._stop_all()
+
+
 def test_started_looked_at_and_cancelled_by_its_id(site, command, capsys):
     assert command(*run_words(site, "--no-wait")) == 0
     assert "started; look with: show-run" in capsys.readouterr().out

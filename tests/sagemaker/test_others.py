@@ -13,6 +13,7 @@ from soundgate.executors.base import Submission
 from soundgate.executors.sagemaker import artifacts, client, executor, pipelines, waiting
 from soundgate.executors.sagemaker.client import AwsRefused
 from soundgate.executors.sagemaker.executor import SageMakerExecutor
+from soundgate.pipeline import File
 from soundgate.store import open_store
 
 
@@ -166,3 +167,19 @@ def test_the_bucket_is_asked_in_the_region_of_the_profile(site, monkeypatch):
     store = artifacts.open_bucket(site.executor().aws, BUCKET)
     assert store._client.meta.region_name == "eu-west-1"
     assert open_store(f"s3://{BUCKET}")._client.meta.region_name == "us-east-2"
+
+
+def test_of_a_folder_only_what_lacks_goes_up(site, tmp_path):
+    folder = tmp_path / "mes données"
+    (folder / "dog").mkdir(parents=True)
+    for name in ("a b.wav", "dog/é.wav", "dog/c.wav"):
+        (folder / name).write_text(name, "utf-8")
+    store = artifacts.open_bucket(site.executor().aws, BUCKET)
+    files = [("files/1/data", File("data", folder))]
+    assert artifacts.upload(store, files) == 3
+    site.aws.requests.clear()
+    assert artifacts.upload(store, files) == 0
+    assert set(site.aws.requests) == {"ListObjectsV2"}
+    (folder / "dog" / "new.wav").write_text("", "utf-8")
+    assert artifacts.upload(store, files) == 1
+    assert "files/1/data/dog/new.wav" in list(store.list("files/"))

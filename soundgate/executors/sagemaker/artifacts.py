@@ -75,19 +75,21 @@ def upload(store: Store, files: Iterable[tuple[str, File]]) -> int:
         StoreError: the bucket refused.
         ParameterError: a file is absent.
     """
+    lacking = [entry for key, file in files for entry in _lacking(store, key, file)]
+    sent = in_parallel(lambda entry: store.put(*entry), lacking, WORKERS)
+    shown = track(sent, total=len(lacking), label="upload files", log=sys.stderr)
+    for _ in sent if len(lacking) < WORKERS else shown:
+        pass
+    return len(lacking)
 
-    def send(entry: tuple[str, Path | bytes]) -> int:
-        key, content = entry
-        if store.exists(key):
-            return 0
-        store.put(key, content)
-        return 1
 
-    entries = [entry for key, file in files for entry in _contents(key, file)]
-    sent = in_parallel(send, entries, WORKERS)
-    if len(entries) < WORKERS:
-        return sum(sent)
-    return sum(track(sent, total=len(entries), label="upload files", log=sys.stderr))
+def _lacking(store: Store, key: str, file: File) -> Iterator[tuple[str, Path | bytes]]:
+    """What is not there yet; a folder is listed, which takes a request for a thousand files."""
+    is_folder = file.path is not None and file.path.is_dir()
+    there = set(store.list(f"{key}/")) if is_folder else set()
+    for name, content in _contents(key, file):
+        if name not in there and (is_folder or not store.exists(name)):
+            yield name, content
 
 
 def _contents(key: str, file: File) -> Iterator[tuple[str, Path | bytes]]:
