@@ -436,7 +436,9 @@ def test_resources_retries_nodes_and_names_reach_the_jobs(tmp_path):
     assert train["OutputDataConfig"]["KmsKeyId"] == "key"
     assert fetch["ProcessingOutputConfig"]["KmsKeyId"] == "key"
     assert train["ResourceConfig"]["InstanceType"] == {"Get": "Parameters.training_6cpu_20gb_1gpu"}
-    assert set(request.lacking) == {"bucket", "job_role_arn", "image_uri", "training_image_uri"}
+    open_ones = {p["Name"] for p in request.definition["Parameters"] if "DefaultValue" not in p}
+    assert open_ones == {"bucket", "job_role_arn", "image_uri", "training_image_uri"}
+    assert not open_ones & set(request.parameters)
 
 
 def test_a_time_limit_that_no_job_can_have_is_refused(tmp_path):

@@ -59,15 +59,6 @@ class SageMakerRequest:
         """Return the definition as JSON."""
         return json.dumps(self.definition, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
-    @property
-    def lacking(self) -> list[str]:
-        """Parameters without a value: an execution cannot start until they are given."""
-        return [
-            each["Name"]
-            for each in self.definition["Parameters"]
-            if "DefaultValue" not in each and each["Name"] not in self.parameters
-        ]
-
 
 def render(pipeline: Pipeline, run: Run, profile: Profile) -> SageMakerRequest:
     """Turn a pipeline into a definition. Sends nothing.

@@ -49,11 +49,6 @@ class StepState:
     outcome: bool | None
     """How a condition was decided; None for other steps."""
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it can still change."""
-        return self.status in ("Stopped", "Failed", "Succeeded")
-
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -74,7 +69,7 @@ class Execution:
 
     @property
     def is_over(self) -> bool:
-        """Whether it can still change."""
+        """Whether it has ended, and changes no more."""
         return self.status not in RUNNING
 
 

@@ -14,7 +14,7 @@ from soundgate.executors.sagemaker.expressions import (
 )
 from soundgate.executors.sagemaker.jobs import STEP_RETRIES
 from soundgate.executors.sagemaker.parameters import APPROVAL, COMMIT, IMAGE, RUN
-from soundgate.executors.sagemaker.placement import PROCESSING, TRAINING, kind_of
+from soundgate.executors.sagemaker.placement import PROCESSING, kind_of
 
 if TYPE_CHECKING:
     from soundgate.executors.sagemaker.gates import PropertyFiles
@@ -37,21 +37,8 @@ def package(
         site: what all steps share.
         properties: takes the data's card, for its digest.
     """
-    tasks, parameters, profile = site.bucket.pipeline.tasks, site.parameters, site.profile
-
-    def is_plain(output: Output) -> bool:
-        return kind_of(tasks[output.task]) == PROCESSING
-
-    known: dict[str, Any] = {
-        "commit": parameters.site(COMMIT, "unknown"),
-        "execution": EXECUTION_ID,
-        "pipeline": site.bucket.pipeline.name,
-        "run": parameters.site(RUN, "by-hand"),
-    }
-    card, report = candidate.card, candidate.report
-    if is_plain(card):
-        file = properties.name(card.task, card.name, CARD)
-        known["data_digest"] = json_get(card.task, file, "digest")
+    parameters, profile, report = site.parameters, site.profile, candidate.report
+    origin = _origin(candidate.card, site, properties)
     arguments: dict[str, Any] = {
         "ModelPackageGroupName": profile.model_package_group or group_name(candidate.name),
         "ModelApprovalStatus": parameters.site(APPROVAL, APPROVALS[0], APPROVALS),
@@ -62,10 +49,10 @@ def package(
             "SupportedContentTypes": ["audio/wav"],
             "SupportedResponseMIMETypes": ["application/json"],
         },
-        "CustomerMetadataProperties": known,
+        "CustomerMetadataProperties": origin,
         "SkipModelValidation": "All",
     }
-    if is_plain(report):
+    if _is_plain(report, site):
         uri = join("/", processing_output(report.task, report.name), REPORT)
         figures = {"ContentType": "application/json", "S3Uri": uri}
         arguments["ModelMetrics"] = {"ModelQuality": {"Statistics": figures}}
@@ -77,8 +64,26 @@ def package(
     }
 
 
+def _is_plain(output: Output, site: Site) -> bool:
+    """Whether an output is files of the bucket; a Training job's are in an archive."""
+    return kind_of(site.bucket.pipeline.tasks[output.task]) == PROCESSING
+
+
+def _origin(card: Output, site: Site, properties: PropertyFiles) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "commit": site.parameters.site(COMMIT, "unknown"),
+        "execution": EXECUTION_ID,
+        "pipeline": site.bucket.pipeline.name,
+        "run": site.parameters.site(RUN, "by-hand"),
+    }
+    if _is_plain(card, site):
+        file = properties.name(card.task, card.name, CARD)
+        known["data_digest"] = json_get(card.task, file, "digest")
+    return known
+
+
 def _data(model: Output, site: Site) -> dict[str, Any]:
-    if kind_of(site.bucket.pipeline.tasks[model.task]) == TRAINING:
+    if not _is_plain(model, site):
         return {"ModelDataUrl": model_artifacts(model.task)}
     source = {
         "S3Uri": join("/", processing_output(model.task, model.name), ""),
