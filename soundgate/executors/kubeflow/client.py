@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from soundgate.executors.kubeflow.profile import Profile
 
-WAIT_S = (10, 60)
+WAIT_S = (10, 30)
 """For a connection, for an answer."""
+SOON_S = (5, 10)
+"""For whether there is a server at all."""
 HEALTH = "/apis/v2beta1/healthz"
 LOG = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 """Not in the API's description, but served by every version."""
@@ -58,7 +60,7 @@ class Client:
         Raises:
             KubeflowRefused: it does not answer, or not to us.
         """
-        found = json.loads(self._get("its health", HEALTH))
+        found = json.loads(self._get("its health", HEALTH, wait_s=SOON_S))
         return found if isinstance(found, dict) else {}
 
     def experiment(self, name: str, *, make: bool) -> str | None:
@@ -180,7 +182,7 @@ class Client:
         """Where a browser shows a run."""
         return f"{self.profile.host or ''}/#/runs/details/{run_id}"
 
-    def _get(self, what: str, path: str, **parts: str) -> str:
+    def _get(self, what: str, path: str, *, wait_s: tuple[int, int] = WAIT_S, **parts: str) -> str:
         """Return what the server answers to a request that the API does not describe."""
         with self._errors(what):
             answer = self._services.api_client.call_api(
@@ -191,7 +193,7 @@ class Client:
                 auth_settings=["Bearer"],
                 _preload_content=False,
                 _return_http_data_only=True,
-                _request_timeout=WAIT_S,
+                _request_timeout=wait_s,
             )
             data: bytes = answer.data
         return data.decode("utf-8", "replace")
@@ -272,7 +274,7 @@ def _connect(profile: Profile) -> Any:
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002
                 """Ask once."""
-                return self.healthzs.healthz_service_get_healthz(_request_timeout=WAIT_S)
+                return self.healthzs.healthz_service_get_healthz(_request_timeout=SOON_S)
 
             @property
             def api_client(self) -> Any:

@@ -43,7 +43,7 @@ def _host(profile: Profile, client: Client) -> Iterator[Finding]:
     try:
         health = client.health()
     except SoundgateError as error:
-        yield Finding("host", str(error), "correct host, token_variable or certificate")
+        yield Finding("host", str(error), "or correct token_variable or certificate")
         return
     users = "for several users" if health.get("multi_user") else "for one user"
     yield Finding("host", f"{client.where}, {users}, version {health.get('tag_name', 'unknown')}")
