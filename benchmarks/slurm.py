@@ -1,17 +1,28 @@
-"""A chain of 5 and an array of 50 no-op tasks on a real Slurm, against plain sbatch.
+"""A chain of 5 and an array of 50 no-op tasks on a real Slurm, against plain sbatch and peers.
 
-    python -m benchmarks.slurm [--chain 5] [--array 50] [--at-a-time 2] [--tasks 10000]
+    python -m benchmarks.slurm [--chain 5] [--array 50] [--at-a-time 2] [--rounds 3]
+                               [--tasks 10000] [--peers PYTHON]
 
 The cluster, two nodes of this machine, is started for it and ended after it (root, ``slurm-wlm``
-and ``munge``). Times are from the command to the last result. ``submitit`` takes part where it is
-installed.
+and ``munge``). Times are from the command to the last result, the least of the rounds, in which
+all take their turns: what else the machine does only ever adds to them.
+
+``--peers`` is an interpreter that has ``submitit``, or ``snakemake`` with
+``snakemake-executor-plugin-slurm``; they need an environment of their own:
+
+    python -m venv PEERS
+    PEERS/bin/pip install submitit snakemake snakemake-executor-plugin-slurm
+    python -m benchmarks.slurm --peers PEERS/bin/python
+
+Snakemake looks for the ends of jobs every two seconds here, not every forty, and takes part in one
+round: minutes, even so.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -127,15 +138,87 @@ def plain_array(count: int, at_a_time: int) -> None:
     wait_for(sbatch(f"--dependency=afterok:{array}"))
 
 
-def submitit_array(folder: Path, count: int, at_a_time: int) -> None:
-    """The same array through submitit, and a call that joins it."""
-    import submitit
-
-    executor = submitit.AutoExecutor(folder / "submitit")
-    executor.update_parameters(slurm_array_parallelism=at_a_time, mem_gb=0.1, timeout_min=60)
-    jobs = executor.map_array(abs, list(range(count)))
-    sum(job.result() for job in jobs)
+SUBMITIT = """
+import sys, submitit
+folder, chain, array, slots = sys.argv[1], *map(int, sys.argv[2:])
+executor = submitit.AutoExecutor(folder)
+common = {"mem_gb": 0.1, "timeout_min": 60}
+executor.update_parameters(slurm_array_parallelism=slots, **common)
+if chain:
+    job = executor.submit(abs, 1)
+    for _ in range(chain - 1):
+        after = {"dependency": f"afterok:{job.job_id}"}
+        executor.update_parameters(slurm_additional_parameters=after)
+        job = executor.submit(abs, 1)
+    job.result()
+else:
+    jobs = executor.map_array(abs, list(range(array)))
+    after = {"dependency": f"afterok:{jobs[0].job_id.partition('_')[0]}"}
+    executor.update_parameters(slurm_additional_parameters=after)
     executor.submit(abs, 1).result()
+"""
+SNAKEFILE = """
+rule last:
+    input: CHAIN
+rule first:
+    output: "c0"
+    shell: "touch {output}"
+rule next:
+    input: lambda wildcards: f"c{int(wildcards.number) - 1}"
+    output: "c{number,[1-9][0-9]*}"
+    shell: "touch {output}"
+rule element:
+    output: "a{number}"
+    shell: "touch {output}"
+rule join:
+    input: ELEMENTS
+    output: "joined"
+    shell: "touch {output}"
+"""
+
+
+def has(python: str, module: str) -> bool:
+    """Whether an interpreter has a module."""
+    looked = subprocess.run([python, "-c", f"import {module}"], check=False, capture_output=True)
+    return looked.returncode == 0
+
+
+def submitit(python: str, folder: Path, chain: int, array: int, at_a_time: int) -> None:
+    """A chain, or an array and a call that joins it, through submitit."""
+    words = [python, "-c", SUBMITIT, str(folder / "submitit"), str(chain), str(array)]
+    peer([*words, str(at_a_time)], folder)
+
+
+def snakemake(python: str, folder: Path, target: str, counts: tuple[int, int], jobs: int) -> None:
+    """The same through Snakemake and its plug-in, without accounting."""
+    chain, array = counts
+    elements = [f"a{number}" for number in range(array)]
+    text = SNAKEFILE.replace("CHAIN", f'"c{chain - 1}"').replace("ELEMENTS", repr(elements))
+    place = folder / f"snakemake-{target}"
+    place.mkdir()
+    (place / "Snakefile").write_text(text)
+    # its jobs drop SLURM_CONF, and would look for a cluster of the machine's
+    srun = place / "srun"
+    configuration = os.environ["SLURM_CONF"]
+    text = f'#!/bin/sh\nSLURM_CONF={configuration} exec {shutil.which("srun")} "$@"\n'
+    srun.write_text(text)
+    srun.chmod(0o755)
+    words = [python, "-m", "snakemake", target, "--executor", "slurm", "--jobs", str(jobs)]
+    words += ["--slurm-status-command", "squeue", "--slurm-no-account"]
+    words += ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks"]
+    words += ["2", "--latency-wait", "5", "--default-resources", "mem_mb=100", "runtime=60"]
+    peer(words, place)
+
+
+def peer(words: list[str], folder: Path) -> None:
+    """Run another tool's command."""
+    path = f"{folder}:{Path(words[0]).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(
+        words, cwd=folder, env=environment, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{words[:4]} failed:\n{done.stdout}{done.stderr}"[-3000:])
 
 
 def rendering(count: int) -> float:
@@ -163,45 +246,68 @@ def took(action: Callable[[], None]) -> float:
     return time.monotonic() - began
 
 
+def contest(folder: Path, given: argparse.Namespace) -> dict[str, tuple[float, float]]:
+    """Let all take their turns; return the least seconds of the chain and of the array."""
+    chain, array, slots = given.chain, given.array, given.at_a_time
+    rows: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+        "plain sbatch": (lambda: plain_chain(chain), lambda: plain_array(array, slots)),
+        "a job a task": (lambda: ours(folder, "chain_long"), lambda: ours(folder, "array_long")),
+        "short tasks together": (
+            lambda: ours(folder, "chain_short"),
+            lambda: ours(folder, "array_short"),
+        ),
+    }
+    if given.peers and has(given.peers, "submitit"):
+        rows["submitit"] = (
+            lambda: submitit(given.peers, folder, chain, 0, slots),
+            lambda: submitit(given.peers, folder, 0, array, slots),
+        )
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
+    for number in range(given.rounds):
+        for name, (first, second) in rows.items():
+            taken[name].append((took(first), took(second)))
+            print(f"round {number + 1}: {name} {taken[name][-1]}", file=sys.stderr, flush=True)
+    found = {
+        name: (min(a for a, _ in pairs), min(b for _, b in pairs)) for name, pairs in taken.items()
+    }
+    if given.peers and has(given.peers, "snakemake_executor_plugin_slurm"):
+        counts = (chain, array)
+        found["snakemake"] = (
+            took(lambda: snakemake(given.peers, folder, "last", counts, 1)),
+            took(lambda: snakemake(given.peers, folder, "join", counts, slots)),
+        )
+    return found
+
+
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--chain", type=int, default=5)
     parser.add_argument("--array", type=int, default=50)
     parser.add_argument("--at-a-time", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tasks", type=int, default=10_000, help="of the pipeline rendered")
-    arguments = parser.parse_args()
+    parser.add_argument("--peers", default="", metavar="PYTHON", help="that has the peers")
+    given = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
     import slurm_cluster
 
-    print(f"rendering {arguments.tasks} tasks: {rendering(arguments.tasks):.2f} s")
+    print(f"rendering {given.tasks} tasks: {rendering(given.tasks):.2f} s")
     if reason := slurm_cluster.why_not():
         raise SystemExit(f"no Slurm here: {reason}")
-    chain, array, slots = arguments.chain, arguments.array, arguments.at_a_time
     with tempfile.TemporaryDirectory(prefix="slurm") as temporary:
         folder = Path(temporary)
-        project(folder, {"chain": chain, "array": array}, slots)
+        project(folder, {"chain": given.chain, "array": given.array}, given.at_a_time)
         with slurm_cluster.cluster(folder / "cluster") as configuration:
             os.environ["SLURM_CONF"] = str(configuration)
-            rows: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
-                ("plain sbatch", lambda: plain_chain(chain), lambda: plain_array(array, slots)),
-                (
-                    "a job a task",
-                    lambda: ours(folder, "chain_long"),
-                    lambda: ours(folder, "array_long"),
-                ),
-                (
-                    "short tasks together",
-                    lambda: ours(folder, "chain_short"),
-                    lambda: ours(folder, "array_short"),
-                ),
-            ]
-            times = {name: (took(first), took(second)) for name, first, second in rows}
-            if importlib.util.find_spec("submitit"):
-                seconds = took(lambda: submitit_array(folder, array, slots))
-                times["submitit"] = (float("nan"), seconds)
+            times = contest(folder, given)
     base = times["plain sbatch"]
-    print(f"{'':22} chain of {chain:<14} array of {array}, {slots} at a time, and a join")
+    load = os.getloadavg()[0]
+    print(f"load at the end {load:.1f} on {os.cpu_count()} cores, best of {given.rounds} rounds")
+    array = f"array of {given.array}, {given.at_a_time} at a time, and a join"
+    print(f"{'':22} chain of {given.chain:<14} {array}")
     for name, pair in times.items():
         cells = [f"{s:6.1f} s {s / b:5.2f}x" for s, b in zip(pair, base, strict=True)]
         print(f"{name:22} {cells[0]:23} {cells[1]}")

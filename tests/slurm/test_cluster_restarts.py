@@ -119,7 +119,7 @@ def test_what_failed_for_good_is_not_tried_again_when_its_job_is_put_back(projec
 @pytest.mark.parametrize(("state", "back"), [("RUNNING", True), ("CANCELLED", False)])
 def test_a_stop_that_is_not_slurm_s_end_of_the_job_puts_it_back(project, fake, state, back):
     """A grace time before a preemption, a kill by hand: Slurm takes such a job for running."""
-    module = project.pipeline("counting", COUNT)
+    module = project.pipeline("counting", COUNT.replace("to=40", "to=12"))
     fake.answers("sbatch", (0, "7\n", ""))
     fake.answers("squeue", (0, "7|PENDING|Resources\n", ""))
     fake.answers("scontrol", (0, f"JobId=7 JobState={state} Reason=None X=1\n", ""))
@@ -135,4 +135,4 @@ def test_a_stop_that_is_not_slurm_s_end_of_the_job_puts_it_back(project, fake, s
     assert [a for a, _ in fake.calls("scontrol") if a[0] == "requeue"] == [["requeue", "7"]] * back
     # what is not put back is not finished; whoever looks asks Slurm what became of it
     assert project.module(*worker, env={"SLURM_JOB_ID": "7"}).returncode == 0
-    assert results(project) == {"count": "40 numbers in 2 starts"}
+    assert results(project) == {"count": "12 numbers in 2 starts"}

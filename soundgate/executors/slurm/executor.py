@@ -20,7 +20,7 @@ from soundgate.executors.display import display
 from soundgate.executors.logs import tail
 from soundgate.executors.pace import Pace
 from soundgate.executors.runner import LOG_TAIL_LINES
-from soundgate.executors.slurm import doctor, handover, profile, states
+from soundgate.executors.slurm import handover, profile, states
 from soundgate.executors.slurm.client import ENDED, LEAVING, Client
 from soundgate.executors.slurm.jobs import lower
 from soundgate.executors.slurm.marks import FOLDER, forget_starts
@@ -40,7 +40,7 @@ LAST_POLL_S = 60.0
 """Between questions to the controller at most."""
 AGAIN_S = 0.5
 """Until what is missing is looked for again."""
-LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.2, 0.0005, 2.0
+LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.1, 0.0005, 2.0
 """Between looks for finished marks: they cost the controller nothing, the file system little."""
 
 
@@ -147,6 +147,8 @@ class SlurmExecutor:
 
     def examine(self, root: Path) -> Iterator[Finding]:
         """Look for what could keep a run from working at this site; submits a small job."""
+        from soundgate.executors.slurm import doctor
+
         return doctor.examine(self.profile, self.client, root)
 
     # -- handing over -----------------------------------------------------------------------------
