@@ -161,7 +161,7 @@ def test_a_run_is_looked_at_and_cancelled_later(labour, site, start, kubeflow_ap
     record = site().poll(run)
     assert (record["state"], record["reason"]) == ("cancelled", "cancelled by cancel-run")
     assert states(record) == {"first": "cancelled", "second": "cancelled"}
-    with pytest.raises(ParameterError, match="is not running: it cancelled"):
+    with pytest.raises(ParameterError, match="is not running: its state is cancelled"):
         site().cancel(run)
 
 

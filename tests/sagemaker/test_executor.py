@@ -256,7 +256,7 @@ def test_cancelled(site):
     record = until_over(site, run)
     assert (record["state"], record["reason"]) == ("cancelled", "cancelled by cancel-run")
     assert tasks(record) == {**DONE, "last": "cancelled"}
-    with pytest.raises(ParameterError, match="is not running: it cancelled"):
+    with pytest.raises(ParameterError, match="is not running: its state is cancelled"):
         site.executor().cancel(run)
 
 
@@ -591,7 +591,7 @@ def test_an_archive_that_would_leave_its_folder_is_refused(site, tmp_path):
 
 def test_a_run_that_never_started_has_nothing_to_cancel(site):
     run, _ = site.begin(toy())
-    with pytest.raises(ParameterError, match="is not running: it pending"):
+    with pytest.raises(ParameterError, match="is not running: its state is pending"):
         site.executor().cancel(run)
 
 

@@ -145,7 +145,7 @@ class KubeflowExecutor:
         record = self.poll(run)
         watch = Watch.of(run, self.client)
         if State(record["state"]).final:
-            raise ParameterError(f"run {run.id} is not running: it {record['state']}")
+            raise ParameterError(f"run {run.id} is not running: its state is {record['state']}")
         watch.terminate("cancelled by cancel-run")
 
     def logs(self, run: Run, task: str) -> Iterator[str]:

@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from soundgate.errors import ConfigError, nearest
+from soundgate.errors import ConfigError
+from soundgate.executors import profiles
 
 UNSET = "CHANGE_ME"
 """Stands in an image that nobody has named yet; nothing is submitted with it."""
@@ -170,23 +171,8 @@ def load(path: str) -> Profile:
     Raises:
         ConfigError: the file is absent, not YAML, or a field is unknown or wrong.
     """
-    if not path:
-        return Profile()
-    import yaml
-
-    try:
-        fields: Any = yaml.safe_load(Path(path).read_text("utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"--profile {path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"--profile {path}: is not YAML: {reason}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"--profile {path}: expected fields with values, image: NAME say")
-    try:
-        profile = Profile(**fields)
-    except (ValidationError, TypeError) as error:
-        raise ConfigError(f"--profile {path}: {_first(error)}") from error
+    fields = profiles.read(path, "image: NAME")
+    profile = profiles.check(Profile, fields, f"--profile {path}")
     _check_mounts(path, profile)
     return profile
 
@@ -203,25 +189,3 @@ def _check_mounts(path: str, profile: Profile) -> None:
                 f"--profile {path}: {name}: {folder} lies on none of the volumes, so that pods do "
                 "not see it: mount a claim there (volumes:)"
             )
-
-
-def _first(error: ValidationError | TypeError) -> str:
-    """The first mistake in one line: where, what, and the nearest right word."""
-    if isinstance(error, TypeError):
-        return f"a field is no text: {error}"
-    mistake = error.errors()[0]
-    place = [str(part) for part in mistake["loc"]]
-    if mistake["type"] == "extra_forbidden":
-        kind: Any = Profile
-        sections: dict[str, Any] = {
-            "cpu": Pool,
-            "gpu": Pool,
-            "tolerations": Toleration,
-            "secrets": Secret,
-            "volumes": Volume,
-        }
-        for part in place[:-1]:
-            kind = sections.get(part, kind)
-        return f"unknown field {'.'.join(place)}{nearest(place[-1], kind.model_fields)}"
-    told = mistake["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(place)}: {told}, not {mistake['input']!r}"

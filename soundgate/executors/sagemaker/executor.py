@@ -140,7 +140,7 @@ class SageMakerExecutor:
         """
         record = self.poll(run)
         if record["state"] != State.RUNNING:
-            raise ParameterError(f"run {run.id} is not running: it {record['state']}")
+            raise ParameterError(f"run {run.id} is not running: its state is {record['state']}")
         stop(self.aws, run, record, "cancelled by cancel-run")
 
     def logs(self, run: Run, task: str) -> Iterator[str]:

@@ -7,12 +7,11 @@ project templates pass on the command line (``--kwargs``, ``--role-arn``, ``--ta
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from soundgate.errors import ConfigError, nearest
+from soundgate.executors import profiles
 from soundgate.executors.sagemaker.instances import PROCESSING, TRAINING, Instance
 
 if TYPE_CHECKING:
@@ -167,27 +166,9 @@ def load(options: Options) -> Profile:
     Raises:
         ConfigError: the file is absent, not YAML, or a field is unknown or wrong.
     """
-    fields = _read(Path(options.profile)) if options.profile else {}
+    fields = profiles.read(options.profile, "bucket: NAME")
     where = f"--profile {options.profile}" if options.profile else "--kwargs, --role-arn, --tags"
-    try:
-        return Profile(**_merged(fields, options))
-    except (ValidationError, TypeError) as error:
-        raise ConfigError(f"{where}: {_first(error)}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        fields: Any = yaml.safe_load(path.read_text("utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"--profile {path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"--profile {path}: is not YAML: {reason}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"--profile {path}: expected fields with values, bucket: NAME say")
-    return fields
+    return profiles.check(Profile, _merged(fields, options), where)
 
 
 def _merged(fields: Mapping[str, Any], options: Options) -> dict[str, Any]:
@@ -204,18 +185,3 @@ def _merged(fields: Mapping[str, Any], options: Options) -> dict[str, Any]:
         own = found.get("tags") or {}
         found["tags"] = {**own, **tags} if isinstance(own, dict) else own
     return found
-
-
-def _first(error: ValidationError | TypeError) -> str:
-    """The first mistake in one line: where, what, and the nearest right word."""
-    if isinstance(error, TypeError):
-        return f"a field is no text: {error}"
-    mistake = error.errors()[0]
-    place = [str(part) for part in mistake["loc"]]
-    if mistake["type"] == "extra_forbidden":
-        kind: Any = Instance if len(place) > 1 else Profile
-        return f"unknown field {'.'.join(place)}{nearest(place[-1], kind.model_fields)}"
-    said = mistake["msg"].removeprefix("Value error, ")
-    if not place:
-        return said
-    return f"{'.'.join(place)}: {said}, not {mistake['input']!r}"

@@ -58,7 +58,7 @@ class SlurmExecutor:
 
     def __init__(self, options: Options = Options()) -> None:
         """Use the site that the profile describes; without one, the cluster's defaults."""
-        self.profile = profile.load(Path(options.profile) if options.profile else None)
+        self.profile = profile.load(options.profile)
         self.parameter_defaults: Mapping[str, Any] = {}
         self.client = Client()
 
@@ -129,7 +129,7 @@ class SlurmExecutor:
         """
         record = self.poll(run)
         if record["state"] != State.RUNNING:
-            raise ParameterError(f"run {run.id} is not running: it {record['state']}")
+            raise ParameterError(f"run {run.id} is not running: its state is {record['state']}")
         note = run.folder / FOLDER / states.CANCELLED
         note.write_text("cancelled by cancel-run\n", "utf-8")
         self.client.cancel(states.job_ids(run))

@@ -5,14 +5,11 @@ A YAML file, ``infra/slurm/generic.yaml`` say, chosen with ``--profile``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from soundgate.errors import ConfigError, nearest
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from soundgate.executors import profiles
 
 
 class _Section(BaseModel):
@@ -115,46 +112,10 @@ class Profile(_Section):
     """Further ``#SBATCH`` options of every job."""
 
 
-def load(path: Path | None) -> Profile:
+def load(path: str) -> Profile:
     """Read a profile; without one, the cluster's own defaults.
 
     Raises:
         ConfigError: the file is absent, not YAML, or a field is unknown or wrong.
     """
-    if path is None:
-        return Profile()
-    import yaml
-
-    try:
-        fields: Any = yaml.safe_load(path.read_text("utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"--profile {path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"--profile {path}: is not YAML: {reason}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"--profile {path}: expected fields with values, account: NAME say")
-    try:
-        return Profile(**fields)
-    except (ValidationError, TypeError) as error:
-        raise ConfigError(f"--profile {path}: {_first(error)}") from error
-
-
-def _first(error: ValidationError | TypeError) -> str:
-    """The first mistake in one line: where, what, and the nearest right word."""
-    if isinstance(error, TypeError):
-        return f"a field is no text: {error}"
-    mistake = error.errors()[0]
-    place = [str(part) for part in mistake["loc"]]
-    if mistake["type"] == "extra_forbidden":
-        kind: Any = Profile
-        sections: dict[str, Any] = {
-            "cpu": Partition,
-            "gpu": Partition,
-            "network": Partition,
-            "container": Container,
-        }
-        for part in place[:-1]:
-            kind = sections.get(part, kind)
-        return f"unknown field {'.'.join(place)}{nearest(place[-1], kind.model_fields)}"
-    return f"{'.'.join(place)}: {mistake['msg']}, not {mistake['input']!r}"
+    return profiles.check(Profile, profiles.read(path, "account: NAME"), f"--profile {path}")

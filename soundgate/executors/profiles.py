@@ -1,0 +1,80 @@
+"""Profiles of sites: YAML files, read and checked alike for every engine that has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from soundgate.errors import ConfigError, nearest
+
+P = TypeVar("P", bound=BaseModel)
+
+
+def read(path: str, example: str) -> dict[str, Any]:
+    """Return the fields of a profile; none where ``path`` is empty.
+
+    Args:
+        path: the file.
+        example: a field with a value, for whoever wrote something else.
+
+    Raises:
+        ConfigError: the file is absent, not YAML, or not a mapping.
+    """
+    if not path:
+        return {}
+    import yaml
+
+    try:
+        fields: Any = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"--profile {path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"--profile {path}: is not YAML: {reason}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"--profile {path}: expected fields with values, {example} say")
+    return fields
+
+
+def check(kind: type[P], fields: dict[str, Any], where: str) -> P:
+    """Return a profile of these fields.
+
+    Args:
+        kind: the engine's profile.
+        fields: what was given.
+        where: what a mistake is blamed on, ``--profile FILE`` say.
+
+    Raises:
+        ConfigError: a field is unknown or wrong.
+    """
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise ConfigError(f"{where}: a field is no text: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first(kind, error)}") from error
+
+
+def _first(kind: type[BaseModel], error: ValidationError) -> str:
+    """The first mistake in one line: where, what, and the nearest right word."""
+    mistake = error.errors()[0]
+    place = [str(part) for part in mistake["loc"]]
+    if mistake["type"] == "extra_forbidden":
+        for part in place[:-1]:
+            kind = _section(kind, part)
+        return f"unknown field {'.'.join(place)}{nearest(place[-1], kind.model_fields)}"
+    said = mistake["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(place)}: {said}, not {mistake['input']!r}" if place else said
+
+
+def _section(kind: type[BaseModel], part: str) -> type[BaseModel]:
+    """The type of a section of a profile; the profile's own where ``part`` counts items."""
+    waiting = [kind.model_fields[part].annotation] if part in kind.model_fields else []
+    while waiting:
+        hint = waiting.pop()
+        if isinstance(hint, type) and issubclass(hint, BaseModel):
+            return hint
+        waiting += get_args(hint)
+    return kind
