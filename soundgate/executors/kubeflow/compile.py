@@ -62,7 +62,13 @@ def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> K
     importers = [f"{IMPORTER}-{k}" for k in range(len(files) + 1)] if imported else []
     names = engine_names(list(pipeline.tasks), {IMPORTER, *importers})
     placing = engine_names([f"place-{k}-{f.name}" for k, f in enumerate(texts, 1)], names.values())
-    frame = Frame(pipeline.name, profile, _opened(pipeline), {} if imported else addresses)
+    frame = Frame(
+        pipeline.name,
+        profile,
+        _opened(pipeline),
+        {} if imported else addresses,
+        [task.gate.threshold for task in pipeline.tasks.values() if task.gate],
+    )
     graph = _Graph(
         pipeline=pipeline,
         profile=profile,

@@ -19,6 +19,7 @@ from soundgate.executors.kubeflow.literals import (
     replaced_part,
 )
 from soundgate.executors.kubeflow.pods import environment_of, pod_of
+from soundgate.parameters import parameter_of
 from soundgate.task import File, Output, Resources, Task
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Frame:
     """The pipeline's inputs, with their values."""
     by_path: Mapping[File, str]
     """Files that lie in a folder that pods see, and the pipeline's input with their path."""
+    thresholds: Sequence[float] = ()
+    """Of all gates, in their order."""
 
 
 def task_component(task: Task, name: str, frame: Frame, *, judged: Collection[str]) -> Component:
@@ -116,6 +119,7 @@ def task_component(task: Task, name: str, frame: Frame, *, judged: Collection[st
     if task.names_run:
         arguments.append(f"--context=run={inputs.constant(RUN, JOB_ID)}")
         arguments.append(f"--context=commit={inputs.parameter(COMMIT, 'String')}")
+        arguments += _thresholds(inputs, frame)
     if judged:
         arguments.append("--context=executor_input={{$}}")
     container = _container(profile, needs, task.module, arguments)
@@ -244,6 +248,18 @@ def _checkpoint(task: Task, name: str, profile: Profile) -> str:
     shown = [f"{n}={v!s}" for n, v in sorted(task.arguments.items())]
     digest = hashlib.sha256("\n".join([task.module, *shown]).encode()).hexdigest()[:16]
     return f"{profile.checkpoints.rstrip('/')}/{name}/{digest}"
+
+
+def _thresholds(inputs: Inputs, frame: Frame) -> list[str]:
+    """Tell which thresholds a run was started with: page and registry judge by those."""
+    named = [parameter_of(each) for each in frame.thresholds]
+    if not any(name in frame.opened for name in named):
+        return []
+    spelt = [
+        inputs.parameter(name, TYPES[float]) if name and name in frame.opened else spell(each)
+        for name, each in zip(named, frame.thresholds, strict=True)
+    ]
+    return [f"--context=thresholds={' '.join(spelt)}"]
 
 
 def _words(
