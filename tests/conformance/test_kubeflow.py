@@ -37,7 +37,7 @@ def bucket():
         aws_secret_access_key="test",
         region_name="us-east-1",
     )
-    client.create_bucket(Bucket="artifacts")
+    client.create_bucket(Bucket="conformance-kubeflow")
     yield client, environment
     client.close()
     server.stop()
@@ -45,17 +45,21 @@ def bucket():
 
 def put(client, path, uri):
     """Upload a file, as KFP's launcher does."""
-    client.upload_file(str(path), "artifacts", uri.removeprefix("s3://artifacts/"))
+    client.upload_file(
+        str(path), "conformance-kubeflow", uri.removeprefix("s3://conformance-kubeflow/")
+    )
 
 
 def fetch(client, uri, target):
     """Download everything below a URI."""
-    prefix = uri.removeprefix("s3://artifacts/")
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket="artifacts", Prefix=prefix):
+    prefix = uri.removeprefix("s3://conformance-kubeflow/")
+    for page in client.get_paginator("list_objects_v2").paginate(
+        Bucket="conformance-kubeflow", Prefix=prefix
+    ):
         for entry in page.get("Contents", ()):
             path = target / entry["Key"].removeprefix(prefix).lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
-            client.download_file("artifacts", entry["Key"], str(path))
+            client.download_file("conformance-kubeflow", entry["Key"], str(path))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,7 @@ def engine(toy, bucket, tmp_path_factory):
         profile = {
             "host": api.url,
             "image": f"registry.example/toy@sha256:{'0' * 64}",
-            "pipeline_root": "s3://artifacts/v2",
+            "pipeline_root": "s3://conformance-kubeflow/v2",
             "retry_wait_s": 0,
             "poll_s": 0.2,
         }

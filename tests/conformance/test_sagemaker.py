@@ -15,7 +15,7 @@ SAGEMAKER = Path(__file__).resolve().parents[1] / "sagemaker"
 ROLE = "arn:aws:iam::123456789012:role/pipeline"
 PROFILE = {
     "region": "eu-west-1",
-    "bucket": "artifacts",
+    "bucket": "conformance-sagemaker",
     "image_uri": f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/toy@sha256:{'0' * 64}",
     "pipeline_role_arn": ROLE,
     "job_role_arn": ROLE.replace("pipeline", "job"),
@@ -40,7 +40,8 @@ def engine(toy, tmp_path_factory):
     toy.write("site.yaml", yaml.safe_dump(PROFILE))
     words = ("--executor", "sagemaker", "--profile", "site.yaml")
     plane.account.client("s3").create_bucket(
-        Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        Bucket="conformance-sagemaker",
+        CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
     )
     yield Engine("sagemaker", toy, words, plane.environment(), outside=outside)
     plane.close()

@@ -1,0 +1,96 @@
+"""Runs of the AED pipeline by its command line, small enough for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = (
+    "dataset_specific.synthetic.clips_per_class=10",
+    "dataset_specific.synthetic.duration_s=1.0",
+    "training.epochs=2",
+    "training.precision=float32",
+    "q_clip_level_acc_threshold=0",
+    "q_patch_level_acc_threshold=0",
+)
+TASKS = (
+    "fetch",
+    "preprocess",
+    "train",
+    "export",
+    "evaluate",
+    "champion",
+    "compare",
+    "gate-clip-accuracy",
+    "gate-patch-accuracy",
+    "review",
+    "register",
+)
+
+
+def command(*words: str, settings: tuple[str, ...] = SMALL) -> list[str]:
+    sets = [word for setting in settings for word in ("--set", setting)]
+    return [sys.executable, "-m", "soundgate.cli", *words, *sets]
+
+
+def environment(runs: Path) -> dict[str, str]:
+    return {**os.environ, "SOUNDGATE_RUNS": str(runs), "PYTHONWARNINGS": "default"}
+
+
+def run(runs: Path, *words: str, settings: tuple[str, ...] = SMALL, seconds: float = 280):
+    settings = (*settings, f"store={runs / 'store'}") if settings else ()
+    return subprocess.run(
+        command(*words, settings=settings),
+        cwd=ROOT,
+        env=environment(runs),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+
+
+def start(runs: Path, *more: str) -> subprocess.Popen[str]:
+    words = command("run-pipeline", "-n", "pipelines.aed", settings=(*SMALL, *more))
+    return subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env=environment(runs),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def latest(runs: Path) -> Path:
+    return max(runs.glob("aed/*"), key=lambda p: p.name)
+
+
+def versions(runs: Path) -> list:
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{runs}/mlflow.db").search_model_versions(
+        "name = 'aed-candidates'"
+    )
+
+
+def evaluation(folder: Path) -> dict:
+    return json.loads((folder / "tasks/evaluate/report/evaluation.json").read_text())
+
+
+def review(runs: Path, *words: str):
+    return run(runs, "review-model", *words, "--store", str(runs / "store"), settings=())
+
+
+def listed(runs: Path) -> dict:
+    shown = review(runs, "list", "--output", "json")
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)
+
+
+def comparison(folder: Path) -> dict:
+    return json.loads((folder / "tasks/compare/comparison/comparison.json").read_text())
