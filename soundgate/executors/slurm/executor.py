@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
@@ -30,6 +29,7 @@ from soundgate.runs import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from soundgate.executors.display import Display
     from soundgate.executors.slurm.jobs import Job
