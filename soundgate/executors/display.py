@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
@@ -20,6 +20,9 @@ COLORS = {
     "cancelled": "yellow",
     "pending": "dim",
 }
+
+
+LOG_TAIL_LINES = 20
 
 
 class Display(Protocol):
@@ -42,6 +45,15 @@ def display(tasks: Mapping[str, Mapping[str, Any]], stream: TextIO | None = None
     """Return a live table where ``stream`` is a terminal, plain lines otherwise."""
     stream = stream or sys.stdout
     return LiveDisplay(tasks, stream) if stream.isatty() else PlainDisplay(tasks, stream)
+
+
+def say_log(shown: Display, task: str, lines: Sequence[str], whole: str) -> None:
+    """Show the last lines of a failed task's log, and where all of it is."""
+    if lines:
+        shown.say(f"--- last lines of {task}'s log")
+        shown.say("\n".join(lines))
+    if whole:
+        shown.say(f"--- whole log: {whole}")
 
 
 def duration(seconds: float | None) -> str:

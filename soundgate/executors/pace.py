@@ -20,13 +20,17 @@ class Pace:
     def __init__(self, longest_s: float) -> None:
         """Ask at once, and then at least every ``longest_s`` seconds."""
         self._longest_s = longest_s
-        self._pause_s = FIRST_S
+        self._pause_s = min(FIRST_S, longest_s)
         self._began = self._asked = time.monotonic()
         self._due = self._began
 
     def is_due(self) -> bool:
         """Whether it is time to ask."""
         return time.monotonic() >= self._due
+
+    def left_s(self) -> float:
+        """Return the seconds until it is time to ask."""
+        return max(0.0, self._due - time.monotonic())
 
     def went_on(self, *, asked: bool, happened: bool) -> None:
         """Take note of a look: whether it asked, and whether it found anything new."""

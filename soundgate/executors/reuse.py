@@ -1,4 +1,4 @@
-"""What would be run and what reused: for the executors that leave that to ``cache.py``."""
+"""What would be run and what reused, and why."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from soundgate.task import Task
 
 Digests = dict[Output | File, str]
+SWITCHED_OFF = "reuse is switched off (--no-cache)"
+OPTS_OUT = "it opts out of reuse"
 
 
 def require_files(pipeline: Pipeline) -> None:
@@ -53,6 +55,15 @@ def file_digests(cache: Cache, pipeline: Pipeline) -> Digests:
     return digests
 
 
+def why_anew(task: Task, *, use_cache: bool) -> str:
+    """Return why a task is run whatever was made before; empty where a result may be reused."""
+    if not use_cache:
+        return SWITCHED_OFF
+    if not task.reuse:
+        return OPTS_OUT
+    return "what it writes names the run" if task.names_run else ""
+
+
 def decide(
     cache: Cache,
     pipeline: Pipeline,
@@ -67,9 +78,9 @@ def decide(
     if finished is not None:  # before this run was interrupted
         return finished
     if not use_cache:
-        return Miss("reuse is switched off (--no-cache)")
+        return Miss(SWITCHED_OFF)
     if not task.reuse:
-        return Miss("it opts out of reuse")
+        return Miss(OPTS_OUT)
     return cache.lookup(pipeline.name, task, components)
 
 

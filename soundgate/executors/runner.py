@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.cache import Cache, Hit, Miss
 from soundgate.executors import folders, reuse
-from soundgate.executors.display import display
+from soundgate.executors.display import LOG_TAIL_LINES, display, say_log
 from soundgate.executors.launcher import Launcher, Spec, launcher
 from soundgate.executors.logs import last_line, tail
 from soundgate.executors.machine import Machine, Share
@@ -35,7 +35,6 @@ GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
 TICK_S = 0.5
 SAVE_INTERVAL_S = 0.25
 SAVE_SHARE = 0.05  # of the time goes to writing run.json, which grows with the number of tasks
-LOG_TAIL_LINES = 20
 USER_ERROR = 2  # an exit code that another attempt would only repeat
 
 
@@ -349,10 +348,8 @@ class Runner:
     def _show_log(self, task: Task) -> None:
         path = self.run.log(task.name)
         lines = tail(path, LOG_TAIL_LINES)
-        if lines and lines != [f"error: {self.tasks[task.name]['reason']}"]:
-            self.display.say(f"--- last lines of {task.name}'s log")
-            self.display.say("\n".join(lines))
-        self.display.say(f"--- whole log: {path}")
+        known = lines == [f"error: {self.tasks[task.name]['reason']}"]
+        say_log(self.display, task.name, [] if known else lines, str(path))
 
     # -- the record -------------------------------------------------------------------------------
 

@@ -225,7 +225,8 @@ def test_a_refusal_is_one_line_and_leaves_no_trace(labour, site, start, kubeflow
     assert not kubeflow_api.runs
     assert not (run.folder / "kubeflow" / "run.json").exists()
     record = run.read()
-    assert (record["state"], record["reason"]) == ("failed", str(caught.value))
+    reason = f"nothing was submitted: {caught.value}"
+    assert (record["state"], record["reason"]) == ("failed", reason)
     assert record["tasks"]["first"]["reason"] == "nothing was submitted"
     record = site().submit(pipeline, run, record, Submission())  # --resume, once it is mended
     assert states(record) == {"first": "succeeded"}

@@ -61,7 +61,7 @@ def refused(site, kind, pipeline=None):
     assert "\n" not in line
     found = run.read()
     assert (found["state"], found["engine_id"]) == ("failed", "")
-    assert found["reason"] == f"nothing was started: {line}"
+    assert found["reason"] == f"nothing was submitted: {line}"
     return line, left(site)
 
 

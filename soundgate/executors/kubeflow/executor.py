@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.digests import digest_text
 from soundgate.errors import ConfigError, ParameterError, SoundgateError
-from soundgate.executors import folders
+from soundgate.executors import folders, records
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.kubeflow import artifacts, doctor, files, profile, states
 from soundgate.executors.kubeflow.client import Client
@@ -31,6 +31,9 @@ from soundgate.executors.kubeflow.watch import (
     read_sent,
     settle,
 )
+from soundgate.executors.pace import Pace
+from soundgate.executors.reuse import why_anew
+from soundgate.executors.waiting import wait
 from soundgate.runs import State
 
 if TYPE_CHECKING:
@@ -79,17 +82,11 @@ class KubeflowExecutor:
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:  # noqa: ARG002
         """Tell for each task whether Kubeflow may reuse a result; only it knows which it has."""
-        planned = []
-        for task in pipeline.tasks.values():
-            reason = "unless Kubeflow's cache has it: same image, arguments and inputs"
-            if not use_cache:
-                reason = "reuse is switched off (--no-cache)"
-            elif task.names_run:
-                reason = "what it writes names the run"
-            elif not task.reuse:
-                reason = "it opts out of reuse"
-            planned.append(PlannedTask(task.name, "run", reason))
-        return planned
+        perhaps = "unless Kubeflow's cache has it: same image, arguments and inputs"
+        return [
+            PlannedTask(task.name, "run", why_anew(task, use_cache=use_cache) or perhaps)
+            for task in pipeline.tasks.values()
+        ]
 
     def submit(
         self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
@@ -103,13 +100,13 @@ class KubeflowExecutor:
                 watch = self._send(pipeline, run, record, request)
             except SoundgateError as error:
                 if not _may_be_running(run):
-                    _not_submitted(run, record, str(error))
+                    records.refuse(run, record, str(error))
                 raise
             (run.folder / "request.txt").write_text(str(request), "utf-8")
             record["engine_id"] = watch.sent["run_id"]
             run.write(record)
         if not submission.no_wait:
-            watch.wait(record, submission, self.profile.poll_s)
+            wait(watch, run, record, submission, Pace(self.profile.poll_s))
         return record
 
     def poll(self, run: Run) -> dict[str, Any]:
@@ -126,11 +123,11 @@ class KubeflowExecutor:
                 return record
             settle(run, self.client)
             if read_sent(run) is None:
-                _not_submitted(run, record, "its submission was cut off")
+                records.refuse(run, record, "its submission was cut off")
         if read_sent(run) is None:
             return record
         before = json.dumps(record)
-        Watch.of(run, self.client).look(record)
+        Watch.of(run, self.client).update(record)
         if json.dumps(record) != before:
             run.write(record)
         return record
@@ -144,9 +141,9 @@ class KubeflowExecutor:
         """
         record = self.poll(run)
         watch = Watch.of(run, self.client)
-        if State(record["state"]).final:
-            raise ParameterError(f"run {run.id} is not running: its state is {record['state']}")
-        watch.terminate("cancelled by cancel-run")
+        if State(record["state"]).final:  # one that waits for its turn can be cancelled too
+            records.require_running(run, record)
+        watch.end(record, "cancelled by cancel-run")
 
     def logs(self, run: Run, task: str) -> Iterator[str]:
         """Yield the log of a task's last attempt, as far as Kubeflow keeps it.
@@ -295,10 +292,3 @@ def _is_asked(run: Run) -> bool:
 
 def _may_be_running(run: Run) -> bool:
     return _is_asked(run) or read_sent(run) is not None
-
-
-def _not_submitted(run: Run, record: dict[str, Any], reason: str) -> None:
-    for task in record["tasks"].values():
-        task.update(state=State.SKIPPED, reason="nothing was submitted")
-    record.update(state=State.FAILED, reason=reason, ended_at=runs.now())
-    run.write(record)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
+from soundgate.executors import records
 from soundgate.runs import State
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def lose(record: dict[str, Any], reason: str) -> list[str]:
     lost = [n for n, task in record["tasks"].items() if not State(task["state"]).final]
     for name in lost:
         record["tasks"][name].update(state=State.CANCELLED, reason=reason)
-    record.update(state=State.CANCELLED, reason=reason, ended_at=runs.now())
-    record["duration_s"] = runs.seconds_between(record["created_at"], record["ended_at"])
+    records.end(record, State.CANCELLED, reason)
     return lost
 
 

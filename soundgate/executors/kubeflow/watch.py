@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from soundgate import runs
-from soundgate.errors import ExecutorError, ParameterError, SoundgateError
-from soundgate.executors.display import display
+from soundgate.errors import ExecutorError, ParameterError
+from soundgate.executors.display import LOG_TAIL_LINES
 from soundgate.executors.kubeflow import states
 from soundgate.executors.kubeflow.refusals import KubeflowRefused
+from soundgate.executors.waiting import Seen
 from soundgate.runs import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from soundgate.executors.base import Submission
-    from soundgate.executors.display import Display
     from soundgate.executors.kubeflow.client import Client
     from soundgate.runs import Run
 
 FOLDER = "kubeflow"
 """Below the run's folder: what was sent."""
 SENT, ASKED, CANCELLED = "run.json", "asked.json", "cancelled.txt"
-LOG_LINES = 20
 PATIENCE = 60
 """Questions in a row that may go unanswered while a run is waited for."""
 
@@ -40,6 +36,10 @@ class Watch:
     client: Client
     sent: dict[str, Any]
     """``run_id``, ``experiment_id``, ``pipeline``, ``tasks`` (names at the engine), ``values``."""
+    goes_on: str = "the run goes on"
+    is_usual: str = "Kubeflow goes on"
+    unanswered: int = 0
+    """Questions in a row."""
 
     @classmethod
     def of(cls, run: Run, client: Client) -> Self:
@@ -53,7 +53,12 @@ class Watch:
             raise ParameterError(f"run {run.id} was never submitted")
         return cls(run, client, sent)
 
-    def look(self, record: dict[str, Any]) -> list[str]:
+    @property
+    def greeting(self) -> str:
+        """Where Kubeflow shows it."""
+        return f"run {self.sent['run_id']}: {self.client.address(self.sent['run_id'])}"
+
+    def update(self, record: dict[str, Any]) -> list[str]:
         """Bring the record up to date; return the names of the tasks that changed.
 
         Raises:
@@ -71,46 +76,23 @@ class Watch:
             record["reason"] = self._note.read_text("utf-8").strip()
         return changed
 
-    def wait(self, record: dict[str, Any], submission: Submission, pause_s: float) -> None:
-        """Look again and again until the run is over.
+    def look(self, record: dict[str, Any], *, due: bool) -> Seen:  # noqa: ARG002 - every look asks
+        """Ask for the run and its tasks.
 
         Raises:
-            ExecutorError: the server does not answer for long; the run goes on.
+            ExecutorError: the server does not answer for long.
         """
-        stream = sys.stderr if submission.quiet else sys.stdout
-        shown = display(record["tasks"], stream)
-        shown.say(f"run {self.sent['run_id']}: {self.client.address(self.sent['run_id'])}")
-        limit_s = submission.timeout_s
-        end_s = time.monotonic() + limit_s if limit_s is not None else None
-        unanswered, told, refused = 0, "", ""
         try:
-            while True:
-                unanswered = self._step(record, shown, unanswered)
-                if State(record["state"]).final:
-                    return
-                if record["reason"] != told:
-                    told = record["reason"]
-                    shown.say(told or "Kubeflow goes on")
-                if end_s is not None and time.monotonic() > end_s:
-                    before, refused = (
-                        refused,
-                        self._end(f"the run exceeded --timeout {limit_s:g} s"),
-                    )
-                    end_s = end_s if refused else None
-                    if refused and refused != before:
-                        shown.say(refused)
-                time.sleep(pause_s)
-        except KeyboardInterrupt:
-            shown.say(f"the run goes on; look with: show-run {self.run.id}")
-            raise
-        except SoundgateError as error:
-            goes_on = f"{error}; the run goes on: look with show-run {self.run.id}"
-            error.args = (goes_on, *error.args[1:])
-            raise
-        finally:
-            shown.close()
+            changed = self.update(record)
+        except ExecutorError as error:  # not answered is not gone
+            self.unanswered += 1
+            if self.unanswered == PATIENCE:
+                raise
+            return Seen([], str(error))
+        self.unanswered = 0
+        return Seen(changed, record["reason"])
 
-    def terminate(self, reason: str) -> None:
+    def end(self, record: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - a note tells
         """Ask for the end of the run, and remember why.
 
         Raises:
@@ -119,13 +101,16 @@ class Watch:
         self._note.write_text(f"{reason}\n", "utf-8")
         self.client.terminate(self.sent["run_id"])
 
-    def _end(self, reason: str) -> str:
-        """Ask for the end of the run; return why it was refused, or nothing."""
+    def last_lines(self, record: dict[str, Any], task: str) -> tuple[list[str], str]:
+        """Return the end of a task's log, as far as the server keeps it."""
         try:
-            self.terminate(reason)
-        except KubeflowRefused as error:
-            return str(error)
-        return ""
+            lines = [line.rstrip("\n") for line in deque(self.log(record, task), LOG_TAIL_LINES)]
+        except ExecutorError as error:
+            return [], str(error)
+        return lines, f"show-logs {self.run.id} {task}"
+
+    def rest_s(self, record: dict[str, Any]) -> None:
+        """Rest until Kubeflow may be asked again."""
 
     def log(self, record: dict[str, Any], task: str) -> Iterator[str]:
         """Yield the log of a task's last attempt, as far as the server keeps it.
@@ -148,33 +133,6 @@ class Watch:
     @property
     def _note(self) -> Path:
         return self.run.folder / FOLDER / CANCELLED
-
-    def _step(self, record: dict[str, Any], shown: Display, unanswered: int) -> int:
-        """Look once; return how many questions in a row went unanswered."""
-        try:
-            changed = self.look(record)
-        except ExecutorError as error:  # not answered is not gone
-            if unanswered + 1 == PATIENCE:
-                raise
-            record["reason"] = str(error)
-            return unanswered + 1
-        for name in changed:
-            shown.update(name, record["tasks"][name])
-            if record["tasks"][name]["state"] == State.FAILED:
-                self._show_log(record, name, shown)
-        if changed or State(record["state"]).final:
-            self.run.write(record)
-        return 0
-
-    def _show_log(self, record: dict[str, Any], name: str, shown: Display) -> None:
-        try:
-            lines = deque(self.log(record, name), LOG_LINES)
-        except ExecutorError as error:
-            shown.say(f"--- {name}: {error}")
-            return
-        shown.say(f"--- last lines of {name}'s log")
-        shown.say("".join(lines).rstrip("\n"))
-        shown.say(f"--- whole log: show-logs {self.run.id} {name}")
 
 
 def settle(run: Run, client: Client) -> None:

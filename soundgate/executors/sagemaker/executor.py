@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.digests import digest_text
 from soundgate.errors import ExecutorError, ParameterError, SoundgateError
-from soundgate.executors import folders
+from soundgate.executors import folders, records
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
-from soundgate.executors.reuse import require_files
+from soundgate.executors.pace import Pace
+from soundgate.executors.reuse import require_files, why_anew
 from soundgate.executors.sagemaker import (
     artifacts,
     doctor,
@@ -31,7 +32,8 @@ from soundgate.executors.sagemaker import (
 from soundgate.executors.sagemaker.client import Aws, AwsRefused
 from soundgate.executors.sagemaker.definition import SageMakerRequest, render
 from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe
-from soundgate.executors.sagemaker.waiting import Waiting, stop
+from soundgate.executors.sagemaker.watched import WatchedExecution, stop
+from soundgate.executors.waiting import wait
 from soundgate.runs import State
 
 if TYPE_CHECKING:
@@ -89,17 +91,11 @@ class SageMakerExecutor:
         """Tell what would be run; what is reused, SageMaker decides when it comes to a step."""
         require_files(pipeline)
         validation.check(self.render(pipeline, run).definition)
+        perhaps = "SageMaker decides by its cache keys: image, arguments, inputs, environment"
         planned = []
         for task in pipeline.tasks.values():
-            if task.gate:
-                why = "a gate is always judged"
-            elif not use_cache:
-                why = "reuse is switched off (--no-cache)"
-            elif task.names_run or not task.reuse:
-                why = "it names the run" if task.names_run else "it opts out of reuse"
-            else:
-                why = "SageMaker decides by its cache keys: image, arguments, inputs, environment"
-            planned.append(PlannedTask(task.name, "run", why))
+            why = "a gate is always judged" if task.gate else why_anew(task, use_cache=use_cache)
+            planned.append(PlannedTask(task.name, "run", why or perhaps))
         return planned
 
     def submit(
@@ -111,13 +107,13 @@ class SageMakerExecutor:
                 watcher = self._start(pipeline, run, record, submission)
             except SoundgateError as error:
                 if not record["engine_id"]:
-                    states.refuse(record, run, str(error))
+                    records.refuse(run, record, str(error))
                 raise
             run.write(record)
         if submission.no_wait:
             return record
-        waiting = Waiting(self.aws, run, watcher, self.profile.poll_s)
-        return waiting.wait(record, submission)
+        watched = WatchedExecution(self.aws, run, watcher)
+        return wait(watched, run, record, submission, Pace(self.profile.poll_s))
 
     def poll(self, run: Run) -> Record:
         """Return the run's record, brought up to date with its execution."""
@@ -139,8 +135,7 @@ class SageMakerExecutor:
             ParameterError: it is not running.
         """
         record = self.poll(run)
-        if record["state"] != State.RUNNING:
-            raise ParameterError(f"run {run.id} is not running: its state is {record['state']}")
+        records.require_running(run, record)
         stop(self.aws, run, record, "cancelled by cancel-run")
 
     def logs(self, run: Run, task: str) -> Iterator[str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from soundgate import runs
 from soundgate.executors.sagemaker import executions
 from soundgate.executors.sagemaker.client import AwsRefused
 from soundgate.executors.sagemaker.executions import Execution, StepState, short
@@ -181,14 +180,3 @@ def reset(record: Record, *, keep: bool, steps: Collection[str] = ()) -> None:
             task.update(state=State.PENDING, reason="", note="", attempt=0, engine_id="")
             task["duration_s"] = None
     record.update(state=State.RUNNING, reason="", ended_at=None, duration_s=None)
-
-
-def refuse(record: Record, run: runs.Run, reason: str) -> None:
-    """Record that nothing was started."""
-    record.update(state=State.FAILED, reason=f"nothing was started: {reason}")
-    record["ended_at"] = runs.now()
-    record["duration_s"] = runs.seconds_between(record["created_at"], record["ended_at"])
-    for task in record["tasks"].values():
-        if not State(task["state"]).final:
-            task.update(state=State.SKIPPED, reason="nothing was started")
-    run.write(record)

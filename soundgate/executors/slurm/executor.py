@@ -12,26 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.cache import Cache
-from soundgate.errors import ExecutorError, ParameterError
-from soundgate.executors import folders, reuse
+from soundgate.errors import ExecutorError
+from soundgate.executors import folders, records, reuse
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
-from soundgate.executors.display import display
-from soundgate.executors.logs import tail
 from soundgate.executors.pace import Pace
-from soundgate.executors.runner import LOG_TAIL_LINES
 from soundgate.executors.slurm import handover, profile, states
 from soundgate.executors.slurm.client import ENDED, LEAVING, Client
 from soundgate.executors.slurm.jobs import lower
 from soundgate.executors.slurm.marks import FOLDER, forget_starts
 from soundgate.executors.slurm.preparation import check_network, run_here, to_submit
 from soundgate.executors.slurm.scripts import SlurmRequest, dependencies, is_held, render
+from soundgate.executors.slurm.watched import WatchedJobs, end, logs_of
+from soundgate.executors.waiting import wait
 from soundgate.runs import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from soundgate.executors.display import Display
     from soundgate.executors.slurm.jobs import Job
     from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
@@ -40,8 +38,6 @@ LAST_POLL_S = 60.0
 """Between questions to the controller at most."""
 AGAIN_S = 0.5
 """Until what is missing is looked for again."""
-LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.1, 0.0005, 2.0
-"""Between looks for finished marks: they cost the controller nothing, the file system little."""
 
 
 class SlurmExecutor:
@@ -103,7 +99,8 @@ class SlurmExecutor:
             run.write(record)
         if submission.no_wait or record["state"] != State.RUNNING:
             return record
-        return self._wait(watcher, record, submission)
+        watched = WatchedJobs(watcher)
+        return wait(watched, run, record, submission, Pace(LAST_POLL_S))
 
     def poll(self, run: Run) -> dict[str, Any]:
         """Return the run's record, brought up to date with one question to the controller."""
@@ -128,16 +125,13 @@ class SlurmExecutor:
             ParameterError: it is not running.
         """
         record = self.poll(run)
-        if record["state"] != State.RUNNING:
-            raise ParameterError(f"run {run.id} is not running: its state is {record['state']}")
-        note = run.folder / FOLDER / states.CANCELLED
-        note.write_text("cancelled by cancel-run\n", "utf-8")
-        self.client.cancel(states.job_ids(run))
+        records.require_running(run, record)
+        end(run, self.client, "cancelled by cancel-run")
         self.poll(run)
 
     def logs(self, run: Run, task: str) -> Iterator[str]:
         """Yield the log of a task; of its job, where the task itself never began."""
-        for path in _logs(run, task):
+        for path in logs_of(run, task):
             with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
                 yield from file
 
@@ -225,62 +219,6 @@ class SlurmExecutor:
             raise
 
     # -- waiting ----------------------------------------------------------------------------------
-
-    def _wait(
-        self, watcher: states.Watcher, record: dict[str, Any], submission: Submission
-    ) -> dict[str, Any]:
-        """Look again and again until the run is over."""
-        import sys
-
-        shown = display(record["tasks"], sys.stderr if submission.quiet else sys.stdout)
-        started, pace, told = time.monotonic(), Pace(LAST_POLL_S), ""
-        try:
-            while True:
-                changed = watcher.look(record, ask=pace.is_due())
-                for name in changed:
-                    self._show(watcher.run, name, record["tasks"][name], shown)
-                if watcher.said != told:
-                    told = watcher.said
-                    shown.say(told or "the controller answers again")
-                over = states.conclude(record, watcher.run)
-                if changed or over:
-                    watcher.run.write(record)
-                if over:
-                    return record
-                limit = submission.timeout_s
-                if limit is not None and time.monotonic() - started > limit:
-                    self._cancel_for(watcher.run, f"the run exceeded --timeout {limit:g} s")
-                pace.went_on(asked=watcher.asked, happened=bool(changed) or watcher.puzzled)
-                time.sleep(min(LOOK_S + LOOK_A_TASK_S * len(record["tasks"]), LONGEST_LOOK_S))
-        except KeyboardInterrupt:
-            shown.say(f"the jobs go on; look with: show-run {watcher.run.id}")
-            raise
-        finally:
-            shown.close()
-
-    def _cancel_for(self, run: Run, reason: str) -> None:
-        (run.folder / FOLDER / states.CANCELLED).write_text(f"{reason}\n", "utf-8")
-        self.client.cancel(states.job_ids(run))
-
-    def _show(self, run: Run, name: str, task: dict[str, Any], shown: Display) -> None:
-        shown.update(name, task)
-        if task["state"] != State.FAILED:
-            return
-        log = _logs(run, name)[-1]
-        lines = tail(log, LOG_TAIL_LINES)
-        if lines:
-            shown.say(f"--- last lines of {name}'s log")
-            shown.say("\n".join(lines))
-        shown.say(f"--- whole log: {log}")
-
-
-def _logs(run: Run, task: str) -> list[Path]:
-    """The log of a task; of its job, where the task itself never began."""
-    log = run.log(task)
-    job = states.task_ids(run).get(task)
-    if job and not log.exists():
-        return sorted((run.folder / FOLDER).glob(f"*.{job}.log")) or [log]
-    return [log]
 
 
 def _is_over(record: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.cache import Cache, Hit
 from soundgate.errors import DefinitionError, ExecutorError
-from soundgate.executors import reuse
+from soundgate.executors import records, reuse
 from soundgate.executors.runner import Runner
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
@@ -47,12 +47,8 @@ def run_here(pipeline: Pipeline, run: Run, record: dict[str, Any], submission: S
     record["tasks"].update(done["tasks"])
     run.write({**record, "state": State.RUNNING})
     if done["state"] != State.SUCCEEDED:
-        for name, task in record["tasks"].items():
-            if name not in here.tasks:
-                task.update(state=State.SKIPPED, reason="nothing was submitted")
-        record.update(state=done["state"], reason=done["reason"], ended_at=runs.now())
-        run.write(record)
-        raise ExecutorError(f"nothing was submitted: {done['reason']}")
+        records.refuse(run, record, done["reason"], State(done["state"]))
+        raise ExecutorError(record["reason"])
 
 
 def to_submit(
