@@ -36,7 +36,9 @@ DURATION_S = 5.0
 
 def make(folder: Path, settings: UserConfig) -> None:
     """Clips, features, a model and its programs below ``folder``."""
-    from soundgate.audio import datasets, export, features, training
+    from soundgate.audio import datasets, export
+    from soundgate.audio.classification import fit as training
+    from soundgate.audio.signal import log_mel as features
 
     datasets.prepare("synthetic", [], folder / "clips", options={"clips_per_class": 5})
     features.extract(folder / "clips", folder / "features", settings)
@@ -50,9 +52,10 @@ def whole_programs(folder: Path, waveforms: Sequence[Any]) -> list[Contender]:
     """From a waveform at the model's rate to the clip's scores."""
     import torch
 
-    from soundgate.audio import inference, model_folder
+    from soundgate.audio.classification import inference
     from soundgate.audio.export.checks import reference
     from soundgate.audio.export.runtime import session
+    from soundgate.audio.formats import model as model_folder
 
     description = model_folder.read_description(folder / "model")
     classifier = inference.load(folder / "model", torch.device("cpu"))
@@ -85,7 +88,7 @@ def networks(folder: Path, items: int) -> list[Contender]:
     import numpy as np
     import torch
 
-    from soundgate.audio import inference
+    from soundgate.audio.classification import inference
     from soundgate.audio.export.runtime import session
 
     classifier = inference.load(folder / "model", torch.device("cpu"))
@@ -130,8 +133,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     import torch
 
-    from soundgate.audio import waveforms
     from soundgate.audio.config import UserConfig
+    from soundgate.audio.signal import waveforms
 
     torch.set_num_threads(1)
     learning = {"model": {"name": arguments.model}, "epochs": 1, "precision": "float32"}

@@ -41,8 +41,8 @@ def make_clips(folder: Path, count: int) -> None:
 
 def extract(folder: Path) -> None:
     """Compute the features; print the growth of the peak in MB. Run in a process of its own."""
-    from soundgate.audio import features
     from soundgate.audio.config import UserConfig
+    from soundgate.audio.signal import log_mel as features
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     features.extract(folder / "clips", folder / "features", UserConfig(), workers=2)

@@ -38,9 +38,10 @@ def make_model(folder: Path) -> Path:
     """Write an untrained network of the default architecture."""
     import numpy as np
 
-    from soundgate.audio import model_folder, models
-    from soundgate.audio.batches import Standardisation
+    from soundgate.audio.classification.batches import Standardisation
     from soundgate.audio.config import FeatureExtraction, Preprocessing
+    from soundgate.audio.formats import model as model_folder
+    from soundgate.audio.networks import models
 
     options = FeatureExtraction()
     ones = np.ones(options.n_mels, np.float32)
@@ -92,7 +93,7 @@ def contenders(model: Path, clips: Path, out: Path) -> dict[str, Callable[[], ob
 
 def _loop(model: Path, clips: Path, table: Path, frames: Callable[[Path], Any]) -> None:
     """One file after another, as a script does it."""
-    from soundgate.audio import inference
+    from soundgate.audio.classification import inference
 
     classifier = inference.load(model)
     with table.open("w", newline="", encoding="utf-8") as file:
@@ -105,8 +106,9 @@ def _loop(model: Path, clips: Path, table: Path, frames: Callable[[Path], Any]) 
 def _plain_frames(path: Path) -> Any:
     import torch
 
-    from soundgate.audio import features, waveforms
     from soundgate.audio.config import FeatureExtraction, Preprocessing
+    from soundgate.audio.signal import log_mel as features
+    from soundgate.audio.signal import waveforms
 
     samples, _ = waveforms.waveform(path, Preprocessing())
     with torch.inference_mode():

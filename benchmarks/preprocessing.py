@@ -63,8 +63,9 @@ def whole_chain(paths: Sequence[Path], cache: Path) -> list[Contender]:
     import soundfile
     import torch
 
-    from soundgate.audio import features, waveforms
     from soundgate.audio.config import FeatureExtraction, Preprocessing
+    from soundgate.audio.signal import log_mel as features
+    from soundgate.audio.signal import waveforms
 
     steps, options = Preprocessing(), FeatureExtraction()
 
@@ -107,8 +108,9 @@ def mel_stage(paths: Sequence[Path]) -> list[Contender]:
     import torch
     import torchaudio
 
-    from soundgate.audio import features, waveforms
     from soundgate.audio.config import FeatureExtraction, Preprocessing
+    from soundgate.audio.signal import log_mel as features
+    from soundgate.audio.signal import waveforms
 
     options = FeatureExtraction()
     held = [waveforms.waveform(path, Preprocessing())[0] for path in paths]

@@ -1,7 +1,8 @@
 """What a quality gate decides: one number of a report against its bound.
 
-A gate is data. The task ``steps.gate`` judges it where the run goes on or ends, and the review page
-judges it again for its reader; both through ``judge``, so that they cannot disagree.
+A gate is data. The task ``soundgate.programs.gate`` judges it where the run goes on or ends, and
+the review page judges it again for its reader; both through ``judge``, so that they cannot
+disagree.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import parameters, runs
-from soundgate.digests import digest_text
 from soundgate.errors import ConfigError, ParameterError, nearest
 from soundgate.executors.base import Options, initial_tasks
 from soundgate.pipeline import Pipeline
-from soundgate.sources import find_source
+from soundgate.reuse.digests import digest_text
+from soundgate.reuse.sources import find_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

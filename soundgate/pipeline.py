@@ -50,7 +50,7 @@ __all__ = [
     "Task",
 ]
 
-GATE_STEP = "steps.gate"
+GATE_STEP = "soundgate.programs.gate"
 JUDGING = Resources(memory_gb=0.5, hours=0.1)
 """What a gate needs: it reads one number."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")

@@ -23,8 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from soundgate import attempts, offline, runs
-from soundgate.archives import unpacked
+from soundgate import runs
 from soundgate.arguments import (
     CheckpointPath,
     InputPath,
@@ -35,8 +34,10 @@ from soundgate.arguments import (
     module_name,
     parse,
 )
-from soundgate.digests import digest_tree
 from soundgate.errors import SoundgateError, UserError, about_place, nearest
+from soundgate.programs import attempts, offline
+from soundgate.programs.archives import unpacked
+from soundgate.reuse.digests import digest_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -290,7 +291,7 @@ def _tell_types(outputs: Mapping[str, Path]) -> None:
     """Describe the outputs to a platform that shows figures and confusion matrices."""
     told = runs.Context.from_environment().executor_input
     if told:
-        from soundgate import typed_outputs
+        from soundgate.programs import typed_outputs
 
         typed_outputs.write(told, outputs)
 

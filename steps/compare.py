@@ -23,7 +23,7 @@ def compare(
     batch_size: int = 256,
 ) -> None:
     """Write the paired difference of both, McNemar's test, and what had to be left out."""
-    from soundgate.audio import comparison as comparing
+    from soundgate.audio.classification.comparison import comparison as comparing
 
     comparing.compare(
         comparing.Candidate(clips, features, model, report),

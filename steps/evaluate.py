@@ -24,7 +24,7 @@ def evaluate(
     batch_size: int = 256,
 ) -> None:
     """Write clip and patch accuracy with intervals, per-class figures and the worst clips."""
-    from soundgate.audio import evaluation
+    from soundgate.audio.classification import evaluation
 
     evaluation.evaluate(
         features,

@@ -140,7 +140,7 @@ def _detach(place: Store, key: str, clips: Path) -> None:
 def _recipe(name: str, command: str, usual: str | None, options: dict[str, object]) -> str:
     """Tell what one command or description of the user's own brought from what another did."""
     from soundgate.audio import datasets
-    from soundgate.digests import digest_text
+    from soundgate.reuse.digests import digest_text
 
     text = json.dumps(options, sort_keys=True)
     if datasets.is_description(name):
@@ -149,7 +149,7 @@ def _recipe(name: str, command: str, usual: str | None, options: dict[str, objec
 
 
 def _digest(clips: Path) -> str:
-    from soundgate.digests import digest_tree
+    from soundgate.reuse.digests import digest_tree
 
     return digest_tree(clips).digest.removeprefix("sha256:")
 

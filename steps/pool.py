@@ -13,7 +13,7 @@ from soundgate.step import InputPaths, OutputPath, main
 
 def pool(reports: InputPaths, report: OutputPath, *, confidence: float = 0.95) -> None:
     """Write the figures of all test clips together, and how much the folds differ."""
-    from soundgate.audio import pooling
+    from soundgate.audio.classification import folds as pooling
 
     pooling.pool(reports, report, confidence=confidence)
 

@@ -27,9 +27,9 @@ def pull(
     version: OutputPath, *, model_name: str, which: str = "champion", optional: bool = False
 ) -> None:
     """Fetch the version that an alias or a number names; print which it is."""
-    from soundgate.digests import digest_text
     from soundgate.registry.connection import Registry, tracking_uri
     from soundgate.registry.glance import glance
+    from soundgate.reuse.digests import digest_text
     from soundgate.runs import Context
 
     registry = Registry(tracking_uri(Path(Context.from_environment().root or "runs")))

@@ -41,9 +41,9 @@ def train(
         test_fold: fold held out, counted from 1; 0: as the user config says.
         epochs: passes over the training clips; 0: as the user config says.
     """
+    from soundgate.audio.classification.evaluation import announce
+    from soundgate.audio.classification.fit import fit
     from soundgate.audio.config import load
-    from soundgate.audio.evaluation import announce
-    from soundgate.audio.training import fit
     from soundgate.registry.epochs import epoch_log
 
     settings = load(config)

@@ -16,7 +16,7 @@ import pipeline_parameters
 from soundgate import cli, executors
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import DATASETS
-from soundgate.audio.models import MODELS
+from soundgate.audio.networks.models import MODELS
 from soundgate.parameters import describe
 
 ROOT = Path(__file__).resolve().parent.parent

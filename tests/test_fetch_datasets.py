@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets import fsd50k
-from soundgate.audio.manifest import read_manifest
 from soundgate.errors import DataError
 from steps.fetch import fetch
 

@@ -14,7 +14,6 @@ import pytest
 from pipeline_parameters import PredictParameters
 from pipelines.predict import get_pipeline
 from soundgate import parameters
-from soundgate.digests import digest_tree
 from soundgate.errors import ConfigError, DataError, ParameterError, RegistryError
 from soundgate.pipeline import File
 from soundgate.registry.candidates import register_candidate
@@ -27,6 +26,7 @@ from soundgate.registry.connection import (
 )
 from soundgate.registry.glance import Glance, glance
 from soundgate.registry.signatures import patch_signature
+from soundgate.reuse.digests import digest_tree
 from steps.predict import PLACE, predict
 from steps.pull import pull
 

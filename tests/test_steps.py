@@ -184,7 +184,7 @@ def test_a_full_disk_is_one_line(clips, config, tmp_path, capfd, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "frames.npy")
 
-    monkeypatch.setattr("soundgate.audio.frames.Writer.add", full)
+    monkeypatch.setattr("soundgate.audio.formats.features.Writer.add", full)
     words = ["--clips", folder, "--config", config, "--features", tmp_path / "features"]
     assert step.run(preprocess, [str(word) for word in words]) == 2
     [line] = [line for line in capfd.readouterr().err.splitlines() if line]

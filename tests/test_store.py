@@ -20,8 +20,8 @@ import boto3
 import pytest
 import servers
 
-from soundgate.digests import listing_digest
 from soundgate.errors import DataError, ParameterError, StoreError
+from soundgate.reuse.digests import listing_digest
 from soundgate.store import (
     get_tree,
     has_tree,

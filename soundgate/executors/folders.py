@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from soundgate import runs
-from soundgate.digests import digest_text
 from soundgate.errors import ParameterError
 from soundgate.executors.base import argument_vector
+from soundgate.reuse.digests import digest_text
 from soundgate.task import File, Output
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundgate.cache import Cache, Hit, Miss
 from soundgate.errors import ParameterError
 from soundgate.executors.base import PlannedTask
+from soundgate.reuse.cache import Cache, Hit, Miss
 from soundgate.task import File, Output
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.cache import Cache, Hit, Miss
 from soundgate.executors import folders, reuse
 from soundgate.executors.display import LOG_TAIL_LINES, display, say_log
 from soundgate.executors.launcher import Launcher, Spec, launcher
@@ -21,6 +20,7 @@ from soundgate.executors.logs import last_line, tail
 from soundgate.executors.machine import Machine, Share
 from soundgate.executors.processes import environment, exit_reason, process_argv
 from soundgate.executors.schedule import Schedule
+from soundgate.reuse.cache import Cache, Hit, Miss
 from soundgate.runs import State
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from soundgate.digests import listing_digest
 from soundgate.errors import DataError
+from soundgate.reuse.digests import listing_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

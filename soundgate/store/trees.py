@@ -11,9 +11,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from soundgate.digests import listing_digest
 from soundgate.errors import DataError, StoreError
 from soundgate.progress import track
+from soundgate.reuse.digests import listing_digest
 from soundgate.store.contract import is_portable, object_key, source_sha256
 from soundgate.store.folder import FolderStore
 from soundgate.store.parallel import in_parallel

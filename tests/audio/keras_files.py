@@ -1,7 +1,7 @@
 """Keras ``.h5`` files: a reader that computes what they say, and a writer of small ones.
 
 Both are written from Keras's documentation and the STM32 model zoo's sources, and share nothing
-with ``soundgate.audio.backbones``. Everything is float64 numpy, channels last, as Keras has it.
+with ``soundgate.audio.networks.keras``. Everything is float64 numpy, channels last, as in Keras.
 """
 
 from __future__ import annotations

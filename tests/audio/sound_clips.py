@@ -7,9 +7,10 @@ import json
 import numpy as np
 import soundfile
 
-from soundgate.audio import features, training
+from soundgate.audio.classification import fit as training
+from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.config import UserConfig
-from soundgate.audio.manifest import Clip, write_manifest
+from soundgate.audio.signal import log_mel as features
 
 RATE_HZ = 16000
 CLASSES = ("buzz", "hiss", "tone")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundgate.audio import io
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError
 
 

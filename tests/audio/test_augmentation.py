@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.audio import augmentation
+from soundgate.audio.classification import augmentation
 from soundgate.audio.config import DataAugmentation, Gain, Mixup, SpecAug, UserConfig
 
 

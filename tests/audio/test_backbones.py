@@ -11,8 +11,9 @@ import pytest
 import torch
 from keras_files import miniresnet, outputs, yamnet
 
-from soundgate.audio import backbones, models
-from soundgate.audio.backbones import conversion, keras_file
+from soundgate.audio.networks import keras as backbones
+from soundgate.audio.networks import models
+from soundgate.audio.networks.keras import conversion, keras_file
 from soundgate.errors import ConfigError, DataError, MissingExtra
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -311,7 +312,8 @@ def test_an_unmeasured_digest_matches_nothing():
 
 def test_the_table_is_printed_without_heavy_libraries():
     code = (
-        "import sys, runpy; runpy.run_module('soundgate.audio.backbones', run_name='__main__');"
+        "import sys, runpy;"
+        "runpy.run_module('soundgate.audio.networks.keras', run_name='__main__');"
         "assert not {'numpy', 'torch', 'h5py'} & set(sys.modules), 'heavy'"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

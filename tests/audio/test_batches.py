@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.audio import batches
-from soundgate.audio.batches import Clips, FrameBank, Sampler, gathered, standardisation
+from soundgate.audio.classification import batches
+from soundgate.audio.classification.batches import (
+    Clips,
+    FrameBank,
+    Sampler,
+    gathered,
+    standardisation,
+)
 
 # Frames of the first, third and fourth clip are training clips; 30..49 belong to another.
 CLIPS = Clips(np.array([0, 50, 57]), np.array([30, 7, 43]))

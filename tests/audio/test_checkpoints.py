@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgate.audio import checkpoints
+from soundgate.audio.learning import checkpoints
 
 STATE = {"network": {"w": torch.arange(6.0)}, "history": [{"epoch": 1, "loss": 0.5}], "best": None}
 

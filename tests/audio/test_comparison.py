@@ -9,12 +9,12 @@ import soundfile
 import torch
 from toy_features import CLASSES, config, read_rows, write_features
 
-from soundgate.audio import training
-from soundgate.audio.comparison import Candidate, compare
+from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.comparison.comparison import Candidate, compare
+from soundgate.audio.classification.evaluation import evaluate
+from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.config import parse
-from soundgate.audio.evaluation import evaluate
-from soundgate.audio.features import extract
-from soundgate.audio.manifest import Clip, write_manifest
+from soundgate.audio.signal.log_mel import extract
 from soundgate.errors import DataError
 from steps.compare import compare as compare_step
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from soundgate.audio import features, training
+from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.evaluation import evaluate
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import prepare
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.evaluation import evaluate
+from soundgate.audio.signal import log_mel as features
 
 
 def test_six_epochs_tell_the_ten_classes_apart(esc10, tmp_path):

@@ -10,10 +10,11 @@ import torch
 from sklearn import metrics as reference
 from toy_features import CLASSES, config, read_rows, write_features, write_rows
 
-from soundgate.audio import evaluation, inference, training
-from soundgate.audio.evaluation import Judgement, decimal, evaluate, figures
-from soundgate.audio.feature_set import read_features
-from soundgate.audio.frames import Row
+from soundgate.audio.classification import evaluation, inference
+from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.evaluation import Judgement, decimal, evaluate, figures
+from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.formats.features import Row
 from soundgate.errors import DataError
 
 CLIP_PATTERN = r"Clip-level accuracy on test set : ([0-9\.]+)"

@@ -19,11 +19,13 @@ import torch
 from pydantic import ValidationError
 from sound_clips import CLASSES, config, prepare, rows
 
-from soundgate.audio import evaluation, export, inference, model_folder
+from soundgate.audio import export
+from soundgate.audio.classification import evaluation, inference
 from soundgate.audio.export import calibration, checks, opsets
 from soundgate.audio.export import folder as writing
 from soundgate.audio.export.slices import slice_ranges
-from soundgate.audio.feature_set import read_features
+from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.feature_set import read_features
 from soundgate.errors import ConfigError, DataError, MissingExtra
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.audio import features, models, waveforms
-from soundgate.audio.batches import Standardisation
+from soundgate.audio.classification.batches import Standardisation
 from soundgate.audio.config import FeatureExtraction, Preprocessing
 from soundgate.audio.export import program
 from soundgate.audio.export.front_end import FrontEnd, least_samples, most_samples
-from soundgate.audio.model_folder import Description
+from soundgate.audio.formats.model import Description
+from soundgate.audio.networks import models
+from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal import waveforms
 from soundgate.errors import DataError
 
 YAMNET = FeatureExtraction()

@@ -9,8 +9,11 @@ import pytest
 import soundfile
 import torch
 
-from soundgate.audio import config, features, frames, waveforms
-from soundgate.audio.manifest import Clip, write_manifest
+from soundgate.audio import config
+from soundgate.audio.clips.manifest import Clip, write_manifest
+from soundgate.audio.formats import features as frames
+from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal import waveforms
 from soundgate.errors import ConfigError, DataError, ParameterError
 
 YAMNET = config.FeatureExtraction()

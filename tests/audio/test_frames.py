@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from soundgate.audio import frames
+from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.manifest import Clip
+from soundgate.audio.formats import features as frames
 from soundgate.errors import DataError
 
 INFO = frames.Info(

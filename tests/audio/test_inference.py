@@ -9,10 +9,12 @@ import safetensors.torch
 import torch
 from toy_features import CLASSES, MELS, PATCH, write_features
 
-from soundgate.audio import inference, model_folder, models
-from soundgate.audio.batches import Standardisation
+from soundgate.audio.classification import inference
+from soundgate.audio.classification.batches import Standardisation
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.feature_set import read_features
+from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.networks import models
 from soundgate.errors import DataError
 
 

@@ -10,11 +10,14 @@ from keras_files import miniresnet, yamnet
 from sklearn.linear_model import LogisticRegression
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
-from soundgate.audio import backbones, inference, linear_probe, pretrained, training
-from soundgate.audio.distributed import Group
-from soundgate.audio.feature_set import read_features
-from soundgate.audio.linear_probe import Embeddings, Fit
-from soundgate.audio.training_plan import Plan
+from soundgate.audio.classification import fit as training
+from soundgate.audio.classification import inference
+from soundgate.audio.classification.plan import Plan
+from soundgate.audio.classification.transfer import linear_probe, pretrained
+from soundgate.audio.classification.transfer.linear_probe import Embeddings, Fit
+from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.learning.distributed import Group
+from soundgate.audio.networks import keras as backbones
 from soundgate.errors import ConfigError, Stopped
 
 YAMNET = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from soundgate.audio.manifest import MANIFEST, Clip, Event, read_manifest, write_manifest
+from soundgate.audio.clips.manifest import MANIFEST, Clip, Event, read_manifest, write_manifest
 from soundgate.errors import DataError
 
 CLIPS = [

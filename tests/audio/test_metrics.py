@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from soundgate.audio import metrics
+from soundgate.audio.metrics import classification as metrics
 
 
 @pytest.fixture

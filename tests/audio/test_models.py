@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgate.audio import models
+from soundgate.audio.networks import models
 from soundgate.errors import ConfigError
 
 SIZES = [

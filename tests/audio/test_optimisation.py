@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgate.audio import models, optimisation
 from soundgate.audio.config import EarlyStopping, Training
+from soundgate.audio.learning import optimisation
+from soundgate.audio.networks import models
 from soundgate.errors import ConfigError
 
 

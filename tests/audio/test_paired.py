@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from soundgate.audio.paired import Share, difference_interval, mcnemar, score_interval
+from soundgate.audio.metrics.paired import Share, difference_interval, mcnemar, score_interval
 
 
 def _right(*pairs):

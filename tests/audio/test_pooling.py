@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from soundgate.audio import evaluation
-from soundgate.audio.pooling import pool
+from soundgate.audio.classification import evaluation
+from soundgate.audio.classification.folds import pool
 from soundgate.errors import DataError
 
 CLASSES = ["dog", "rain"]

@@ -13,7 +13,9 @@ import torch
 from reading_tables import predict, rows, scores
 from toy_model import CLASSES, RATE_HZ, sound, write_model, write_sound
 
-from soundgate.audio import features, inference, waveforms
+from soundgate.audio.classification import inference
+from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal import waveforms
 from soundgate.errors import DataError, ParameterError
 
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept

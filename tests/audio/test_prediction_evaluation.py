@@ -11,11 +11,14 @@ import soundfile
 from reading_tables import predict, rows, scores
 from toy_model import sound
 
-from soundgate.audio import evaluation, export, features, inference, training
+from soundgate.audio import export
+from soundgate.audio.classification import evaluation, inference
+from soundgate.audio.classification import fit as training
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import prepare
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.feature_set import read_features
+from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.signal import log_mel as features
 
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept
 

@@ -8,9 +8,11 @@ import soundfile
 from reading_tables import rows
 from toy_model import RATE_HZ, sound, write_model
 
-from soundgate.audio import features, prediction, waveforms
+from soundgate.audio import prediction
 from soundgate.audio.config import FeatureExtraction, Preprocessing
 from soundgate.audio.prediction import times
+from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal import waveforms
 
 FRAME_S = 0.032
 PATCH_S = 0.23 + FRAME_S  # 24 frames, 10 ms apart

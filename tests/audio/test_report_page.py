@@ -18,12 +18,12 @@ from PIL import Image
 from toy_review import CLASSES, MISSED, PASSED, RATE_HZ, UNJUDGED, Clip, write_run
 
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.features import log_mel
 from soundgate.audio.review import charts, media, tables, wording
 from soundgate.audio.review.clips import CHANGED, WORST
 from soundgate.audio.review.evidence import gather
 from soundgate.audio.review.ogg import with_serial
 from soundgate.audio.review.page import write
+from soundgate.audio.signal.log_mel import log_mel
 from soundgate.errors import DataError
 from steps.review import review as review_step
 

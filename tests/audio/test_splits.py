@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundgate.audio.splits import assign, make_folds
+from soundgate.audio.clips.splits import assign, make_folds
 from soundgate.errors import DataError
 
 

@@ -9,8 +9,9 @@ import torch
 import toy_features
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
-from soundgate.audio import batches, inference, training
-from soundgate.audio.feature_set import read_features
+from soundgate.audio.classification import batches, inference
+from soundgate.audio.classification import fit as training
+from soundgate.audio.formats.feature_set import read_features
 from soundgate.errors import ConfigError, DataError, ParameterError, Stopped
 
 

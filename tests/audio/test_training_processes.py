@@ -12,10 +12,12 @@ import torch
 import toy_features
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
-from soundgate.audio import checkpoints, pretrained, training
-from soundgate.audio.distributed import Group
-from soundgate.audio.feature_set import read_features
-from soundgate.audio.training_plan import Plan
+from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.plan import Plan
+from soundgate.audio.classification.transfer import pretrained
+from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.learning import checkpoints
+from soundgate.audio.learning.distributed import Group
 from soundgate.errors import ConfigError
 
 HERE = Path(toy_features.__file__).parent
@@ -41,7 +43,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import torch
 torch.set_num_threads(1)
-from soundgate.audio import training
+from soundgate.audio.classification import fit as training
 from toy_features import config
 calls = 0
 def stop():

@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 
-from soundgate.audio import inference
+from soundgate.audio.classification import inference
 from soundgate.audio.config import UserConfig
-from soundgate.audio.feature_set import read_features
+from soundgate.audio.formats.feature_set import read_features
 
 MELS = 16
 PATCH = 16

@@ -6,10 +6,11 @@ import numpy as np
 import soundfile
 import torch
 
-from soundgate.audio import model_folder, models
-from soundgate.audio.batches import Standardisation
+from soundgate.audio.classification.batches import Standardisation
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.features import log_mel
+from soundgate.audio.formats import model as model_folder
+from soundgate.audio.networks import models
+from soundgate.audio.signal.log_mel import log_mel
 
 RATE_HZ = 16_000
 CLASSES = ("bell", "dog", "rain")

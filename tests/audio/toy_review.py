@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from soundgate.audio import comparison, evaluation, model_folder
-from soundgate.audio.batches import Standardisation
-from soundgate.audio.clip_results import read_results
+from soundgate.audio.classification import evaluation
+from soundgate.audio.classification.batches import Standardisation
+from soundgate.audio.classification.comparison import comparison
+from soundgate.audio.classification.scored_clips import Judgement
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.judgement import Judgement
+from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.clip_results import read_results
 from soundgate.audio.review.evidence import Folders
 
 CLASSES = ("dog", "rain", "siren", "wind")

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from soundgate.archives import unpacked
 from soundgate.errors import DataError
+from soundgate.programs.archives import unpacked
 from soundgate.step import InputPath, InputPaths, OutputPath, run
 
 

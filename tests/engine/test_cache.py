@@ -220,7 +220,7 @@ def test_an_unchanged_folder_of_inputs_is_not_read_again(toy):
     module = toy.pipeline("clips", 't.add(work, source=t.file("clips"))')
     again(toy, module)
     code = """
-        from soundgate import digests
+        from soundgate.reuse import digests
         read = []
         real = digests._sha256
         digests._sha256 = lambda path: (read.append(path), real(path))[1]
@@ -247,8 +247,9 @@ def test_a_variable_a_task_depends_on_belongs_to_its_key(toy, monkeypatch):
 
 @pytest.mark.parametrize("loss", ["deleted", "changed"])
 def test_a_result_that_goes_away_while_it_is_linked_is_made_again(tmp_path, monkeypatch, loss):
-    from soundgate import cache, runs
-    from soundgate.digests import digest_tree
+    from soundgate import runs
+    from soundgate.reuse import cache
+    from soundgate.reuse.digests import digest_tree
 
     source = tmp_path / "source"
     (source / "out").mkdir(parents=True)

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from soundgate import digests
-from soundgate.digests import digest_text, digest_tree, read_tree
+from soundgate.reuse import digests
+from soundgate.reuse.digests import digest_text, digest_tree, read_tree
 
 
 def by_hand(folder):

@@ -10,8 +10,8 @@ import pytest
 from soundgate.errors import GateMissed, ParameterError
 from soundgate.gates import judge_all
 from soundgate.pipeline import Metric, Output, Pipeline, Task
-from steps import gate as gate_program
-from steps.gate import gate
+from soundgate.programs import gate as gate_program
+from soundgate.programs.gate import gate
 
 MESSAGE = "Execution failed due to clip level acc <"
 
@@ -186,9 +186,11 @@ def test_as_a_program_a_miss_is_one_line_and_no_verdict(toy):
     shutil.copy(gate_program.__file__, toy.folder / "steps")
     toy.write("report/evaluation.json", '{"a": {"b": 0.25}}')
     words = ["--report", "report", "--verdict", "v", "--metric", "m", "--json-path", "a.b"]
-    ended = toy.module("steps.gate", *words, "--threshold", "0.5", "--message", "low <")
+    ended = toy.module(
+        "soundgate.programs.gate", *words, "--threshold", "0.5", "--message", "low <"
+    )
     assert (ended.returncode, ended.stderr) == (1, "error: low < 0.5 (m is 0.25)\n")
     assert not (toy.folder / "v").exists()
-    ended = toy.module("steps.gate", *words, "--threshold", "0.25")
+    ended = toy.module("soundgate.programs.gate", *words, "--threshold", "0.25")
     assert (ended.returncode, ended.stdout) == (0, "m 0.25 >= 0.25: passed\n")
     assert (toy.folder / "v" / "verdict.json").is_file()

@@ -508,7 +508,7 @@ def test_inputs_made_at_submit_lie_in_the_run(toy):
 
 
 COUNT = """
-from soundgate import cache, sources
+from soundgate.reuse import cache, sources
 from soundgate.executors import reuse
 counts = {"decisions": 0, "records": 0, "takes": 0}
 

@@ -5,9 +5,9 @@ import textwrap
 
 import pytest
 
-from soundgate import sources
 from soundgate.errors import DefinitionError
-from soundgate.sources import Sources
+from soundgate.reuse import sources
+from soundgate.reuse.sources import Sources
 
 PLAIN = '''
 """A step."""
@@ -196,4 +196,6 @@ def test_a_damaged_memory_is_as_good_as_none(project):
 def test_the_library_itself_is_part_of_a_program(project):
     project.write("programs/step.py", "from soundgate.step import main")
     found = project.program().modules
-    assert {"soundgate", "soundgate.step", "soundgate.runs", "soundgate.digests"} <= set(found)
+    assert {"soundgate", "soundgate.step", "soundgate.runs", "soundgate.reuse.digests"} <= set(
+        found
+    )

@@ -24,10 +24,10 @@ python -m steps.pull --version runs/aed/RUN-ID/tasks/champion/version --model-na
 python -m steps.compare --features runs/aed/RUN-ID/tasks/preprocess/features --clips runs/aed/RUN-ID/tasks/fetch/clips --report runs/aed/RUN-ID/tasks/evaluate/report --model runs/aed/RUN-ID/tasks/train/model --champion runs/aed/RUN-ID/tasks/champion/version --comparison runs/aed/RUN-ID/tasks/compare/comparison
 
 # gate-clip-accuracy: 1 cpus, 0.5 GB; after evaluate
-python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.85 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <' --advisory false
+python -m soundgate.programs.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.85 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <' --advisory false
 
 # gate-patch-accuracy: 1 cpus, 0.5 GB; after evaluate
-python -m steps.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --metric patch:accuracy --json-path multiclass_classification_metrics.patch_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to patch level acc <' --advisory false
+python -m soundgate.programs.gate --report runs/aed/RUN-ID/tasks/evaluate/report --verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --metric patch:accuracy --json-path multiclass_classification_metrics.patch_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to patch level acc <' --advisory false
 
 # review: 4 cpus, 8 GB; after evaluate, train, export, fetch, compare
 python -m steps.review --report runs/aed/RUN-ID/tasks/evaluate/report --model runs/aed/RUN-ID/tasks/train/model --metrics runs/aed/RUN-ID/tasks/train/metrics --clips runs/aed/RUN-ID/tasks/fetch/clips --card runs/aed/RUN-ID/tasks/fetch/card --comparison runs/aed/RUN-ID/tasks/compare/comparison --gates runs/aed/RUN-ID/inputs/873c6da9ac9c/gates.json --review runs/aed/RUN-ID/tasks/review/review --exported runs/aed/RUN-ID/tasks/export/exported

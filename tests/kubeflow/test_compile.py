@@ -28,8 +28,8 @@ from soundgate.executors.kubeflow.literals import carried_bytes
 from soundgate.executors.kubeflow.profile import Pool, Profile, Secret, Toleration, Volume
 from soundgate.parameters import load, named
 from soundgate.pipeline import Metric, Pipeline, Resources
+from soundgate.programs.place import place
 from soundgate.task import File
-from steps.place import place
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "aed.kubeflow.yaml"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from soundgate.errors import ExecutorError
-from soundgate.typed_outputs import write
+from soundgate.programs.typed_outputs import write
 
 REPORT = {
     "multiclass_classification_metrics": {"clip_acc": {"value": 0.875, "low": 0.5}},

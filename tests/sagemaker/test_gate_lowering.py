@@ -149,7 +149,10 @@ def test_a_gate_on_a_training_s_report_is_a_job(tmp_path):
     assert found[5] == {clip.name: ["first", "last"]}
     gate = steps["inside"]
     assert gate["Type"] == "Processing"
-    assert gate["Arguments"]["AppSpecification"]["ContainerEntrypoint"][-1] == "steps.gate"
+    assert (
+        gate["Arguments"]["AppSpecification"]["ContainerEntrypoint"][-1]
+        == "soundgate.programs.gate"
+    )
     words = toy.command(gate)
     assert (
         words[words.index("--report") + 1] == "/opt/ml/processing/input/report/model.tar.gz/model"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import toy_graphs as toy
 
-from soundgate.archives import unpacked
 from soundgate.errors import DefinitionError
 from soundgate.executors.sagemaker import validation
 from soundgate.pipeline import File, Output, Pipeline
-from steps.gather import gather
+from soundgate.programs.archives import unpacked
+from soundgate.programs.gather import gather
 
 if TYPE_CHECKING:
     from pathlib import Path

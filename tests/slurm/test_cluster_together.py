@@ -18,7 +18,7 @@ from soundgate.errors import Stopped
 from soundgate.step import CheckpointPath, OutputPath, graceful_stop, main
 def meet(out: OutputPath, checkpoints: CheckpointPath | None = None, *, wait: bool = False) -> None:
     import torch
-    from soundgate.audio.distributed import joined
+    from soundgate.audio.learning.distributed import joined
     saved = checkpoints / "saved"
     with graceful_stop() as stop, joined() as group:
         total = group.total(torch.tensor([group.rank + 1.0])).item()

@@ -23,7 +23,7 @@ DATASETS: Final[dict[str, str]] = {
     "FSD50K": "soundgate.audio.datasets.fsd50k",
     "csv": "soundgate.audio.datasets.csv_labels",
     "folder": "soundgate.audio.datasets.folder",
-    "synthetic": "soundgate.audio.datasets.synthetic",
+    "synthetic": "soundgate.audio.datasets.synthetic.dataset",
 }
 
 CUSTOM: Final = "custom"

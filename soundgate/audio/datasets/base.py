@@ -11,7 +11,7 @@ from soundgate.errors import DataError, ParameterError, nearest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from soundgate.audio.manifest import Clip
+    from soundgate.audio.clips.manifest import Clip
 
 Options: TypeAlias = Mapping[str, object]
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio import io
+from soundgate.audio.clips.manifest import SPLITS, Clip
 from soundgate.audio.datasets import esc_names
 from soundgate.audio.datasets.base import (
     Dataset,
@@ -35,7 +35,7 @@ from soundgate.audio.datasets.base import (
     check_folder,
     class_names,
 )
-from soundgate.audio.manifest import SPLITS, Clip
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError, ParameterError, nearest
 
 if TYPE_CHECKING:

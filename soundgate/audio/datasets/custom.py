@@ -42,18 +42,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from soundgate.audio import io
 from soundgate.audio.config.document import Document
 from soundgate.audio.config.section import Section, spellings
 from soundgate.audio.datasets import csv_labels, folder
 from soundgate.audio.datasets.base import Dataset, Options, Source, check_folder
+from soundgate.audio.files import reading as io
 from soundgate.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from soundgate.audio.clips.manifest import Clip
     from soundgate.audio.datasets.csv_labels import Row
-    from soundgate.audio.manifest import Clip
 
 
 def _within(path: str) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio import io
+from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets import csv_labels, esc50, esc_names
 from soundgate.audio.datasets.base import Dataset, Options, Source, check_folder
-from soundgate.audio.manifest import Clip
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError, nearest
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from soundgate.audio.manifest import Clip
+    from soundgate.audio.clips.manifest import Clip
 
 # 5 s of 44.1 kHz 16-bit mono, and the smallest header that WAV allows.
 _CLIP_BYTES: Final = 44 + 5 * 44_100 * 2

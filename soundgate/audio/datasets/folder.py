@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio import io
+from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets import esc_names
 from soundgate.audio.datasets.base import (
     Dataset,
@@ -21,7 +21,7 @@ from soundgate.audio.datasets.base import (
     check_folder,
     class_names,
 )
-from soundgate.audio.manifest import Clip
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.datasets import split_archive
+from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets.base import Dataset, Options, Source, check_folder, class_names
-from soundgate.audio.manifest import Clip
+from soundgate.audio.files import split_archive
 from soundgate.errors import DataError, ParameterError, nearest
 
 if TYPE_CHECKING:

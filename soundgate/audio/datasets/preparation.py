@@ -11,9 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio import io
-from soundgate.audio.datasets.base import check_folder, check_options
-from soundgate.audio.manifest import (
+from soundgate.audio.clips.manifest import (
     MANIFEST,
     SPLITS,
     Clip,
@@ -21,6 +19,8 @@ from soundgate.audio.manifest import (
     sort_key,
     write_manifest,
 )
+from soundgate.audio.datasets.base import check_folder, check_options
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError, ParameterError, nearest
 from soundgate.progress import track
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundgate.audio import features, io, model_folder
-from soundgate.audio.manifest import read_manifest
-from soundgate.audio.splits import TRAINING
+from soundgate.audio.clips.manifest import read_manifest
+from soundgate.audio.clips.splits import TRAINING
+from soundgate.audio.files import reading as io
+from soundgate.audio.formats import model as model_folder
+from soundgate.audio.signal import log_mel as features
 from soundgate.errors import ConfigError, DataError
 from soundgate.progress import track
 
@@ -21,10 +23,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.feature_set import FeatureSet
-    from soundgate.audio.frames import Row
-    from soundgate.audio.inference import Classifier
-    from soundgate.audio.model_folder import Description
+    from soundgate.audio.classification.inference import Classifier
+    from soundgate.audio.formats.feature_set import FeatureSet
+    from soundgate.audio.formats.features import Row
+    from soundgate.audio.formats.model import Description
 
     Array = npt.NDArray[Any]
 

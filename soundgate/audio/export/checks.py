@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from soundgate.audio import features
 from soundgate.audio.export import graphs
 from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.program import INPUT
 from soundgate.audio.export.runtime import session
+from soundgate.audio.signal import log_mel as features
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from onnx import ModelProto
 
-    from soundgate.audio.inference import Classifier
-    from soundgate.audio.model_folder import Description
+    from soundgate.audio.classification.inference import Classifier
+    from soundgate.audio.formats.model import Description
 
     Array = npt.NDArray[Any]
 

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from onnx import ModelProto, TensorProto
 
-from soundgate.audio import evaluation, inference, model_folder, models
+from soundgate.audio.classification import evaluation, inference
 from soundgate.audio.export import calibration, checks, graphs, opsets, program, quantisation
 from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.names import (
@@ -54,8 +54,10 @@ from soundgate.audio.export.names import (
 )
 from soundgate.audio.export.quiet import quiet
 from soundgate.audio.export.runtime import session
-from soundgate.audio.feature_set import read_features
-from soundgate.audio.metrics import THRESHOLD
+from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.metrics.classification import THRESHOLD
+from soundgate.audio.networks import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,9 +66,9 @@ if TYPE_CHECKING:
     from onnx import ValueInfoProto
     from torch.export import ExportedProgram
 
+    from soundgate.audio.classification.inference import Classifier
     from soundgate.audio.config import UserConfig
-    from soundgate.audio.inference import Classifier
-    from soundgate.audio.model_folder import Description
+    from soundgate.audio.formats.model import Description
 
     Array = npt.NDArray[Any]
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.audio import features
+from soundgate.audio.signal import log_mel as features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundgate.audio.batches import Standardisation
+    from soundgate.audio.classification.batches import Standardisation
     from soundgate.audio.config import FeatureExtraction, Preprocessing
 
 T = TypeVar("T", int, Tensor)

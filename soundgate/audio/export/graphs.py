@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch.export import ExportedProgram
 
-    from soundgate.audio.model_folder import Description
+    from soundgate.audio.formats.model import Description
 
 PATCHES = "patches"
 SCORES = "scores"

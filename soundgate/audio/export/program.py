@@ -14,7 +14,7 @@ from soundgate.audio.export.quiet import quiet
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
-    from soundgate.audio.model_folder import Description
+    from soundgate.audio.formats.model import Description
 
 INPUT = "waveform"
 OUTPUTS = ("scores", "patch_scores", "patches")

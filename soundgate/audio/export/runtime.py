@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from soundgate.audio import model_folder
 from soundgate.audio.export.names import INFO, NETWORK_INT8
+from soundgate.audio.formats import model as model_folder
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.inference import Classifier
+    from soundgate.audio.classification.inference import Classifier
 
     Array = npt.NDArray[Any]
 

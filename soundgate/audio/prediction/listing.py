@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio import io
-from soundgate.audio.manifest import read_manifest
+from soundgate.audio.clips.manifest import read_manifest
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:

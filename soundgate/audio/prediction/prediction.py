@@ -8,7 +8,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from soundgate.audio import model_folder, threads
+from soundgate.audio.files import threads
+from soundgate.audio.formats import model as model_folder
 from soundgate.audio.prediction import checkpoint as checkpoints
 from soundgate.audio.prediction import reading, runtimes
 from soundgate.audio.prediction.listing import listing

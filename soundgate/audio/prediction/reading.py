@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from soundgate.audio import io
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundgate.audio import features
 from soundgate.audio.prediction import reading, times
 from soundgate.audio.prediction.reading import Failure, Heard
+from soundgate.audio.signal import log_mel as features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.model_folder import Description
+    from soundgate.audio.formats.model import Description
     from soundgate.audio.prediction.runtimes import Runtime
     from soundgate.audio.prediction.settings import Lengths
-    from soundgate.audio.waveforms import Arrangement, Samples
+    from soundgate.audio.signal.waveforms import Arrangement, Samples
 
     Array = npt.NDArray[Any]
 

@@ -14,7 +14,9 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from soundgate.audio import export, features, inference
+from soundgate.audio import export
+from soundgate.audio.classification import inference
+from soundgate.audio.signal import log_mel as features
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.inference import Scorer
-    from soundgate.audio.model_folder import Description
-    from soundgate.audio.waveforms import Arrangement, Samples
+    from soundgate.audio.classification.inference import Scorer
+    from soundgate.audio.formats.model import Description
+    from soundgate.audio.signal.waveforms import Arrangement, Samples
 
     Array = npt.NDArray[Any]
 

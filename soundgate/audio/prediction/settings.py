@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.inference import BATCH_SIZE
+from soundgate.audio.classification.inference import BATCH_SIZE
 from soundgate.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.audio.model_folder import Description
+    from soundgate.audio.formats.model import Description
 
 FORMATS: Final = ("csv", "parquet", "jsonl")
 RUNTIMES: Final = ("torch", "onnx", "int8")

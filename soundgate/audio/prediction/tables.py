@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
 
-from soundgate.audio.inference import clip_scores, decide
+from soundgate.audio.classification.inference import clip_scores, decide
 from soundgate.audio.prediction.reading import Failure
 
 if TYPE_CHECKING:

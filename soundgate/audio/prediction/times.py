@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundgate.audio import features
+from soundgate.audio.signal import log_mel as features
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from soundgate.audio.config import FeatureExtraction
-    from soundgate.audio.waveforms import Arrangement
+    from soundgate.audio.signal.waveforms import Arrangement
 
     Array = npt.NDArray[Any]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from soundgate.audio.files.threads import one_torch_thread
 from soundgate.audio.review.media import Media, media
-from soundgate.audio.threads import one_torch_thread
 from soundgate.errors import DataError
 from soundgate.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from soundgate.audio.clip_results import ClipResult
+    from soundgate.audio.formats.clip_results import ClipResult
     from soundgate.audio.review.evidence import Evidence
 
 WORST = 20

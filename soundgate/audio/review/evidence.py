@@ -6,16 +6,18 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from soundgate.audio import comparison, evaluation, model_folder
-from soundgate.audio.clip_results import ClipResult, read_results
-from soundgate.audio.training_log import HISTORY
+from soundgate.audio.classification import evaluation
+from soundgate.audio.classification.comparison import comparison
+from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.clip_results import ClipResult, read_results
+from soundgate.audio.learning.log import HISTORY
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from soundgate.audio.clip_results import Identity
+    from soundgate.audio.formats.clip_results import Identity
 
 CARD = "dataset.json"
 EXPORT = "export.json"

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from PIL import features as pillow_features
 
-from soundgate.audio import io
-from soundgate.audio.features import log_mel
+from soundgate.audio.files import reading as io
 from soundgate.audio.review.ogg import with_serial
+from soundgate.audio.signal.log_mel import log_mel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from soundgate.audio.config import FeatureExtraction, Preprocessing
-    from soundgate.audio.io import Samples
+    from soundgate.audio.files.reading import Samples
 
     Array = npt.NDArray[Any]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from soundgate.audio import comparison, evaluation
+from soundgate.audio.classification import evaluation
+from soundgate.audio.classification.comparison import comparison
 from soundgate.audio.review import charts, provenance, tables, wording
 from soundgate.audio.review.clips import Selection, select
 from soundgate.audio.review.evidence import Evidence, Folders, gather

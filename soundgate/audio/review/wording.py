@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from soundgate.audio import evaluation
+from soundgate.audio.classification import evaluation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

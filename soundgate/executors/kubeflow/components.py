@@ -35,7 +35,7 @@ COMMIT = "commit"
 """The pipeline input that holds the commit."""
 RUN = "run_id"
 """A component's input that holds the id of the run; KFP fills it in."""
-PLACE_STEP = "steps.place"
+PLACE_STEP = "soundgate.programs.place"
 PLACING = Resources(memory_gb=0.5, hours=0.1)
 LONGEST_TEXT_BYTES = 90 * 1024
 """As Base64 it fits ``LONGEST_CONTAINER_BYTES``."""

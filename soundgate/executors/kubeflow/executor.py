@@ -11,7 +11,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.digests import digest_text
 from soundgate.errors import ConfigError, ParameterError, SoundgateError
 from soundgate.executors import folders, records
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
@@ -34,6 +33,7 @@ from soundgate.executors.kubeflow.watch import (
 from soundgate.executors.pace import Pace
 from soundgate.executors.reuse import why_anew
 from soundgate.executors.waiting import wait
+from soundgate.reuse.digests import digest_text
 from soundgate.runs import State
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from soundgate.cache import Cache
-from soundgate.digests import digest_tree
 from soundgate.errors import DataError
 from soundgate.executors.reuse import require_files
 from soundgate.progress import track
+from soundgate.reuse.cache import Cache
+from soundgate.reuse.digests import digest_tree
 from soundgate.store import open_store
 from soundgate.store.parallel import in_parallel
 

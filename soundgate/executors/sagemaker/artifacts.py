@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from soundgate.archives import unpacked
 from soundgate.errors import ParameterError, StoreError
 from soundgate.executors.sagemaker.executions import JOBS, short
+from soundgate.programs.archives import unpacked
 from soundgate.progress import track
 from soundgate.store.parallel import in_parallel
 

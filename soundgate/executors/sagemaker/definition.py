@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from soundgate.cache import Cache
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import argument_words, open_parameters
 from soundgate.executors.reuse import file_digests
@@ -27,6 +26,7 @@ from soundgate.executors.sagemaker.placement import (
     Upload,
     kind_of,
 )
+from soundgate.reuse.cache import Cache
 from soundgate.task import Output
 
 if TYPE_CHECKING:
@@ -284,7 +284,15 @@ def _gathering(found: joins.Gathering) -> Job:
     return Job(
         name=found.step,
         kind=PROCESSING,
-        words=["python", "-m", "steps.gather", "--parts", *found.parts, "--gathered", output],
+        words=[
+            "python",
+            "-m",
+            "soundgate.programs.gather",
+            "--parts",
+            *found.parts,
+            "--gathered",
+            output,
+        ],
         mounts=found.mounts,
         outputs=["gathered"],
     )

@@ -13,7 +13,6 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from soundgate.digests import digest_text
 from soundgate.errors import ExecutorError, ParameterError, SoundgateError
 from soundgate.executors import folders, records
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
@@ -34,6 +33,7 @@ from soundgate.executors.sagemaker.definition import SageMakerRequest, render
 from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe
 from soundgate.executors.sagemaker.watched import WatchedExecution, stop
 from soundgate.executors.waiting import wait
+from soundgate.reuse.digests import digest_text
 from soundgate.runs import State
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import spell
-from soundgate.digests import digest_text
 from soundgate.executors.sagemaker import limits
 from soundgate.executors.sagemaker.expressions import EXECUTION_ID, join
 from soundgate.executors.sagemaker.gates import thresholds
@@ -33,6 +32,7 @@ from soundgate.executors.sagemaker.placement import (
     TRAINING,
 )
 from soundgate.parameters import parameter_of
+from soundgate.reuse.digests import digest_text
 from soundgate.task import SMALL
 
 if TYPE_CHECKING:

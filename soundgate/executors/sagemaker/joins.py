@@ -1,7 +1,7 @@
 """How a job comes to what it reads: one input an artifact, and gathering where they are too many.
 
 A Processing job takes ten inputs, a Training job twenty channels. A join of more parts is brought
-together by jobs that run ``steps.gather``, in as few levels as possible.
+together by jobs that run ``soundgate.programs.gather``, in as few levels as possible.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from soundgate.digests import digest_text
+from soundgate.reuse.digests import digest_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -10,9 +10,9 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from soundgate.digests import digest_text
 from soundgate.errors import ExecutorError
 from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+from soundgate.reuse.digests import digest_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

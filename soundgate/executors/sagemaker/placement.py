@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from soundgate.digests import digest_text
 from soundgate.executors.sagemaker.expressions import (
     EXECUTION_ID,
     Expression,
@@ -22,6 +21,7 @@ from soundgate.executors.sagemaker.expressions import (
     processing_output,
     s3_uri,
 )
+from soundgate.reuse.digests import digest_text
 from soundgate.task import File, Output
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.cache import Cache
 from soundgate.errors import ExecutorError
 from soundgate.executors import folders, records, reuse
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
@@ -24,6 +23,7 @@ from soundgate.executors.slurm.preparation import check_network, run_here, to_su
 from soundgate.executors.slurm.scripts import SlurmRequest, dependencies, is_held, render
 from soundgate.executors.slurm.watched import WatchedJobs, end, logs_of
 from soundgate.executors.waiting import wait
+from soundgate.reuse.cache import Cache
 from soundgate.runs import State
 
 if TYPE_CHECKING:

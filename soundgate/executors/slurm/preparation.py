@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.cache import Cache, Hit
 from soundgate.errors import DefinitionError, ExecutorError
 from soundgate.executors import records, reuse
 from soundgate.executors.runner import Runner
 from soundgate.pipeline import Pipeline
+from soundgate.reuse.cache import Cache, Hit
 from soundgate.runs import State
 
 if TYPE_CHECKING:

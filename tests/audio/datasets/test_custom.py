@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from soundgate.audio import datasets
+from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets import custom
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.manifest import read_manifest
 from soundgate.errors import ConfigError, DataError
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "user_configs" / "datasets" / "esc10.yaml"

@@ -10,9 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from soundgate.audio import datasets, io
+from soundgate.audio import datasets
+from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets import download
-from soundgate.audio.manifest import read_manifest
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError, ParameterError
 
 ESC10_FOLDERS = {

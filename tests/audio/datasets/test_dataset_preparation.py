@@ -10,10 +10,11 @@ import shutil
 import numpy as np
 import pytest
 
-from soundgate.audio import datasets, io
+from soundgate.audio import datasets
+from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets import preparation
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.manifest import read_manifest
+from soundgate.audio.files import reading as io
 from soundgate.errors import DataError, ParameterError
 
 

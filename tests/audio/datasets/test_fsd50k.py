@@ -8,9 +8,9 @@ import pytest
 from fsd50k_layout import DEV, EVAL, split_zip, write_layout, write_ontology
 
 from soundgate.audio import datasets
+from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets import download, fsd50k, preparation
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.manifest import read_manifest
 from soundgate.errors import DataError, ParameterError
 
 SMALL = dataclasses.replace(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fsd50k_layout import split_zip
 
-from soundgate.audio.datasets import split_archive
+from soundgate.audio.files import split_archive
 from soundgate.errors import DataError
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from soundgate.audio import datasets, io
-from soundgate.audio.datasets import synthetic
-from soundgate.audio.datasets.scene import CLASSES, Difficulty, Source
-from soundgate.audio.datasets.sounds import SOUNDS
-from soundgate.audio.datasets.synthesis import band_pass, noise, rms
-from soundgate.audio.datasets.synthetic import Recipe, describe, render_clip
-from soundgate.audio.manifest import MANIFEST, read_manifest
+from soundgate.audio import datasets
+from soundgate.audio.clips.manifest import MANIFEST, read_manifest
+from soundgate.audio.datasets.synthetic import dataset as synthetic
+from soundgate.audio.datasets.synthetic.dataset import Recipe, describe, render_clip
+from soundgate.audio.datasets.synthetic.scene import CLASSES, Difficulty, Source
+from soundgate.audio.datasets.synthetic.sounds import SOUNDS
+from soundgate.audio.datasets.synthetic.synthesis import band_pass, noise, rms
+from soundgate.audio.files import reading as io
 from soundgate.errors import ParameterError
 
 SECOND = 16_000

@@ -1,7 +1,0 @@
-"""Print the table of pretrained backbones."""
-
-from __future__ import annotations
-
-from soundgate.audio.backbones import main
-
-main()

@@ -1,0 +1,1 @@
+"""Clip and patch classification: plan, training, evaluation, cross-validation."""

@@ -1,0 +1,167 @@
+"""Training where pretrained layers stay as they are: the head is fitted to convergence.
+
+A round of L-BFGS takes the place of an epoch, in the log, in ``history.jsonl`` and in the
+checkpoint. Batches, epochs, the optimiser, the learning rate and augmentation play no part.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from soundgate.audio.classification import validation
+from soundgate.audio.classification.transfer import linear_probe
+from soundgate.audio.files.threads import one_torch_thread
+from soundgate.audio.learning import checkpoints
+from soundgate.audio.learning import log as training_log
+from soundgate.audio.networks import models
+from soundgate.errors import Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from soundgate.audio.classification.plan import Plan
+    from soundgate.audio.classification.transfer.linear_probe import Fit
+    from soundgate.audio.classification.transfer.pretrained import Beginning
+    from soundgate.audio.formats.model import Description
+    from soundgate.audio.learning.distributed import Group
+    from soundgate.audio.learning.log import Diary
+
+    Outcome = tuple[Description, dict[str, Tensor]]
+
+
+def every_round(
+    plan: Plan,
+    beginning: Beginning,
+    group: Group,
+    diary: Diary,
+    folder: Path | None,
+    stop: Callable[[], bool],
+) -> Outcome:
+    """Fit the head in the first process; what there is to write afterwards, in every process.
+
+    Raises:
+        Stopped: ``stop`` was true.
+    """
+    outcome: Outcome | Stopped | None = None
+    if group.writes:
+        try:
+            with diary:
+                outcome = _fit(plan, beginning, group, diary, folder, stop)
+        except Stopped as stopped:
+            outcome = stopped
+    # Who waits for the first process must learn that it stops.
+    shared = group.share(outcome)
+    if isinstance(shared, Stopped):
+        raise shared
+    assert shared is not None
+    return shared
+
+
+def fitted_head(
+    plan: Plan, beginning: Beginning, group: Group, stop: Callable[[], bool]
+) -> tuple[Tensor, Tensor]:
+    """The head that fine-tuning starts from, the same in every process.
+
+    Raises:
+        Stopped: ``stop`` was true.
+    """
+    head: tuple[Tensor, Tensor] | Stopped | None = None
+    if group.writes:
+        try:
+            fit = _begin(plan, beginning, stop)
+            with one_torch_thread():
+                row = _last(fit, stop)
+        except Stopped as stopped:
+            head = stopped
+        else:
+            print(f"head fitted: {_figures(row)}", flush=True)
+            head = fit.head()
+    shared = group.share(head)
+    if isinstance(shared, Stopped):
+        raise shared
+    assert shared is not None
+    return shared
+
+
+def _begin(plan: Plan, beginning: Beginning, stop: Callable[[], bool]) -> Fit:
+    batch_size = plan.config.general.batch_size
+    embedded = linear_probe.embed(beginning.classifier, plan.features, plan.rows, batch_size, stop)
+    return linear_probe.Fit(
+        embedded, multi_label=beginning.classifier.multi_label, l2=plan.config.training.l2
+    )
+
+
+def _last(fit: Fit, stop: Callable[[], bool]) -> dict[str, float]:
+    """The figures of the round in which ``fit`` converges."""
+    row: dict[str, float] = {}
+    for number in range(linear_probe.MAX_ROUNDS):
+        if stop():
+            raise Stopped(f"training stopped in round {number + 1} of the head; none is kept")
+        row = fit.round()
+        if fit.converged:
+            break
+    return row
+
+
+def _fit(
+    plan: Plan,
+    beginning: Beginning,
+    group: Group,
+    diary: Diary,
+    folder: Path | None,
+    stop: Callable[[], bool],
+) -> Outcome:
+    classifier = beginning.classifier
+    fit = _begin(plan, beginning, stop)
+    held = None
+    if plan.validation:
+        size = plan.config.general.batch_size
+        held = linear_probe.embed(classifier, plan.features, plan.validation, size, stop)
+    fingerprint = plan.fingerprint(classifier.standardisation, group.world)
+    history = _restore(fit, folder, fingerprint)
+    diary.repeat(history)
+    with one_torch_thread():
+        while not fit.converged and len(history) < linear_probe.MAX_ROUNDS:
+            if stop():
+                kept = (
+                    f"rounds up to {len(history)} are kept"
+                    if folder and history
+                    else "none is kept"
+                )
+                raise Stopped(f"training stopped in round {len(history) + 1}; {kept}")
+            begun = time.monotonic()
+            row = {"epoch": len(history) + 1, **fit.round()}
+            if held is not None:
+                row |= validation.figures_of(
+                    held.targets, fit.scores(held), multi_label=classifier.multi_label
+                )
+            history.append(row)
+            print(
+                f"round {row['epoch']:.0f}: {_figures(row)}, {time.monotonic() - begun:.1f} s",
+                flush=True,
+            )
+            diary.add(row)
+            if folder is not None:
+                checkpoints.write(folder, {"fit": fit.state(), "history": history}, fingerprint)
+    linear_probe.install(classifier.network, fit.head())
+    told = plan.origin | beginning.start.told | {"epochs": len(history), "best_epoch": len(history)}
+    told["parameters"] = models.parameter_count(classifier.network)
+    return plan.description(classifier.standardisation, told), classifier.network.state_dict()
+
+
+def _restore(fit: Fit, folder: Path | None, fingerprint: str) -> list[dict[str, float]]:
+    state: dict[str, Any] | None = checkpoints.read(folder, fingerprint) if folder else None
+    if state is None:
+        return []
+    fit.restore(state["fit"])
+    history: list[dict[str, float]] = state["history"]
+    print(f"resumed after round {len(history)}", flush=True)
+    return history
+
+
+def _figures(row: dict[str, float]) -> str:
+    return ", ".join(training_log.figures(row))

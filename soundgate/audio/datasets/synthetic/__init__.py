@@ -1,0 +1,1 @@
+"""A rendered data set of ten environmental sounds, which needs no download."""

@@ -1,0 +1,291 @@
+"""Read audio files: any rate, any number of channels, mono float32 out.
+
+Decoding is libsndfile (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, AU, CAF), resampling is soxr.
+A file that holds less than its header promises is refused: libsndfile itself hands out the shorter
+clip without a word, and a shorter clip quietly changes every measurement made with it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from soundgate.audio.files import integrity as wholeness
+from soundgate.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Samples: TypeAlias = NDArray[np.float32]
+
+EXTENSIONS: Final = frozenset(
+    {".wav", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
+    | {".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"}
+    | {".avr", ".htk", ".iff", ".ircam", ".mp1", ".mp2", ".nist", ".paf", ".pvf"}
+    | {".sds", ".sf", ".sph", ".svx", ".voc", ".wve"}
+)
+"""Lower-case file name extensions that :func:`read` decodes."""
+
+# Tables give times with three decimals, so an end may lie half a millisecond after the last sample.
+SEGMENT_SLACK_S: Final = 0.001
+
+# Decoded and thrown away before a segment: a Vorbis block laps over the one before it, an MP3 frame
+# borrows bits from those before, and after a seek both would come out damaged.
+_PREROLL: Final = {"OGG": 8192, "MP3": 32 * 1152}
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What the header of an audio file says."""
+
+    frames: int
+    """Samples of each channel."""
+    rate_hz: int
+    channels: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.rate_hz
+
+
+class Reader:
+    """A file opened to read parts of it, one after another; a context manager.
+
+    Every part is held by itself, so a file of any length is read in the memory of its longest part.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Remember the path; the file is opened on entering.
+
+        Raises (on entering):
+            DataError: the file is missing, empty, cut short or no audio.
+        """
+        self._path = path
+
+    def __enter__(self) -> Self:
+        """Open the file, and check that it holds what its header promises."""
+        wholeness.check_bytes(self._path)
+        try:
+            self._file = soundfile.SoundFile(os.fsencode(self._path))
+        except soundfile.LibsndfileError as error:
+            raise wholeness.cannot_decode(self._path, error) from error
+        try:
+            wholeness.check_whole(self._path, self._file)
+        except DataError:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def info(self) -> Info:
+        """What the header says."""
+        return Info(self._file.frames, self._file.samplerate, self._file.channels)
+
+    def read(self, *, start_s: float | None = None, end_s: float | None = None) -> Samples:
+        """Decode a segment as one channel at the file's own rate; see the function ``read``."""
+        first, last = _segment(self._path, self._file, start_s, end_s)
+        samples = _mono(_decode(self._path, self._file, first, last))
+        # Integer samples cannot be NaN, and looking costs as much as decoding 16-bit WAV does.
+        if not self._file.subtype.startswith("PCM_") and not np.isfinite(samples).all():
+            raise DataError(f"{_name(self._path)}: holds NaN or infinite samples: export it again")
+        return samples
+
+    def load(
+        self, *, sample_rate_hz: int, start_s: float | None = None, end_s: float | None = None
+    ) -> Samples:
+        """Decode a segment as one channel at ``sample_rate_hz``; see the function ``load``."""
+        _check_rate(sample_rate_hz)
+        samples, rate_hz = self.read(start_s=start_s, end_s=end_s), self._file.samplerate
+        if rate_hz == sample_rate_hz:
+            return samples
+        resampled: Samples = soxr.resample(samples, rate_hz, sample_rate_hz, quality="HQ")
+        if resampled.size == 0:
+            raise DataError(
+                f"{_name(self._path)}: {samples.size} sample(s) at {rate_hz} Hz are less than one "
+                f"at {sample_rate_hz} Hz: give a longer clip"
+            )
+        return resampled
+
+
+def info(path: str | os.PathLike[str]) -> Info:
+    """Read the header only, and check that the file holds what the header promises.
+
+    Raises:
+        DataError: the file is missing, empty, cut short or no audio.
+    """
+    with Reader(path) as file:
+        return file.info
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+) -> tuple[Samples, int]:
+    """Decode a file, or a segment of it, as one channel at its own sampling rate.
+
+    Channels are averaged. Samples of 8, 16 and 24 bits are exact: an int16 sample v is v / 32768.
+
+    Args:
+        path: The audio file.
+        start_s: First second of the segment; the beginning of the file if None.
+        end_s: Last second of the segment; the end of the file if None.
+
+    Returns:
+        Samples float32 (sample,), nominally in -1..1, and the rate in Hz.
+
+    Raises:
+        DataError: the file is missing, empty, cut short, no audio, holds NaN or infinity, or the
+            segment is not inside of it.
+    """
+    with Reader(path) as file:
+        return file.read(start_s=start_s, end_s=end_s), file.info.rate_hz
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate_hz: int,
+    start_s: float | None = None,
+    end_s: float | None = None,
+) -> Samples:
+    """Decode a file, or a segment of it, as one channel at ``sample_rate_hz``.
+
+    Resampling is soxr's "HQ" (20 bit, linear phase); it is left out where the rates are equal.
+
+    Returns:
+        Samples float32 (sample,).
+
+    Raises:
+        DataError: see :func:`read`.
+        ParameterError: ``sample_rate_hz`` is not positive.
+    """
+    _check_rate(sample_rate_hz)
+    with Reader(path) as file:
+        return file.load(sample_rate_hz=sample_rate_hz, start_s=start_s, end_s=end_s)
+
+
+def write(
+    path: str | os.PathLike[str], samples: NDArray[np.float32] | NDArray[np.int16], rate_hz: int
+) -> None:
+    """Write samples (sample,) or (sample, channel) as 16-bit PCM: WAV, or as the name says.
+
+    The bytes depend on the samples and the rate only.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        soundfile.write(os.fsencode(path), samples, rate_hz, "PCM_16", format=_format(path))
+    except soundfile.LibsndfileError as error:
+        raise DataError(
+            f"{_name(path)}: cannot be written ({error.error_string.rstrip('.')}): "
+            "check that the folder exists, may be written and is not full"
+        ) from error
+
+
+def _check_rate(rate_hz: int) -> None:
+    if rate_hz <= 0:
+        raise ParameterError(f"sample_rate_hz: {rate_hz} is not positive: give a rate in Hz")
+
+
+def _format(path: str | os.PathLike[str]) -> str:
+    return Path(path).suffix[1:].upper() or "WAV"
+
+
+def _name(path: str | os.PathLike[str]) -> str:
+    return os.fspath(path)
+
+
+def _segment(
+    path: str | os.PathLike[str],
+    file: soundfile.SoundFile,
+    start_s: float | None,
+    end_s: float | None,
+) -> tuple[int, int]:
+    """First frame and the frame after the last of a segment."""
+    frames, rate_hz = file.frames, file.samplerate
+    if start_s is None and end_s is None:
+        return 0, frames
+    start, end = start_s or 0.0, frames / rate_hz if end_s is None else end_s
+    if not 0 <= start < end <= frames / rate_hz + SEGMENT_SLACK_S:
+        raise DataError(
+            f"{_name(path)}: start_s {start:g} to end_s {end:g} is not a segment of its "
+            f"{frames / rate_hz:g} s: correct start_s or end_s"
+        )
+    first, last = round(start * rate_hz), min(round(end * rate_hz), frames)
+    if first >= last:
+        raise DataError(
+            f"{_name(path)}: start_s {start:g} to end_s {end:g} is shorter than one sample: "
+            "correct start_s or end_s"
+        )
+    return first, last
+
+
+def _decode(
+    path: str | os.PathLike[str], file: soundfile.SoundFile, first: int, last: int
+) -> Samples:
+    """Frames ``first`` to ``last`` as float32 (sample,) or (sample, channel)."""
+    skipped = 0
+    try:
+        if file.tell() != first:
+            skipped = min(first, _PREROLL.get(file.format, 0))
+            file.seek(first - skipped)
+        samples: Samples = file.read(last - first + skipped, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise wholeness.cannot_decode(path, error) from error
+    missing = last - first + skipped - len(samples)
+    if missing and (len(samples) <= skipped or wholeness.is_length_known(path, file)):
+        raise DataError(
+            f"{_name(path)}: is cut short: {missing} samples of the {file.frames} that the "
+            "header promises are missing: fetch or export it again"
+        )
+    return samples[skipped:]
+
+
+def _mono(samples: Samples) -> Samples:
+    if samples.ndim == 1:
+        return samples
+    # One pass a channel: numpy's mean over a short last axis is several times slower.
+    total: Samples = samples[:, 0].copy()
+    for channel in range(1, samples.shape[1]):
+        total += samples[:, channel]
+    total /= samples.shape[1]
+    return total
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """Yield the audio files under ``folder``, sorted; hidden files and folders are passed over.
+
+    The order is that of the paths below ``folder`` as texts, so that it is a manifest's, and memory
+    holds one folder's names at a time. A link to a folder above itself is not followed.
+    """
+    yield from (folder / name for name in _find(os.fspath(folder), "", frozenset()))
+
+
+def _find(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    here = os.stat(folder)  # noqa: PTH116
+    if (here.st_dev, here.st_ino) in above:
+        return
+    above |= {(here.st_dev, here.st_ino)}
+    with os.scandir(folder) as found:
+        kept = [entry for entry in found if not entry.name.startswith(".")]
+    entries = sorted((f"{e.name}/" if e.is_dir() else e.name, e.path) for e in kept)
+    for name, path in entries:
+        if name.endswith("/"):
+            yield from _find(path, f"{prefix}{name}", above)
+        elif os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122
+            yield f"{prefix}{name}"

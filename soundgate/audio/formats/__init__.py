@@ -1,0 +1,1 @@
+"""The folders that steps hand to one another, one module a format."""

@@ -1,0 +1,1 @@
+"""Training, whatever is learnt: optimisation, checkpoints, processes, logs."""

@@ -1,0 +1,1 @@
+"""Network architectures, what they are built of, and readers of foreign weights."""

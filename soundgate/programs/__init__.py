@@ -1,0 +1,1 @@
+"""What the engine itself runs as a task, or does around one."""

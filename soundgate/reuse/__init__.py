@@ -1,0 +1,1 @@
+"""Which results may be used again: keys, sources, digests."""

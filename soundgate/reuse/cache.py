@@ -1,0 +1,224 @@
+"""Content-addressed reuse: a task whose program, arguments and inputs are unchanged is not run.
+
+The key of a task is the digest of
+
+- its program: the step's module and every first-party module it imports, directly or not, also
+  inside functions and by dotted name in a table; comments, docstrings and layout do not count;
+- the versions of Python and of the libraries those modules import;
+- its arguments, as they stand on the command line, and digests of the environment variables that
+  it says it depends on;
+- the digests of its inputs: contents, not times or places, so a task upstream that ran again and
+  wrote the same bytes changes nothing downstream (early cut-off).
+
+``<runs>/.cache`` holds an index from key to the task folder that has the result. Results stay where
+they were written and are hard-linked into the next run. Deleting a run, or the index, costs time,
+never correctness: a result that is gone or was altered is noticed and made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundgate import runs
+from soundgate.arguments import spell
+from soundgate.reuse.digests import Tree, digest_text, digest_tree, read_tree
+from soundgate.reuse.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from soundgate.pipeline import File, Output, Task
+
+KEY_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A result that can be used again."""
+
+    folder: Path
+    mark: Mapping[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """Where it comes from."""
+        return f"unchanged since run {self.mark.get('reused_from') or self.mark['run']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Why a task has to run."""
+
+    reason: str
+
+
+class Cache:
+    """Reuse of results below one folder of runs."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the index of ``root``; it is made when first written."""
+        self.root = root
+        self.folder = root / ".cache"
+        self.sources = Sources(self.folder / "sources.json")
+
+    def components(self, task: Task, digests: Mapping[Output | File, str]) -> dict[str, Any]:
+        """Return what a task's key is made of."""
+        arguments = {}
+        inputs = {}
+        for name, value in task.arguments.items():
+            if name in task.inputs:
+                inputs[name] = [digests[item] for item in task.inputs[name]]
+            else:
+                arguments[name] = spell(value)
+        for name, argument in task.interface.items():
+            if argument.kind == "parameter" and name not in arguments:
+                arguments[name] = spell(argument.default)
+        program = self.sources.program(task.module)
+        return {
+            "format": KEY_FORMAT,
+            "program": program.modules,
+            "libraries": program.libraries,
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "arguments": arguments,
+            # a digest, because an address may hold a password
+            "environment": {n: digest_text(os.environ.get(n, ""))[:16] for n in task.environment},
+            "inputs": inputs,
+        }
+
+    def key(self, components: Mapping[str, Any]) -> str:
+        """Return the key of a task's components, SHA-256 hex."""
+        return digest_text(json.dumps(components, sort_keys=True))
+
+    def lookup(self, pipeline: str, task: Task, components: Mapping[str, Any]) -> Hit | Miss:
+        """Find the result of an identical task, or say what differs from its last run."""
+        key = self.key(components)
+        entry = runs.read_json(self._entry(key))
+        if entry is None:
+            return Miss(self._difference(pipeline, task.name, components))
+        return self.result(self.root / entry["folder"], key) or Miss("its result was deleted")
+
+    def result(self, folder: Path, key: str) -> Hit | Miss | None:
+        """Return the result of ``key`` in a task's folder; None where there is none."""
+        mark = runs.read_mark(folder)
+        if mark is None or mark["key"] != key or not runs.State(mark["state"]).done:
+            return None
+        for name, output in mark["outputs"].items():
+            if not _intact(folder, name, output["digest"]):
+                return Miss(f"its output {name} was altered or deleted")
+        return Hit(folder, mark)
+
+    def record(self, pipeline: str, task: str, components: Mapping[str, Any], folder: Path) -> None:
+        """Remember that ``folder`` holds the result for these components."""
+        place = os.path.relpath(folder, self.root)
+        runs.write_json(self._entry(self.key(components)), {"folder": place})
+        runs.write_json(self._last(pipeline, task), components)
+
+    def adopt(self, hit: Hit, target: Path, context: runs.Context) -> dict[str, Any] | None:
+        """Hard-link a result into another run's task folder; return its new mark.
+
+        None where the result went away, or became another, while it was being linked.
+        """
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            for name in hit.mark["outputs"]:
+                _link_tree(hit.folder / name, target / name)
+                shutil.copyfile(hit.folder / f"{name}.files", target / f"{name}.files")
+        except OSError:  # shutil.Error is one
+            return None
+        if not all(_intact(target, n, o["digest"]) for n, o in hit.mark["outputs"].items()):
+            return None
+        log = hit.folder / runs.LOG
+        if log.is_file():
+            shutil.copyfile(log, target / runs.LOG)
+        kept = (
+            "argv",
+            "started_at",
+            "ended_at",
+            "duration_s",
+            "cpu_s",
+            "max_rss_bytes",
+            "outputs",
+            "exit_code",
+        )
+        return runs.write_mark(
+            target,
+            context,
+            **{name: hit.mark[name] for name in kept if name in hit.mark},
+            state=runs.State.REUSED,
+            reused_from=hit.mark.get("reused_from") or hit.mark["run"],
+        )
+
+    def file_digest(self, file: File) -> str:
+        """Return the digest of a file or folder of the submitting machine.
+
+        The list of what was read is kept, so that an unchanged folder of 50 000 clips costs a
+        look at its directory, not a read of its bytes.
+        """
+        if file.text is not None:
+            return f"sha256:{digest_text(file.name, file.text)}"
+        if file.path is None:
+            raise ValueError(f"{file}: neither a path nor a text")
+        path = file.path.resolve()
+        listing = self.folder / "files" / digest_text(str(path))
+        known = read_tree(listing)
+        tree = digest_tree(path, known)
+        if tree != known:
+            tree.write(listing)
+        return tree.digest
+
+    def _entry(self, key: str) -> Path:
+        return self.folder / "keys" / key[:2] / f"{key}.json"
+
+    def _last(self, pipeline: str, task: str) -> Path:
+        return self.folder / "last" / pipeline / f"{task}.json"
+
+    def _difference(self, pipeline: str, task: str, now: Mapping[str, Any]) -> str:
+        before = runs.read_json(self._last(pipeline, task))
+        if not isinstance(before, dict):
+            return "never ran"
+        texts = {
+            "program": "program changed: {}",
+            "libraries": "library changed: {}",
+            "arguments": "argument changed: {}",
+            "environment": "variable changed: {}",
+            "inputs": "input changed: {}",
+        }
+        for part, text in texts.items():
+            old, new = before.get(part, {}), now[part]
+            names = [n for n in {**old, **new} if old.get(n) != new.get(n)]
+            if names and part == "arguments":
+                names = [f"{n} {old.get(n, 'unset')} -> {new.get(n, 'unset')}" for n in names]
+            if names:
+                return text.format(", ".join(names))
+        if before.get("python") != now["python"]:
+            return f"Python changed: {before.get('python')} -> {now['python']}"
+        return "its last result is not recorded"
+
+
+def _intact(folder: Path, name: str, digest: str) -> bool:
+    """Whether an output still has its digest; files of unchanged size and time are not read."""
+    known = read_tree(folder / f"{name}.files")
+    if known is None or known.digest != digest or not (folder / name).is_dir():
+        return False
+    found: Tree = digest_tree(folder / name, known)
+    return found.digest == digest
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Make ``target`` a tree of hard links to ``source``; copy where links cannot be made."""
+    shutil.rmtree(target, ignore_errors=True)
+
+    def link(old: str, new: str) -> str:
+        try:
+            os.link(old, new)
+        except OSError:
+            shutil.copy2(old, new)
+        return new
+
+    shutil.copytree(source, target, copy_function=link)
