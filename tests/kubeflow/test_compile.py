@@ -334,6 +334,7 @@ def test_resources_limits_and_attempts_become_pods():
     assert registry["MLFLOW_TRACKING_URI"] == "http://mlflow.mlflow:5000"
     retried = spec["root"]["dag"]["tasks"]["train"]["retryPolicy"]
     assert (retried["maxRetryCount"], retried["backoffDuration"]) == (3, "30s")
+    assert int(retried["backoffMaxDuration"].rstrip("s")) == 10 * 365 * 24 * 3600
     pod = pods["exec-train"]
     assert pod["activeDeadlineSeconds"] == "1800"
     assert pod["nodeSelector"] == {"labels": {"gpu": "a100"}}

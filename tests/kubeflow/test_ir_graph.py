@@ -9,8 +9,12 @@ from pathlib import Path
 import ir_runner
 import ir_samples
 import pytest
-from ir_runner import State
+from ir_runner import Clock, State
 from ir_samples import compiled, dsl, kubernetes, lines, shell_task
+
+from soundgate.executors.kubeflow.compile import render
+from soundgate.executors.kubeflow.profile import Profile
+from soundgate.pipeline import Pipeline
 
 SKIPPED, FAILED, SUCCEEDED = State.SKIPPED, State.FAILED, State.SUCCEEDED
 
@@ -158,19 +162,62 @@ def test_an_exit_task_runs_whatever_happened_and_is_told(execute):
 # attempts, limits, the end
 
 
+class HourLater(Clock):
+    """A clock of attempts that each take more than an hour."""
+
+    def now_s(self):
+        self.skipped_s += 3700
+        return super().now_s()
+
+
 def test_a_task_is_tried_again_with_longer_waits(execute, tmp_path):
     def p():
         text = f"echo x >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -gt 3"
-        shell_task(text).set_retry(
+        shell_task(text).set_retry(num_retries=5, backoff_duration="10s", backoff_factor=3.0)
+
+    clock = Clock()
+    task = execute(p, clock=clock).tasks["script"]
+    assert (task.state, task.attempts) == (SUCCEEDED, 4)
+    assert (task.backoffs_s, clock.skipped_s) == ([10.0, 30.0, 90.0], 130.0)
+    assert [each.parent.name[0] for each in task.logs] == ["0", "1", "2", "3"]
+
+
+def test_retries_end_at_a_deadline_counted_from_the_first_attempt(execute):
+    def p():
+        ir_samples.fail(code=1).set_retry(
             num_retries=5, backoff_duration="10s", backoff_factor=3.0, backoff_max_duration="60s"
         )
 
-    waited = []
-    outcome = execute(p, sleep=waited.append)
-    task = outcome.tasks["script"]
-    assert (task.state, task.attempts) == (SUCCEEDED, 4)
-    assert waited == [10.0, 30.0, 60.0] == task.backoffs_s
-    assert [each.parent.name[0] for each in task.logs] == ["0", "1", "2", "3"]
+    task = execute(p).tasks["fail"]
+    assert (task.state, task.attempts, task.backoffs_s) == (FAILED, 3, [10.0, 30.0])
+    assert task.gave_up == "Backoff would exceed max duration limit"
+
+
+def test_a_task_that_fails_after_the_deadline_is_not_tried_again(execute):
+    def p():
+        ir_samples.fail(code=1).set_retry(num_retries=2, backoff_max_duration="3600s")
+
+    task = execute(p, clock=HourLater()).tasks["fail"]
+    assert (task.state, task.attempts) == (FAILED, 1)
+    assert task.gave_up == "Max duration limit exceeded"
+
+
+def test_what_soundgate_sends_is_tried_again_after_hours(execute, tmp_path, labour):
+    pipeline = Pipeline("late")
+    pipeline.add(labour, name="first", fail="not yet", unless=str(tmp_path / "no"), retries=3)
+    sent = str(render(pipeline, Profile(image="soundgate@sha256:0")))
+    task = execute(sent, clock=HourLater()).tasks["first"]
+    assert (task.attempts, task.gave_up, len(task.backoffs_s)) == (4, "", 3)
+
+
+def test_without_a_deadline_kfp_passes_on_0_and_nothing_is_tried_again(execute):
+    def p():
+        ir_samples.fail(code=1).set_retry(num_retries=2)
+
+    def without(documents):
+        del documents[0]["root"]["dag"]["tasks"]["fail"]["retryPolicy"]["backoffMaxDuration"]
+
+    assert execute(p, edit=without).tasks["fail"].attempts == 1
 
 
 def test_tries_come_to_an_end(execute):

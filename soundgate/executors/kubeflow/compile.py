@@ -42,6 +42,14 @@ IMPORTER = "importer"
 LARGEST = 2**53
 """Up to here double precision holds every whole number."""
 
+NO_RETRY_DEADLINE = "3650d"
+"""Longer than any run, and still a time limit that a pod can have (32-bit seconds).
+
+Argo counts ``backoffMaxDuration`` from the start of the first attempt and tries nothing again after
+it, however many attempts are left. It cannot be left out: kfp then writes one hour, and without a
+value KFP's server passes 0 on, after which nothing is tried again at all.
+"""
+
 
 def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> KubeflowRequest:
     """Compile a pipeline.
@@ -275,7 +283,10 @@ class _Graph:
         if task.retries:
             wait_s = self.profile.retry_wait_s
             made.set_retry(
-                num_retries=task.retries, backoff_duration=f"{wait_s}s", backoff_factor=2.0
+                num_retries=task.retries,
+                backoff_duration=f"{wait_s}s",
+                backoff_factor=2.0,
+                backoff_max_duration=NO_RETRY_DEADLINE,
             )
 
 

@@ -14,13 +14,14 @@ from ir_runner.artifacts import Artifact
 from ir_runner.cache import Cache
 from ir_runner.messages import IR, IRError, load, of_documents
 from ir_runner.outcome import Outcome, State, Task
-from ir_runner.platform import Platform
+from ir_runner.platform import Clock, Platform
 from ir_runner.runner import Runner, run
 
 __all__ = [
     "IR",
     "Artifact",
     "Cache",
+    "Clock",
     "IRError",
     "Outcome",
     "Platform",

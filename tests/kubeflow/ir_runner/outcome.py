@@ -52,6 +52,8 @@ class Task:
     failures: list[str] = field(default_factory=list)
     """Why each attempt failed."""
     backoffs_s: list[float] = field(default_factory=list)
+    gave_up: str = ""
+    """Why it was not tried as often as its policy allows."""
     exit_code: int | None = None
     logs: list[Path] = field(default_factory=list)
     """What each attempt printed."""

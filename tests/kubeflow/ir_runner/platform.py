@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,19 @@ if TYPE_CHECKING:
 IMAGE_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
 
 
-def _no_sleep(_seconds: float) -> None:
-    """Let time pass at once."""
+@dataclass
+class Clock:
+    """The cluster's time: waits between attempts pass at once, and are counted all the same."""
+
+    skipped_s: float = 0.0
+
+    def now_s(self) -> float:
+        """Return seconds since some moment."""
+        return time.monotonic() + self.skipped_s
+
+    def sleep(self, seconds: float) -> None:
+        """Let this many seconds pass."""
+        self.skipped_s += seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +51,7 @@ class Platform:
     fail_fast: bool = True
     """Argo starts no new task of a pipeline in which one failed; KFP leaves that as it is."""
     grace_s: float = 5.0
-    sleep: Callable[[float], None] = _no_sleep
+    clock: Clock = field(default_factory=Clock)
     namespace: str = "kubeflow"
 
 

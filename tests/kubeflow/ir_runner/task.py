@@ -81,15 +81,13 @@ class Execution:
             self.of.cache.keep(key, cache.Result(self.node.parameters, self.node.artifacts))
 
     def _attempts(self, spec: Any) -> None:
-        """Try as often as the retry policy says, waiting longer each time."""
-        policy, node = self.task.retry_policy, self.node
+        """Try as often as the retry policy says, and as long as its deadline allows."""
+        policy, node, clock = self.task.retry_policy, self.node, self.of.platform.clock
         node.retries = policy.max_retry_count
-        wait_s, longest_s = _seconds(policy.backoff_duration), _seconds(policy.backoff_max_duration)
+        first_s = clock.now_s()
         for attempt in range(policy.max_retry_count + 1):
-            if attempt:
-                node.backoffs_s.append(min(wait_s, longest_s or wait_s))
-                self.of.platform.sleep(node.backoffs_s[-1])
-                wait_s *= policy.backoff_factor or 1.0
+            if attempt and not self._wait(policy, attempt, first_s):
+                return
             if self.of.canceled.is_set():
                 node.state, node.reason = State.CANCELED, "the run was terminated"
                 return
@@ -106,6 +104,25 @@ class Execution:
             else:
                 node.state, node.reason = State.SUCCEEDED, ""
                 return
+
+    def _wait(self, policy: Any, attempt: int, first_s: float) -> bool:
+        """Wait before another attempt; False where Argo would not try again.
+
+        Argo takes ``maxDuration`` for a deadline counted from the start of the first attempt, not
+        for the longest wait; KFP's server passes on 0 where the definition has none.
+        """
+        clock = self.of.platform.clock
+        wait_s = _seconds(policy.backoff_duration) * (policy.backoff_factor or 1.0) ** (attempt - 1)
+        deadline_s = first_s + _seconds(policy.backoff_max_duration)
+        if clock.now_s() > deadline_s:
+            self.node.gave_up = "Max duration limit exceeded"
+            return False
+        if clock.now_s() + wait_s > deadline_s:
+            self.node.gave_up = "Backoff would exceed max duration limit"
+            return False
+        self.node.backoffs_s.append(wait_s)
+        clock.sleep(wait_s)
+        return True
 
     def _attempt(self, spec: Any, attempt: int) -> None:
         node, cluster = self.node, self.of.platform
