@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 from pathlib import Path
 
@@ -11,6 +12,22 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+PROGRAMS = ("pipeline_parameters.py", "pipelines", "soundgate", "steps")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the programs once, before the workers of pytest-xdist start.
+
+    Tests start some thousand processes. Where PYTHONDONTWRITEBYTECODE is set, as it often is in
+    containers, each of them would compile the programs again.
+    """
+    if not hasattr(config, "workerinput"):
+        for name in PROGRAMS:
+            path = str(ROOT / name)
+            compile_ = compileall.compile_dir if (ROOT / name).is_dir() else compileall.compile_file
+            compile_(path, quiet=2)
 
 
 @pytest.fixture(scope="session")

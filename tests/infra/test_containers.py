@@ -83,7 +83,7 @@ def test_the_three_install_one_list():
         "./install.sh programs",
     ]
     script = (FOLDER / "install.sh").read_text("utf-8")
-    assert script.count("--constraint constraints.txt") == 1
+    assert script.count("--constraint constraints.txt") == 2, "uv, and what it installs"
     extras = set(re.findall(r"--extra (\w+)", script))
     assert extras == {"audio", "aws", "export", "registry"}, "what steps import, and no more"
     for name in re.findall(r"--constraint constraints.txt (\S+)", script):
@@ -155,6 +155,56 @@ def test_hadolint_finds_nothing(name):
     command = [found or "hadolint", "--no-color", str(FOLDER / name)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+INSTALLED = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$CALLS"
+"""
+
+
+def test_everything_an_image_installs_is_compiled(tmp_path):
+    """A container is started for each task, by a user who cannot write compiled files."""
+    for name in ("apt-get", "python", "uv", "rm"):
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(INSTALLED)
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    shutil.copy(ROOT / "constraints.txt", tmp_path)
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+        "CALLS": str(tmp_path / "calls"),
+        "TORCH_INDEX": "file:///torch",
+    }
+    for part in ("libraries", "programs"):
+        command = ["sh", str(FOLDER / "install.sh"), part]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    installs = [call for call in calls if call.startswith("uv ")]
+    assert len(installs) == 3
+    assert all("--compile-bytecode" in call for call in installs)
+    [compiled] = [call for call in calls if call.startswith("python -m compileall ")]
+    assert calls.index(compiled) > calls.index(installs[-1]), "the sources stay where they are"
+    programs = set(copied("Dockerfile.cpu")) & {path.name for path in ROOT.iterdir()}
+    programs -= {"pyproject.toml", "constraints.txt"}
+    assert set(compiled.split()[4:]) == programs
+    for name in FILES:
+        assert "PYTHONDONTWRITEBYTECODE" not in (FOLDER / name).read_text("utf-8")
+
+
+def test_setup_installs_the_locked_uv_and_compiles_what_it_installs():
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", "setup"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    [own] = [line for line in lines if "pip install" in line and line.endswith(" uv")]
+    assert "--constraint constraints.txt" in own
+    assert "\nuv==" in (ROOT / "constraints.txt").read_text("utf-8")
+    [rest] = [line for line in lines if "/uv pip install" in line]
+    assert {"--compile-bytecode", "--constraint"} <= set(rest.split())
 
 
 # Stand for Docker and for AWS's command line: the repository is a folder of tags.
