@@ -12,7 +12,7 @@ from pathlib import Path
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.parameters import ConfigFile
-from soundgate.pipeline import Metric
+from soundgate.pipeline import LogMetric, Metric
 
 AED_FOLDER_NAME = "audio_event_detection"
 """Where the model zoo keeps this use case."""
@@ -35,6 +35,12 @@ PATCH_ACCURACY = Metric(
     message="Execution failed due to patch level acc <",
 )
 """Share of patches whose own scores point to the clip's class, 0 to 1."""
+
+TRAINING_METRICS = (
+    LogMetric("validation:clip:accuracy", r"Clip-level accuracy on validation set : ([0-9\.]+)"),
+    LogMetric("validation:patch:accuracy", r"Patch-level accuracy on validation set : ([0-9\.]+)"),
+)
+"""What a training's log ends with: accuracies of the kept epoch on the validation clips, 0 to 1."""
 
 CLIP_ACCURACY_LOW = Metric(
     name="clip:accuracy:low",

@@ -24,6 +24,7 @@ from pipeline_parameters import (
     PATCH_ACCURACY_LOW,
     QUANTIZED_CLIP_ACCURACY,
     QUANTIZED_PATCH_ACCURACY,
+    TRAINING_METRICS,
     UNNAMED_DATASET,
     AedParameters,
 )
@@ -90,6 +91,7 @@ def _candidate(aed: Pipeline, p: AedParameters, fetched: Task, features: Output)
         pretrained=_pretrained(aed, p),
         test_fold=p.test_fold,
         epochs=p.epochs,
+        log_metrics=TRAINING_METRICS,
         resources=GPU,
     )
     exported = aed.add(
@@ -177,6 +179,7 @@ def _cross_validate(aed: Pipeline, p: AedParameters, features: Output) -> None:
         config=_training_config(p),
         pretrained=_pretrained(aed, p),
         epochs=p.epochs,
+        log_metrics=TRAINING_METRICS,
         resources=GPU,
     )
     judging = _judging(p)

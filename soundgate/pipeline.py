@@ -26,6 +26,7 @@ from soundgate.task import (
     Candidate,
     File,
     Gate,
+    LogMetric,
     MappedOutput,
     MappedTask,
     Metric,
@@ -41,6 +42,7 @@ __all__ = [
     "Candidate",
     "File",
     "Gate",
+    "LogMetric",
     "MappedOutput",
     "MappedTask",
     "Metric",
@@ -66,6 +68,7 @@ RESERVED = (
     "environment",
     "display_name",
     "names_run",
+    "log_metrics",
 )
 """What ``add`` and ``map`` take for themselves; a step cannot have arguments of these names."""
 
@@ -101,6 +104,7 @@ class Pipeline:
         environment: Sequence[str] = (),
         display_name: str = "",
         names_run: bool = False,
+        log_metrics: Sequence[LogMetric] = (),
         **arguments: Any,
     ) -> Task:
         """Append a task that calls ``function``; return it so that its outputs can be passed on.
@@ -116,6 +120,7 @@ class Pipeline:
             environment: variables whose values its result depends on (where a registry is, say).
             display_name: how a platform's console shows it.
             names_run: what it writes names the run and the commit.
+            log_metrics: numbers it prints that a platform may draw.
             **arguments: the step's arguments; outputs are not passed.
 
         Raises:
@@ -141,6 +146,7 @@ class Pipeline:
             environment=tuple(environment),
             display_name=display_name,
             names_run=names_run,
+            log_metrics=tuple(log_metrics),
         )
         return self._append(task)
 

@@ -55,8 +55,18 @@ class Metric:
     message: str
     """What a miss says; the bound is appended."""
     regex: str = ""
-    """Finds the same number in the log (a SageMaker metric definition)."""
+    """Finds the same number in the log of the task that writes the report."""
     file: str = "evaluation.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LogMetric:
+    """A number that a task prints, for platforms that draw what they find in a log."""
+
+    name: str
+    """As the platform shows it, ``validation:clip:accuracy``."""
+    regex: str
+    """Finds the number in a line; its first group is the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,8 @@ class Task:
     names_run: bool = False
     """What it writes names the run and the commit: an engine that goes by its own cache keys runs
     it every time."""
+    log_metrics: tuple[LogMetric, ...] = ()
+    """What its log says of itself; never judged."""
     group: str = ""
     item: Mapping[str, Any] = field(default_factory=dict)
 

@@ -7,12 +7,11 @@ Writes  model/        weights.safetensors, model.json, split.jsonl
         metrics/      history.jsonl, a row an epoch; tensorboard/
 
 A killed attempt continues from its checkpoint, with the result of an undisturbed one. The log ends
-with the accuracies on the test clips: platforms that draw a training's metrics look for them there.
+with the kept epoch's accuracies on the validation clips, where platforms that draw a training's
+metrics look for them. The test clips are left to ``evaluate``.
 """
 
 from __future__ import annotations
-
-import os
 
 from soundgate.step import CheckpointPath, InputPath, OutputPath, graceful_stop, main
 
@@ -41,7 +40,6 @@ def train(
         test_fold: fold held out, counted from 1; 0: as the user config says.
         epochs: passes over the training clips; 0: as the user config says.
     """
-    from soundgate.audio.classification.evaluation import announce
     from soundgate.audio.classification.fit import fit
     from soundgate.audio.config import load
     from soundgate.registry.epochs import epoch_log
@@ -61,8 +59,6 @@ def train(
             stop=stop,
             log=log,
         )
-    if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes
-        announce(features, model)
 
 
 if __name__ == "__main__":

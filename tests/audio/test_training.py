@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -94,10 +95,43 @@ def test_without_validation_the_last_epoch_is_kept(features, tmp_path):
     assert "validation_loss" not in rows[0]
 
 
-def test_a_line_an_epoch_is_printed(features, tmp_path, capsys):
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", config(), epochs=2)
+def test_prints_a_line_an_epoch_and_the_kept_epochs_validation_accuracies(
+    features, tmp_path, capsys
+):
+    from pipeline_parameters import TRAINING_METRICS
+
+    training.fit(features, tmp_path / "model", tmp_path / "metrics", config())
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert [line.split(":")[0] for line in lines[:4]] == [f"epoch {k} of 4" for k in range(1, 5)]
+    best = json.loads((tmp_path / "model" / "model.json").read_text())["best_epoch"]
+    kept = history(tmp_path / "metrics")[best - 1]
+    assert kept["validation_clip_accuracy"] != kept["validation_patch_accuracy"]
+    for metric in TRAINING_METRICS:  # what a console looks for
+        [found] = re.findall(metric.regex, "\n".join(lines))
+        key = metric.name.replace(":", "_")
+        assert float(found) == pytest.approx(kept[key], abs=1e-6)
+
+
+def test_changing_the_test_clips_changes_nothing_in_training(features, tmp_path, capsys):
+    """No figure and no weight of a training depends on the clips that are left for the test."""
+
+    def trained(name, features):
+        folder = tmp_path / name
+        capsys.readouterr()
+        training.fit(features, folder / "model", folder / "metrics", config(), epochs=2)
+        said = capsys.readouterr().out.splitlines()[2:]  # after the epochs, which give times
+        weights = (folder / "model" / "weights.safetensors").read_bytes()
+        return weights, history(folder / "metrics"), said
+
+    before = trained("before", features)
+    changed = write_features(tmp_path / "changed")
+    frames = np.load(changed / "frames.npy")
+    split = (tmp_path / "before" / "model" / "split.jsonl").read_text().splitlines()
+    for row, entry in zip(toy_features.read_rows(changed), split, strict=True):
+        if json.loads(entry)["split"] == "test":
+            frames[row["first_frame"] : row["first_frame"] + row["frames"]] = 0
+    np.save(changed / "frames.npy", frames)
+    assert trained("after", changed) == before
 
 
 def test_two_trainings_write_the_same_bytes_and_another_seed_others(features, tmp_path):

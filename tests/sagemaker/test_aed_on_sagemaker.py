@@ -211,10 +211,12 @@ def test_numbers_were_printed_as_java_prints_them(site):
 
 def test_metric_definitions_find_the_figures_in_the_log(site):
     found = site.first.steps["train"].properties["FinalMetricDataList"]
-    metrics = site.evaluation(site.first)["multiclass_classification_metrics"]
+    history = site.model(site.first)["metrics/history.jsonl"].splitlines()
+    best = json.loads(site.model(site.first)["model/model.json"])["best_epoch"]
+    kept = json.loads(history[best - 1])
     assert {m["MetricName"]: m["Value"] for m in found} == {
-        "clip:accuracy": pytest.approx(metrics["clip_acc"]["value"], abs=1e-6),
-        "patch:accuracy": pytest.approx(metrics["patch_acc"]["value"], abs=1e-6),
+        "validation:clip:accuracy": pytest.approx(kept["validation_clip_accuracy"], abs=1e-6),
+        "validation:patch:accuracy": pytest.approx(kept["validation_patch_accuracy"], abs=1e-6),
     }
 
 

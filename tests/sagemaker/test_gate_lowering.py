@@ -8,7 +8,7 @@ import toy_graphs as toy
 from soundgate.errors import DefinitionError
 from soundgate.executors.sagemaker import validation
 from soundgate.parameters import named
-from soundgate.pipeline import Pipeline
+from soundgate.pipeline import LogMetric, Pipeline
 
 
 def shape(steps):
@@ -163,14 +163,33 @@ def test_a_gate_on_a_training_s_report_is_a_job(tmp_path):
     assert "PropertyFiles" not in steps["train"]
 
 
-def test_metrics_with_a_regex_are_read_from_trainings_logs(tmp_path):
+def definitions(steps, name):
+    return steps[name]["Arguments"]["AlgorithmSpecification"].get("MetricDefinitions")
+
+
+def test_a_training_job_finds_its_own_metrics_and_no_other_tasks(tmp_path):
     p = Pipeline("toy")
-    _, report, _ = toy.trained(p)
+    fetched = p.add(toy.fetch, dataset="ESC-10")
+    printed = [LogMetric("validation:accuracy", r"validation (\d)")]
+    model = p.add(toy.train, clips=fetched["clips"], log_metrics=printed)["model"]
+    p.add(toy.train, name="again", clips=fetched["clips"])
+    report = p.add(toy.evaluate, model=model)["report"]
     p.gate(report, metric=toy.ACCURACY, at_least=0.5)
-    p.gate(report, metric=toy.PATCH, at_least=0.5)  # has none
     _, _, steps = nested(p, tmp_path)
-    algorithm = steps["train"]["Arguments"]["AlgorithmSpecification"]
-    assert algorithm["MetricDefinitions"] == [{"Name": "clip:accuracy", "Regex": r"(\d)"}]
+    assert definitions(steps, "train") == [
+        {"Name": "validation:accuracy", "Regex": r"validation (\d)"}
+    ]
+    assert definitions(steps, "again") is None
+
+
+def test_a_training_job_whose_report_is_judged_finds_what_it_is_judged_by(tmp_path):
+    p = Pipeline("toy")
+    fetched = p.add(toy.fetch, dataset="ESC-10")
+    model = p.add(toy.train, clips=fetched["clips"])["model"]
+    p.gate(model, metric=toy.ACCURACY, at_least=0.5)
+    p.gate(model, metric=toy.PATCH, at_least=0.5)  # has no regex
+    _, _, steps = nested(p, tmp_path)
+    assert definitions(steps, "train") == [{"Name": "clip:accuracy", "Regex": r"(\d)"}]
 
 
 def test_a_long_gate_name_gives_step_names_that_fit(tmp_path):

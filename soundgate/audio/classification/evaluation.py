@@ -123,22 +123,6 @@ def evaluate(
     return result
 
 
-def announce(features: Path, model: Path, *, batch_size: int = BATCH_SIZE) -> None:
-    """Print the accuracies of ``model`` on its test clips, if it has any; write nothing.
-
-    A platform that shows the metrics of a training finds them in the training's own log. They are
-    the numbers that ``evaluate`` will report.
-    """
-    clips = read_features(features)
-    rows = model_folder.rows_of(model, clips.rows, TEST)
-    if rows:
-        judged = judge_all(clips, [load(model)], rows, batch_size)[0]
-        _say(
-            clip=judged.right.mean(),
-            patch=judged.patches_right.sum() / judged.patches.sum(),
-        )
-
-
 def write(report: Path, result: dict[str, Any], judged: Judgement, classes: Sequence[str]) -> None:
     """Write the files of a report; print the lines that metric definitions look for."""
     report.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from soundgate.audio.classification import augmentation, validation
 from soundgate.audio.classification.batches import FrameBank, Sampler, gathered
-from soundgate.audio.classification.plan import Plan
+from soundgate.audio.classification.plan import Outcome, Plan
 from soundgate.audio.classification.transfer import linear_probe, pretrained, probe_training
 from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.feature_set import read_features
@@ -106,7 +106,8 @@ def fit(  # noqa: PLR0913
         train = probe_training.every_round if plan.frozen else _every_epoch
         outcome = train(plan, beginning, group, diary, checkpoints, stop)
         if group.writes:
-            model_folder.write(model, *outcome, plan.split)
+            model_folder.write(model, outcome.description, outcome.weights, plan.split)
+            validation.announce(outcome.figures)
         group.share(None)  # nobody leaves before the model is written
 
 
@@ -117,7 +118,7 @@ def _every_epoch(
     diary: training_log.Diary,
     folder: Path | None,
     stop: Callable[[], bool],
-) -> tuple[model_folder.Description, dict[str, Tensor]]:
+) -> Outcome:
     """Every epoch that is left; what there is to write afterwards."""
     trainer = _Trainer(plan, beginning, group, folder)
     if beginning.start.origin and not beginning.start.head and not trainer.history:
@@ -132,7 +133,8 @@ def _every_epoch(
     training = plan.origin | beginning.start.told
     training |= {"epochs": len(trainer.history), "best_epoch": best}
     training["parameters"] = models.parameter_count(trainer.network)
-    return plan.description(trainer.classifier.standardisation, training), weights
+    description = plan.description(trainer.classifier.standardisation, training)
+    return Outcome(description, weights, trainer.history[best - 1])
 
 
 class _Trainer:

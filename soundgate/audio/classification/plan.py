@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -17,7 +17,10 @@ from soundgate.audio.networks import models
 from soundgate.errors import ConfigError, ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from torch import Tensor
 
     from soundgate.audio.classification.batches import Standardisation
     from soundgate.audio.config import FeatureExtraction, UserConfig
@@ -25,6 +28,15 @@ if TYPE_CHECKING:
 
 
 _TEXTS = (frames.INFO, frames.CLIPS)
+
+
+class Outcome(NamedTuple):
+    """What a training leaves behind."""
+
+    description: model_folder.Description
+    weights: dict[str, Tensor]
+    figures: Mapping[str, float]
+    """Of the epoch, or the round, that the weights are of."""
 
 
 class Plan:

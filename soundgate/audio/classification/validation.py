@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundgate.audio.classification.evaluation import decimal
 from soundgate.audio.classification.inference import clip_scores, decide, score_clips
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -52,6 +53,20 @@ def figures_of(
     """The same figures of scores that are there already, ``(patch, class)`` of each clip."""
     pairs = zip(truth, scores, strict=True)
     return _means([_sums(given, own, multi_label=multi_label) for given, own in pairs])
+
+
+def announce(kept: Mapping[str, float]) -> None:
+    """Print the accuracies of the epoch whose weights are kept, if it was validated.
+
+    Platforms that show the metrics of a training look for these lines in its log.
+    """
+    for level in ("patch", "clip"):
+        value = kept.get(f"validation_{level}_accuracy")
+        if value is not None:
+            print(
+                f"{level.capitalize()}-level accuracy on validation set : {decimal(value)}",
+                flush=True,
+            )
 
 
 def _sums(

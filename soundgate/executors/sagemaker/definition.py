@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import argument_words, open_parameters
 from soundgate.executors.reuse import file_digests
-from soundgate.executors.sagemaker import gates, joins, limits, names, packages
+from soundgate.executors.sagemaker import gates, joins, names, packages
 from soundgate.executors.sagemaker.expressions import Expression, processing_output
 from soundgate.executors.sagemaker.jobs import Job, Site, references
 from soundgate.executors.sagemaker.parameters import BUCKET, JOB_ROLE, RUN, Parameters
@@ -27,7 +27,7 @@ from soundgate.executors.sagemaker.placement import (
     kind_of,
 )
 from soundgate.reuse.cache import Cache
-from soundgate.task import Output
+from soundgate.task import LogMetric, Output
 
 if TYPE_CHECKING:
     from soundgate.executors.sagemaker.profile import Profile
@@ -84,7 +84,7 @@ def render(pipeline: Pipeline, run: Run, profile: Profile) -> SageMakerRequest:
         pipeline=pipeline,
         plan=gates.plan(pipeline),
         site=Site(
-            profile=profile, parameters=parameters, bucket=bucket, metrics=_metrics(pipeline)
+            profile=profile, parameters=parameters, bucket=bucket, metrics=_log_metrics(pipeline)
         ),
     )
     definition: Step = {
@@ -125,12 +125,17 @@ def _values(definition: Step, run: Run, profile: Profile) -> dict[str, Any]:
     }
 
 
-def _metrics(pipeline: Pipeline) -> list[Any]:
-    """The metrics of all gates that can be found in a log, each once."""
-    judged = [task.gate.metric for task in pipeline.tasks.values() if task.gate]
-    found = {metric.name: metric for metric in judged if metric.regex}
-    limits.check_metrics(list(found.values()))
-    return list(found.values())
+def _log_metrics(pipeline: Pipeline) -> dict[str, list[LogMetric]]:
+    """What can be found in each task's log: its own numbers, and those its report is judged by.
+
+    No job looks for the numbers of another: they would be missing, and a gate that is added would
+    change what SageMaker's cache goes by.
+    """
+    found = {name: {m.name: m for m in task.log_metrics} for name, task in pipeline.tasks.items()}
+    for task in pipeline.tasks.values():
+        if task.gate and (metric := task.gate.metric).regex:
+            found[task.gate.report.task][metric.name] = LogMetric(metric.name, metric.regex)
+    return {name: list(metrics.values()) for name, metrics in found.items()}
 
 
 @dataclass(slots=True, kw_only=True)

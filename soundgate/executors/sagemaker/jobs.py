@@ -9,7 +9,7 @@ places of outputs name the execution.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import spell
@@ -36,14 +36,14 @@ from soundgate.reuse.digests import digest_text
 from soundgate.task import SMALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from soundgate.executors.base import OpenArgument
     from soundgate.executors.sagemaker.joins import Mount
     from soundgate.executors.sagemaker.parameters import Parameters
     from soundgate.executors.sagemaker.placement import Bucket
     from soundgate.executors.sagemaker.profile import Profile
-    from soundgate.task import Metric, Resources, Task
+    from soundgate.task import LogMetric, Resources, Task
 
 STEP_RETRIES = {
     "ExceptionType": ["Step.SERVICE_FAULT", "Step.THROTTLING"],
@@ -93,7 +93,8 @@ class Site:
     profile: Profile
     parameters: Parameters
     bucket: Bucket
-    metrics: Sequence[Metric] = ()
+    metrics: Mapping[str, Sequence[LogMetric]] = field(default_factory=dict)
+    """What to find in the log of each task."""
 
     def step(self, job: Job) -> dict[str, Any]:
         """Return a job as a step of the definition.
@@ -158,7 +159,9 @@ class Site:
 
     def _training(self, job: Job) -> dict[str, Any]:
         profile, found = self.profile, self._shared(job)
-        metrics = [{"Name": metric.name, "Regex": metric.regex} for metric in self.metrics]
+        printed = self.metrics.get(job.task.name, ()) if job.task else ()
+        limits.check_metrics(job.name, printed)
+        metrics = [{"Name": metric.name, "Regex": metric.regex} for metric in printed]
         found["AlgorithmSpecification"] = {
             "TrainingImage": self._image(job),
             "TrainingInputMode": "File",

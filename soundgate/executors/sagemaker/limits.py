@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from soundgate.executors.sagemaker.jobs import Job
-    from soundgate.task import Metric
+    from soundgate.task import LogMetric
 
 ARGUMENTS, ARGUMENT_CHARACTERS = 100, 256
 OUTPUTS = 10
@@ -75,7 +75,7 @@ def check(job: Job, arguments: Mapping[str, Any], opened: Mapping[str, Any]) -> 
             _length(job, f"hyperparameter {name}", value, HYPERPARAMETER_CHARACTERS)
 
 
-def check_metrics(metrics: Sequence[Metric]) -> None:
+def check_metrics(job: str, metrics: Sequence[LogMetric]) -> None:
     """Refuse metric definitions that a Training job does not take.
 
     Raises:
@@ -83,8 +83,9 @@ def check_metrics(metrics: Sequence[Metric]) -> None:
     """
     if len(metrics) > METRICS:
         raise DefinitionError(
-            f"{len(metrics)} gates have a metric with a regex, a SageMaker Training job takes "
-            f"{METRICS}: drop regex= from some"
+            f"task {job!r}: {len(metrics)} metrics are to be found in its log, a SageMaker "
+            f"Training job takes {METRICS}: drop some of log_metrics, or regex= of its gates' "
+            "metrics"
         )
     for metric in metrics:
         for what, text, most in (

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from soundgate.audio.classification import validation
+from soundgate.audio.classification.plan import Outcome
 from soundgate.audio.classification.transfer import linear_probe
 from soundgate.audio.files.threads import one_torch_thread
 from soundgate.audio.learning import checkpoints
@@ -26,11 +27,8 @@ if TYPE_CHECKING:
     from soundgate.audio.classification.plan import Plan
     from soundgate.audio.classification.transfer.linear_probe import Fit
     from soundgate.audio.classification.transfer.pretrained import Beginning
-    from soundgate.audio.formats.model import Description
     from soundgate.audio.learning.distributed import Group
     from soundgate.audio.learning.log import Diary
-
-    Outcome = tuple[Description, dict[str, Tensor]]
 
 
 def every_round(
@@ -150,7 +148,8 @@ def _fit(
     linear_probe.install(classifier.network, fit.head())
     told = plan.origin | beginning.start.told | {"epochs": len(history), "best_epoch": len(history)}
     told["parameters"] = models.parameter_count(classifier.network)
-    return plan.description(classifier.standardisation, told), classifier.network.state_dict()
+    description = plan.description(classifier.standardisation, told)
+    return Outcome(description, classifier.network.state_dict(), history[-1])
 
 
 def _restore(fit: Fit, folder: Path | None, fingerprint: str) -> list[dict[str, float]]:
