@@ -74,18 +74,18 @@ class Conformance:
 
     @row
     def test_chain(self, engine, shapes):
-        """A task reads what the task before it wrote; a diamond joins again."""
+        """A task reads the output of an earlier task; two branches are joined."""
         word = json.loads(engine.read("handed", "values.json"))["s"]
         assert engine.read("diamond") == f"d:l:{word}r:{word}"
 
     @row
     def test_map(self, engine, shapes):
-        """A map of 12 is joined in the order of its items."""
+        """A join reads the 12 items of a map in their order."""
         assert engine.read("pooled") == "".join(f"{k}," for k in range(12))
 
     @row
     def test_elements(self, engine, shapes):
-        """A map over a map goes element by element."""
+        """A map over a map passes outputs item by item."""
         word = json.loads(engine.read("handed", "values.json"))["s"]
         assert engine.read("paired") == "".join(f"{k}{k}{word}" for k in "xyz")
 
@@ -98,7 +98,7 @@ class Conformance:
 
     @row
     def test_constants(self, engine, shapes):
-        """Constants of every type arrive: empty text, quotes, spaces, Unicode, lists, truth."""
+        """Constants of every type arrive: empty text, quotes, spaces, Unicode, lists, booleans."""
         found = json.loads(engine.read("constants", "values.json"))
         assert (found["s"], found["i"], found["f"], found["b"]) == (TEXTS[4], -3, 1e-05, True)
         assert (found["ss"], found["ints"], found["bools"]) == (TEXTS, NUMBERS, [True, False])
@@ -108,7 +108,7 @@ class Conformance:
 
     @row
     def test_parameters(self, engine, shapes):
-        """Parameters handed straight to a step arrive: negative, tiny, quoted, empty."""
+        """Parameters passed straight to a step arrive: negative, tiny, quoted, empty."""
         found = json.loads(engine.read("handed", "values.json"))
         assert (found["s"], found["i"]) == ('it\'s a "test" of 100% été', -7)
         assert (found["f"], found["ss"]) == (1e-05, [])
@@ -116,7 +116,7 @@ class Conformance:
 
     @row
     def test_artifact(self, engine, shapes):
-        """An artifact keeps its bytes and its files' names, however odd or large."""
+        """An artifact keeps its bytes and file names, including unusual names and large files."""
         from hashlib import sha256, shake_256
 
         names = {}
@@ -131,7 +131,7 @@ class Conformance:
 
     @row
     def test_record(self, engine, shapes):
-        """The run's record shows every task with its state and time."""
+        """The run's record shows each task's state and duration."""
         tasks = shapes[3]["tasks"]
         assert {task["state"] for task in tasks.values()} == {"succeeded"}
         assert all(task["duration_s"] >= 0 for task in tasks.values())
@@ -146,7 +146,7 @@ class Conformance:
 
     @row
     def test_definition(self, engine, shapes):
-        """`get-pipeline-definition` prints the same bytes each time."""
+        """`get-pipeline-definition` prints the same bytes every time."""
         texts = {
             engine.cli("get-pipeline-definition", "-n", shapes[0], *engine.words).stdout
             for _ in range(2)
@@ -156,7 +156,7 @@ class Conformance:
 
     @row
     def test_reuse(self, engine, shapes):
-        """An unchanged run runs nothing again."""
+        """An unchanged run reuses every result."""
         engine.ran()
         ended = engine.run(shapes[0])
         assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -165,14 +165,15 @@ class Conformance:
 
     @row
     def test_reused_outputs(self, engine, shapes):
-        """`get-output` fetches what a reused task wrote in an earlier run."""
+        """`get-output` fetches the output of a task that was reused from an earlier run."""
         ended = engine.run(shapes[0])
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert engine.read("pooled") == "".join(f"{k}," for k in range(12))
 
     @row
     def test_changed(self, engine, shapes):
-        """A changed parameter runs again what depends on it, and gives the new result."""
+        """After a parameter changes, the tasks that depend on it run again and give the new
+        result."""
         engine.ran()
         ended = engine.run(shapes[0], "--set", "minus=8")
         assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -181,7 +182,7 @@ class Conformance:
 
     @row
     def test_gate_holds(self, engine):
-        """What waits for a gate runs when the gate holds."""
+        """Tasks that wait for a gate run when the gate passes."""
         ended = engine.run(gated(engine, "0.75"))
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert set(engine.states().values()) == {"succeeded"}
@@ -189,7 +190,7 @@ class Conformance:
 
     @row
     def test_gate_missed(self, engine):
-        """A missed gate fails the run with its own message, and nothing after it runs."""
+        """A missed gate fails the run with the gate's message, and tasks after it do not run."""
         engine.ran()
         ended = engine.run(gated(engine, "0.25"))
         assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -202,14 +203,14 @@ class Conformance:
 
     @row
     def test_advisory_gate(self, engine):
-        """The miss of an advisory gate lets the run go on."""
+        """The run goes on after a missed advisory gate."""
         ended = engine.run(gated(engine, "0.25", advisory=True))
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert engine.read("after") == "passed"
 
     @row
     def test_failure(self, engine):
-        """A failed task fails the run with its reason; what depends on it is skipped."""
+        """A failed task fails the run with its reason; tasks that depend on it are skipped."""
         engine.ran()
         ended = engine.run(troubled(engine, "break"))
         assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -234,7 +235,7 @@ class Conformance:
 
     @row
     def test_mistake(self, engine):
-        """A user's mistake is not tried again."""
+        """A task that fails because of a user's mistake is not retried."""
         engine.ran()
         ended = engine.run(troubled(engine, "mistake", retries=1))
         assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -243,7 +244,7 @@ class Conformance:
 
     @row
     def test_killed(self, engine):
-        """A task killed by a signal fails, and is not waited for."""
+        """A task killed by a signal fails at once."""
         ended = engine.run(troubled(engine, "die"))
         assert ended.returncode == 1, ended.stdout + ended.stderr
         assert engine.states()["bad"] == "failed"
@@ -251,7 +252,7 @@ class Conformance:
 
     @row
     def test_time_limit(self, engine):
-        """A task is ended when its time is up."""
+        """A task is stopped at its time limit."""
         began = time.monotonic()
         ended = engine.run(troubled(engine, "sleep", hours=3 / 3600))
         assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -260,7 +261,7 @@ class Conformance:
 
     @row
     def test_cancel(self, engine):
-        """A cancelled run ends, and so does what it had started."""
+        """Cancelling a run stops the run and every process it started."""
         (engine.outside / "asleep").unlink(missing_ok=True)
         module = troubled(engine, "sleep")
         started = engine.run(module, "--no-wait")
@@ -277,7 +278,7 @@ class Conformance:
 
     @row
     def test_resume(self, engine):
-        """`--resume` runs what is left of a failed run, and nothing twice."""
+        """`--resume` runs only the unfinished tasks of a failed run."""
         engine.ran()
         needed = engine.outside / "needed"
         module = engine.toy.pipeline(
@@ -300,7 +301,7 @@ class Conformance:
 
     @row
     def test_no_cache(self, engine):
-        """`--no-cache` runs what could have been reused."""
+        """`--no-cache` runs tasks whose results could be reused."""
         module = engine.toy.pipeline(
             "once", 'from steps.join import join\nt.add(join, name="one", text="1")\n'
         )
@@ -313,7 +314,8 @@ class Conformance:
 
     @row
     def test_network(self, engine):
-        """A task that did not ask for the network is kept from it, and told so."""
+        """A task without `needs_network` cannot use the network and fails with a message that says
+        so."""
         body = 'from steps.call import call\nt.add(call, url="http://models.invalid/")\n'
         ended = engine.run(engine.toy.pipeline("calling", body))
         assert ended.returncode == 1, ended.stdout + ended.stderr

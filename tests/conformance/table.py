@@ -1,7 +1,7 @@
-"""What holds on which executor: the table that docs/executors.md shows.
+"""What works on which executor: the table in docs/executors.md.
 
-``suite.py`` runs every row on every executor. A cell that is listed here as a deviation is run as
-well and has to fail: when it no longer does, the table is wrong.
+``suite.py`` runs every row on every executor. A deviation listed here is run as well and must
+fail; if it passes, the table is wrong.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ ROWS: dict[str, str] = {}
 """Sentences by the name of the test that proves them; ``suite.py`` fills it."""
 
 DEVIATIONS: dict[tuple[str, str], str] = {
-    ("local", "network"): "tasks are processes of this machine, which has its network",
-    ("sagemaker", "network"): "jobs reach whatever their subnets reach",
-    ("kubeflow", "network"): "containers reach whatever the cluster's network policies allow",
-    ("kubeflow", "mistake"): (
-        "Kubeflow's retries do not tell one failure from another: a mistake is tried again, too"
-    ),
+    ("local", "network"): "tasks are processes on this machine and share its network",
+    ("sagemaker", "network"): "jobs can reach everything their subnets can reach",
+    ("kubeflow", "network"): "containers can reach everything the cluster's network policies allow",
+    ("kubeflow", "mistake"): ("Kubeflow retries every failure alike, including a user's mistake"),
     ("kubeflow", "reused_outputs"): (
-        "Kubeflow's API does not tell where a cached result lies: fetch it from an earlier run"
+        "Kubeflow's API does not say where a cached result is stored: fetch it from the earlier run"
     ),
-    ("make (example)", "network"): "tasks are processes of this machine, which has its network",
-    ("make (example)", "reuse"): "`make` looks at one run's folder, never at another run",
-    ("make (example)", "no_cache"): "`make` looks at one run's folder, never at another run",
+    ("make (example)", "network"): "tasks are processes on this machine and share its network",
+    ("make (example)", "reuse"): "`make` looks only at the folder of one run",
+    ("make (example)", "no_cache"): "`make` looks only at the folder of one run",
 }
 """(executor, row): what happens instead."""
 

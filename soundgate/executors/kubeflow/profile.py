@@ -1,6 +1,6 @@
-"""A site's profile: everything about a Kubeflow installation that a pipeline must not know.
+"""A site's profile: everything about a Kubeflow installation that does not belong in a pipeline.
 
-A YAML file, ``infra/kubeflow/generic.yaml`` say, chosen with ``--profile``.
+A YAML file such as ``infra/kubeflow/generic.yaml``, chosen with ``--profile``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from soundgate.errors import ConfigError
 from soundgate.executors import profiles
 
 UNSET = "CHANGE_ME"
-"""Stands in an image that nobody has named yet; nothing is submitted with it."""
+"""Placeholder of an image that is not configured yet; nothing is submitted while it is there."""
 ROOTS = ("s3://", "minio://", "gs://", "file:///")
 
 
@@ -24,57 +24,57 @@ class _Section(BaseModel):
 
 
 class Toleration(_Section):
-    """A taint that pods put up with."""
+    """A taint that pods tolerate."""
 
     key: str | None = None
-    """Of the taint; null: every key, with ``operator: Exists``."""
+    """Key of the taint; null: every key, with ``operator: Exists``."""
     operator: Literal["Equal", "Exists"] = "Equal"
-    """Whether the value counts."""
+    """``Equal`` compares the value; ``Exists`` accepts any value."""
     value: str | None = None
-    """Of the taint."""
+    """Value of the taint."""
     effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = None
-    """Of the taint; null: every effect."""
+    """Effect of the taint; null: every effect."""
     seconds: int | None = None
-    """How long a ``NoExecute`` taint is put up with; null: for ever."""
+    """How long a ``NoExecute`` taint is tolerated, seconds; null: without limit."""
 
 
 class Pool(_Section):
     """The nodes that one kind of task runs on."""
 
     image: str | None = None
-    """Container image; null: the profile's."""
+    """Container image; null: the profile's image."""
     node_selector: dict[str, str] = Field(default_factory=dict)
-    """Labels that a node must have."""
+    """Labels that nodes must have."""
     tolerations: tuple[Toleration, ...] = ()
-    """Taints that pods put up with."""
+    """Taints that pods tolerate."""
     max_cpus: int | None = Field(default=None, ge=1)
-    """Cores of a node; a task that asks for more runs with these."""
+    """Cores of a node; a task that asks for more gets this many."""
     max_memory_gb: float | None = Field(default=None, gt=0)
-    """Memory of a node; a task that asks for more runs with this."""
+    """Memory of a node, GB; a task that asks for more gets this much."""
     max_gpus: int | None = Field(default=None, ge=0)
-    """GPUs of a node; a task that asks for more runs with these. 0: there are none."""
+    """GPUs of a node; a task that asks for more gets this many. 0: no GPUs."""
     shm_gb: float | None = Field(default=None, gt=0)
-    """Shared memory (``/dev/shm``), counted against the task's memory; null: Kubernetes' 64 MB,
-    half of the memory for tasks with GPUs, whose loaders need it."""
+    """Shared memory (``/dev/shm``), GB, counted against the task's memory; null: Kubernetes' 64 MB,
+    or half of the memory for tasks with GPUs, whose data loaders need it."""
 
 
 class Secret(_Section):
     """A Kubernetes secret whose keys become environment variables."""
 
     name: str
-    """Of the secret, in the namespace of the runs."""
+    """Name of the secret, in the namespace of the runs."""
     keys: dict[str, str] = Field(min_length=1)
-    """Key of the secret to environment variable. A secret of nothing but ``MLFLOW_*`` variables
-    goes only to tasks that use the registry, any other to all."""
+    """Which environment variable each key of the secret becomes. A secret with only ``MLFLOW_*``
+    variables is given to tasks that use the registry, any other secret to all tasks."""
 
 
 class Volume(_Section):
-    """A volume that every task sees."""
+    """A volume that is mounted in every task."""
 
     claim: str
     """Name of the PersistentVolumeClaim."""
     at: str
-    """Where it is mounted, an absolute path."""
+    """Mount point, an absolute path."""
 
     @field_validator("at")
     @classmethod
@@ -88,56 +88,56 @@ class Profile(_Section):
     """One installation, as one group uses it."""
 
     host: str | None = None
-    """Address of the API server, ``https://kubeflow.example/pipeline`` say; null: the service of
-    the cluster that this runs in, or the one that the kubeconfig file names."""
+    """Address of the API server, for example ``https://kubeflow.example/pipeline``; null: the
+    service in the cluster this runs in, or the one named by the kubeconfig file."""
     namespace: str | None = None
     """Kubernetes namespace of the runs; null: a single-user installation."""
     experiment: str | None = None
-    """Experiment that runs are put into, made where absent; null: the pipeline's name."""
+    """Experiment that groups the runs, created if missing; null: the pipeline's name."""
     token_variable: str | None = None
-    """Environment variable of the submitting host that holds a bearer token."""
+    """Environment variable on the submitting host that holds a bearer token."""
     certificate: str | None = None
-    """File with the certificate authority of the host."""
+    """File with the certificate authority of ``host``."""
     image: str = Field(default=f"registry.example/soundgate:{UNSET}", min_length=1)
-    """Container image with Soundgate; by digest (``NAME@sha256:...``), or Kubeflow reuses results
-    of an older program."""
+    """Container image with Soundgate. Name it by digest (``NAME@sha256:...``): with a tag that
+    moves, Kubeflow reuses results of the old image."""
     pipeline_root: str | None = None
-    """Where artifacts are kept, ``s3://bucket/prefix`` or ``minio://bucket/prefix``; null: the
-    installation's own. (``gs://``: outputs cannot be fetched by ``get-output``; ``file:///folder``:
-    for runners without an object store.)"""
+    """Where artifacts are kept: ``s3://bucket/prefix`` or ``minio://bucket/prefix``; null: the
+    installation's default. With ``gs://``, ``get-output`` cannot fetch outputs; ``file:///folder``
+    is for runners without an object store."""
     artifact_endpoint: str | None = None
-    """Address of the object store of ``pipeline_root``, as the submitting host reaches it; null:
-    AWS S3, or ``AWS_ENDPOINT_URL_S3``."""
+    """URL at which the submitting host reaches the object store of ``pipeline_root``; null: AWS S3,
+    or ``AWS_ENDPOINT_URL_S3``."""
     files: str | None = None
-    """Where files of the submitting host are put for tasks to read: ``s3://bucket/prefix``, or a
-    folder below the mount of one of ``volumes``, at the same path on the submitting host."""
+    """Where files of the submitting host are uploaded for tasks to read: ``s3://bucket/prefix``, or
+    a folder on one of ``volumes`` that has the same path on the submitting host."""
     service_account: str | None = None
     """Kubernetes service account of the pods; null: the namespace's default for pipelines."""
     image_pull_secrets: tuple[str, ...] = ()
-    """Secrets with which the image is pulled."""
+    """Secrets used to pull the image."""
     accelerator: str = "nvidia.com/gpu"
-    """Kubernetes' name of a GPU."""
+    """Kubernetes resource name of a GPU."""
     cpu: Pool = Pool()
-    """Where tasks without a GPU run."""
+    """Nodes for tasks without a GPU."""
     gpu: Pool = Pool()
-    """Where tasks with GPUs run."""
+    """Nodes for tasks with GPUs."""
     secrets: tuple[Secret, ...] = ()
-    """Secrets that tasks get as environment variables."""
+    """Secrets that are given to tasks as environment variables."""
     volumes: tuple[Volume, ...] = ()
-    """Volumes that every task sees."""
+    """Volumes that are mounted in every task."""
     checkpoints: str | None = None
-    """Folder below the mount of one of ``volumes`` in which trainings keep checkpoints, so that a
-    further attempt continues; null: it begins anew."""
+    """Folder on one of ``volumes`` where trainings keep checkpoints, so that the next attempt
+    continues from them; null: every attempt starts from the beginning."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables of every task."""
+    """Environment variables of every task."""
     mlflow_tracking_uri: str | None = None
-    """Registry and tracking server, as pods reach it; given to the tasks that use it."""
+    """URL at which pods reach the registry and tracking server; given to the tasks that use it."""
     retry_wait_s: int = Field(default=30, ge=0)
-    """Wait before a further attempt; doubled each time."""
+    """Wait before the next attempt, seconds; doubled each time."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Defaults for parameters of any pipeline that has them, ``store: s3://...`` say."""
+    """Defaults of pipeline parameters at this site, for example ``store: s3://...``."""
     poll_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
-    """Between questions to the API server while a run is waited for."""
+    """Time between two polls of the API server while waiting for a run, seconds."""
 
     @field_validator("host")
     @classmethod
@@ -161,12 +161,12 @@ class Profile(_Section):
         return value
 
     def pool(self, gpus: int) -> Pool:
-        """The nodes for a task with this many GPUs."""
+        """Return the nodes for a task with this many GPUs."""
         return self.gpu if gpus else self.cpu
 
 
 def load(path: str) -> Profile:
-    """Read a profile; without one, the installation's own defaults and no image.
+    """Read a profile; without one, return the defaults, which name no image.
 
     Raises:
         ConfigError: the file is absent, not YAML, or a field is unknown or wrong.
@@ -178,7 +178,7 @@ def load(path: str) -> Profile:
 
 
 def _check_mounts(path: str, profile: Profile) -> None:
-    """Refuse folders that pods would not see."""
+    """Refuse folders that no volume mounts, because pods would not see them."""
     mounts = [Path(volume.at) for volume in profile.volumes]
     for name in ("files", "checkpoints"):
         folder = getattr(profile, name)

@@ -1,4 +1,4 @@
-"""Which machine a task runs on: instance types, and what of them fits a task's needs."""
+"""Choose the machine for a task: the instance types, and which of them fit its resources."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Instance(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: str = Field(pattern=r"^ml\.")
-    """Name, ``ml.m5.xlarge``."""
+    """Name, for example ``ml.m5.xlarge``."""
     cpus: int = Field(ge=1)
     """Virtual CPUs."""
     memory_gb: float = Field(gt=0)
     """Memory, GB."""
     gpus: int = Field(default=0, ge=0)
-    """GPUs."""
+    """Number of GPUs."""
 
 
 def _table(text: str) -> tuple[Instance, ...]:

@@ -1,7 +1,7 @@
-"""A site's profile: everything about an AWS account that a pipeline must not know.
+"""A site's profile: everything about an AWS account that does not belong in a pipeline.
 
-A YAML file, ``infra/sagemaker/generic.yaml`` say, chosen with ``--profile``. What SageMaker's
-project templates pass on the command line (``--kwargs``, ``--role-arn``, ``--tags``) goes over it.
+A YAML file such as ``infra/sagemaker/generic.yaml``, chosen with ``--profile``. What SageMaker's
+project templates pass on the command line (``--kwargs``, ``--role-arn``, ``--tags``) overrides it.
 """
 
 from __future__ import annotations
@@ -42,61 +42,62 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     region: str | None = None
-    """AWS region; null: the environment's (``AWS_REGION``, the AWS config)."""
+    """AWS region; null: from the environment (``AWS_REGION`` or the AWS config file)."""
     bucket: str | None = None
-    """Bucket of artifacts, a name without `s3://`; null: given as a parameter at the start."""
+    """Name of the artifact bucket, without `s3://`; null: a parameter given when an execution
+    starts."""
     prefix: str = "soundgate"
-    """Keys of everything begin with it."""
+    """Prefix of all keys in the bucket."""
     image_uri: str | None = None
     """Container image with Soundgate, in ECR. Results are cached by its name: give a digest
-    (`@sha256:...`) or a tag that is never moved."""
+    (`@sha256:...`) or a tag that never moves."""
     training_image_uri: str | None = None
-    """Image of tasks with GPUs; null: ``image_uri``."""
+    """Image for tasks with GPUs; null: ``image_uri``."""
     pipeline_role_arn: str | None = None
-    """Role that SageMaker takes to start jobs; `--role-arn` goes over it."""
+    """Role that SageMaker assumes to start jobs; `--role-arn` overrides it."""
     job_role_arn: str | None = None
-    """Role of the jobs themselves; null: `role` of `--kwargs`, else the pipeline's role."""
+    """Role of the jobs themselves; null: `role` in `--kwargs`, else the pipeline's role."""
     pipeline_name: str | None = None
-    """Name of the pipeline at SageMaker; null: the pipeline's own."""
+    """Name of the pipeline in SageMaker; null: the name it has in Python."""
     model_package_group: str | None = None
-    """Group of SageMaker's model registry; null: the candidate's model name."""
+    """Model package group in SageMaker's registry; null: the candidate's model name."""
     processing: tuple[Instance, ...] = PROCESSING
-    """Instance types of Processing jobs; a task gets the first that fits."""
+    """Instance types for Processing jobs; a task gets the first that fits."""
     training: tuple[Instance, ...] = TRAINING
-    """Instance types of Training jobs; a task gets the first that fits."""
+    """Instance types for Training jobs; a task gets the first that fits."""
     volume_gb: int = Field(default=50, ge=1, le=16384)
-    """Disk of a job, GB."""
+    """Disk size of a job, GB."""
     spot: bool = False
-    """Whether Training jobs run on spare capacity: cheaper, may be interrupted, and continue from
-    their checkpoints."""
+    """Whether Training jobs run on spot capacity: cheaper, but they may be interrupted; they then
+    continue from their checkpoints."""
     spot_wait_factor: float = Field(default=2.0, ge=1, allow_inf_nan=False)
-    """How long a spot job may take with its waiting, in multiples of its time limit."""
+    """Longest duration of a spot job including its waiting, as a multiple of its time limit."""
     warm_pool_s: int = Field(default=0, ge=0, le=21600)
-    """How long a training instance is kept, and paid for, to start the next Training job at once,
-    seconds. Not together with ``spot``."""
+    """How long a training instance is kept (and charged) so that the next Training job starts at
+    once, seconds. Cannot be combined with ``spot``."""
     max_parallel: int | None = Field(default=None, ge=1)
-    """Jobs that run at a time; null: the account's limit."""
+    """Jobs that run at the same time; null: the account's limit."""
     subnets: tuple[str, ...] = ()
-    """Subnets of a VPC that jobs run in."""
+    """VPC subnets that jobs run in."""
     security_groups: tuple[str, ...] = ()
     """Security groups of those jobs."""
     kms_key: str | None = None
-    """Key that disks and artifacts are encrypted with; null: the defaults of SageMaker and S3."""
+    """KMS key that encrypts disks and artifacts; null: the defaults of SageMaker and S3."""
     mlflow_tracking_uri: str | None = None
-    """MLflow that candidates are registered in: the ARN of an MLflow app or tracking server, or an
-    address; null: in SageMaker's model registry only."""
+    """MLflow server in which candidates are registered: the ARN of an MLflow app or tracking
+    server, or a URL; null: candidates are registered in SageMaker's model registry only."""
     cache_days: int = Field(default=30, ge=0, le=365)
-    """How long results are reused, days; 0: never."""
+    """How long results may be reused, days; 0: never."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables of every job."""
+    """Environment variables of every job."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags of the pipeline and of its jobs."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Defaults of pipeline parameters at this site, ``store: s3://bucket/store`` say."""
+    """Defaults of pipeline parameters at this site, for example ``store: s3://bucket/store``."""
     endpoint_url: str | None = None
-    """Address that is asked instead of AWS's own: a VPC endpoint, a test server."""
+    """URL to call instead of AWS's own: a VPC endpoint or a test server."""
     poll_s: float = Field(default=15.0, gt=0, allow_inf_nan=False)
-    """Between looks at an execution that is waited for, seconds."""
+    """Time between two polls of an execution while waiting for it, seconds."""
 
     @property
     def tag_list(self) -> list[dict[str, str]]:
@@ -161,7 +162,7 @@ class Profile(BaseModel):
 
 
 def load(options: Options) -> Profile:
-    """Read the profile that ``options`` name; without one, defaults. Their other fields go over it.
+    """Read the profile named by ``options``, or the defaults; the other options override it.
 
     Raises:
         ConfigError: the file is absent, not YAML, or a field is unknown or wrong.

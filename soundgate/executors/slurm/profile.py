@@ -1,6 +1,6 @@
-"""A site's profile: everything about a cluster that a pipeline must not know.
+"""A site's profile: everything about a cluster that does not belong in a pipeline.
 
-A YAML file, ``infra/slurm/generic.yaml`` say, chosen with ``--profile``.
+A YAML file such as ``infra/slurm/generic.yaml``, chosen with ``--profile``.
 """
 
 from __future__ import annotations
@@ -20,100 +20,102 @@ class Partition(_Section):
     """Where one kind of task runs."""
 
     name: str | None = None
-    """Partition; null: the cluster's default."""
+    """Partition; null: the cluster's default partition."""
     account: str | None = None
-    """Account that is charged; null: the profile's, or the user's default."""
+    """Account to charge; null: the profile's account, or the user's default."""
     qos: str | None = None
     """Quality of service."""
     constraint: str | None = None
-    """Features that a node must have."""
+    """Node features that jobs require."""
     max_hours: float | None = Field(default=None, gt=0)
-    """Longest time limit; what asks for more is refused before anything is submitted."""
+    """Longest time limit, hours; a task that asks for more is refused before anything is
+    submitted."""
     max_cpus: int | None = Field(default=None, ge=1)
-    """Cores of a node; a task that asks for more runs with these."""
+    """Cores of a node; a task that asks for more gets this many."""
     max_memory_gb: float | None = Field(default=None, gt=0)
-    """Memory of a node; a task that asks for more runs with this."""
+    """Memory of a node, GB; a task that asks for more gets this much."""
     max_gpus: int | None = Field(default=None, ge=0)
-    """GPUs of a node; a task that asks for more runs with these. 0: there are none."""
+    """GPUs of a node; a task that asks for more gets this many. 0: no GPUs."""
     lines: tuple[str, ...] = ()
-    """Further ``#SBATCH`` options, ``--exclusive`` say."""
+    """Further ``#SBATCH`` options, for example ``--exclusive``."""
 
 
 class Container(_Section):
-    """An image that steps run in; the worker stays outside, where ``scontrol`` is."""
+    """An image that steps run in; the worker stays outside, where ``scontrol`` is available."""
 
     image: str
-    """Path of the ``.sif``, on the shared file system."""
+    """Path of the ``.sif`` file on the shared file system."""
     command: str = "apptainer"
-    """Program: ``apptainer`` or ``singularity``."""
+    """Program that starts it: ``apptainer`` or ``singularity``."""
     binds: tuple[str, ...] = ()
-    """Folders to bind, ``SOURCE[:TARGET[:ro]]``; runs, checkout and scratch are bound anyway."""
+    """Folders to bind, ``SOURCE[:TARGET[:ro]]``; runs, checkout and scratch are always bound."""
     python: str = "python"
-    """Interpreter in the image."""
+    """Python interpreter in the image."""
     options: tuple[str, ...] = ()
-    """Further options of ``exec``."""
+    """Further options for ``exec``."""
 
 
 class Profile(_Section):
     """One cluster, as one group uses it."""
 
     account: str | None = None
-    """Account that is charged."""
+    """Account to charge."""
     cpu: Partition = Partition()
-    """Where tasks without a GPU run."""
+    """Partition for tasks without a GPU."""
     gpu: Partition = Partition()
-    """Where tasks with GPUs run."""
+    """Partition for tasks with GPUs."""
     network: Partition | None = None
-    """Where tasks that need the network run (a serial or data-transfer partition); null: on the
-    submitting host, before anything is submitted."""
+    """Partition for tasks that need the network (a serial or data-transfer partition); null: they
+    run on the submitting host before anything is submitted."""
     gpu_option: str = "--gres=gpu:{gpus}"
-    """How GPUs are asked for; ``{gpus}`` is their number on a node."""
+    """The sbatch option that requests GPUs; ``{gpus}`` is replaced by the number per node."""
     memory: bool = True
-    """Whether memory is asked for (``--mem``); some sites forbid it."""
+    """Whether jobs request memory (``--mem``); some sites forbid it."""
     export: Literal["ALL", "NONE"] = "ALL"
-    """What jobs begin with: ``ALL``, the environment of whoever submits, as sbatch does it;
-    ``NONE``, that of a fresh login, for which Slurm starts a login shell for each job, one at a
-    time: up to a second."""
+    """Environment that jobs start with: ``ALL``, the submitter's, which is sbatch's default;
+    ``NONE``, a fresh login, which costs up to one second per job because Slurm starts the login
+    shells one at a time."""
     modules: tuple[str, ...] = ()
-    """Modules to load; a job whose module cannot be loaded fails at once."""
+    """Environment modules to load; a job fails at once if one cannot be loaded."""
     setup: tuple[str, ...] = ()
-    """Shell lines after them, before the worker starts: an environment to activate, say."""
+    """Shell lines to run after the modules and before the worker, for example to activate an
+    environment."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables of every task."""
+    """Environment variables of every task."""
     python: str | None = None
-    """Interpreter with Soundgate, on the shared file system; null: the one that submits."""
+    """Interpreter with Soundgate on the shared file system; null: the one that submits."""
     container: Container | None = None
-    """Image that steps run in; null: the interpreter above."""
+    """Container that steps run in; null: none, they run with ``python``."""
     node_scratch: str | None = None
-    """Node-local folder for temporary files, ``$SLURM_TMPDIR`` or ``$TMPDIR`` say; each job has a
-    folder of its own there, removed at its end. Null: the system's."""
+    """Node-local folder for temporary files, for example ``$SLURM_TMPDIR`` or ``$TMPDIR``; each job
+    gets its own folder there, removed when the job ends. Null: the system's temporary folder."""
     offline: bool = True
-    """Whether compute nodes have no network; a task that tries it then fails at once."""
+    """Whether compute nodes have no network; a task that tries to use it then fails at once."""
     reachable: tuple[str, ...] = ()
-    """Hosts that compute nodes reach all the same, a tracking server inside the cluster say."""
+    """Hosts that compute nodes can reach even so, for example a tracking server in the cluster."""
     warn_s: int = Field(default=180, ge=10)
-    """How long before its time limit a task is asked for a checkpoint, seconds. Slurm may be a
-    minute early."""
+    """How long before its time limit a task is told to save a checkpoint, seconds. Slurm may send
+    the signal up to a minute early."""
     requeues: int = Field(default=10, ge=0)
-    """How often a job may be put back, after its time limit, a preemption or a lost node."""
+    """How often a job may be requeued after its time limit, a preemption or a lost node."""
     throttle: int = Field(default=16, ge=1)
-    """Elements of an array that run at a time."""
+    """Array elements that run at the same time."""
     array_size: int = Field(default=1000, ge=1)
-    """Largest array; the cluster's MaxArraySize less one."""
+    """Largest job array; the cluster's MaxArraySize minus one."""
     short_minutes: float = Field(default=10, ge=0)
-    """Tasks whose time limit is at most this share a job; 0: every task has its own."""
+    """Tasks with at most this time limit share a job, minutes; 0: every task gets its own job."""
     job_minutes: float = Field(default=60, gt=0)
-    """Tasks are put into one job up to this sum of their time limits."""
+    """Largest sum of the time limits of tasks that share a job, minutes."""
     mail_user: str | None = None
-    """Where Slurm writes to."""
+    """Address that Slurm sends mail to."""
     mail_type: Literal["NONE", "BEGIN", "END", "FAIL", "ALL"] = "FAIL"
-    """About what."""
+    """Events that Slurm sends mail about."""
     lines: tuple[str, ...] = ()
-    """Further ``#SBATCH`` options of every job."""
+    """Further ``#SBATCH`` options for every job."""
 
 
 def load(path: str) -> Profile:
-    """Read a profile; without one, the cluster's own defaults.
+    """Read a profile; without one, return the defaults.
 
     Raises:
         ConfigError: the file is absent, not YAML, or a field is unknown or wrong.
