@@ -103,6 +103,8 @@ _PLACE_ERRORS = {
     errno.EPERM: "make it accessible or choose another folder",
     errno.ENOTDIR: "a file stands where a folder should: choose another folder",
     errno.EISDIR: "name a file in it",
+    errno.ENAMETOOLONG: "shorten the path",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f) or choose another folder",
 }
 
 
