@@ -206,7 +206,7 @@ class Runner:
     def _processes(self) -> Launcher:
         if self._launcher is None:
             modules = {task.module for task in self.pipeline.tasks.values()}
-            used = {lib for m in modules for lib in self.cache.sources.program(m).libraries}
+            used = {lib for m in modules for lib in self.cache.sources.program(m).imported}
             self._launcher = self._new_launcher(sorted(used))
         return self._launcher
 

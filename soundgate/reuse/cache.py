@@ -3,8 +3,9 @@
 The key of a task is the digest of
 
 - its program: the step's module and every first-party module it imports, directly or not, also
-  inside functions and by dotted name in a table; comments, docstrings and layout do not count;
-- the versions of Python and of the libraries those modules import;
+  inside functions and by dotted name in a table, and the data files beside them; comments,
+  docstrings and layout do not count;
+- the versions of Python, of the libraries those modules import and of those that these need;
 - its arguments, as they stand on the command line, and digests of the environment variables that
   it says it depends on;
 - the digests of its inputs: contents, not times or places, so a task upstream that ran again and
@@ -21,12 +22,14 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.arguments import spell
-from soundgate.reuse.digests import Tree, digest_text, digest_tree, read_tree
+from soundgate.errors import DataError
+from soundgate.reuse.digests import digest_text, digest_tree, read_tree, relinked
 from soundgate.reuse.sources import Sources
 
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import File, Output, Task
 
-KEY_FORMAT = 1
+KEY_FORMAT = 2
+MOST_FOLDERS = 8
+"""Runs remembered for one key: any of them may be deleted, as long as one is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,16 @@ class Cache:
     def lookup(self, pipeline: str, task: Task, components: Mapping[str, Any]) -> Hit | Miss:
         """Find the result of an identical task, or say what differs from its last run."""
         key = self.key(components)
-        entry = runs.read_json(self._entry(key))
-        if entry is None:
+        folders = self._folders(key)
+        if not folders:
             return Miss(self._difference(pipeline, task.name, components))
-        return self.result(self.root / entry["folder"], key) or Miss("its result was deleted")
+        reason = "its result was deleted"
+        for folder in folders:
+            found = self.result(self.root / folder, key)
+            if isinstance(found, Hit):
+                return found
+            reason = found.reason if found is not None else reason
+        return Miss(reason)
 
     def result(self, folder: Path, key: str) -> Hit | Miss | None:
         """Return the result of ``key`` in a task's folder; None where there is none."""
@@ -115,9 +126,17 @@ class Cache:
 
     def record(self, pipeline: str, task: str, components: Mapping[str, Any], folder: Path) -> None:
         """Remember that ``folder`` holds the result for these components."""
-        place = os.path.relpath(folder, self.root)
-        runs.write_json(self._entry(self.key(components)), {"folder": place})
+        self._remember(self.key(components), folder)
         runs.write_json(self._last(pipeline, task), components)
+
+    def disown(self, folder: Path) -> None:
+        """Take the key off a result, so that it is never used again: it was made of something else.
+
+        The result itself stays, for the run that made it.
+        """
+        mark = runs.read_mark(folder)
+        if mark is not None:
+            runs.write_json(folder / runs.MARK, {**mark, "key": ""})
 
     def adopt(self, hit: Hit, target: Path, context: runs.Context) -> dict[str, Any] | None:
         """Hard-link a result into another run's task folder; return its new mark.
@@ -128,7 +147,7 @@ class Cache:
         try:
             for name in hit.mark["outputs"]:
                 _link_tree(hit.folder / name, target / name)
-                shutil.copyfile(hit.folder / f"{name}.files", target / f"{name}.files")
+                _copy_list(hit.folder, target, name)
         except OSError:  # shutil.Error is one
             return None
         if not all(_intact(target, n, o["digest"]) for n, o in hit.mark["outputs"].items()):
@@ -146,13 +165,15 @@ class Cache:
             "outputs",
             "exit_code",
         )
-        return runs.write_mark(
+        mark = runs.write_mark(
             target,
             context,
             **{name: hit.mark[name] for name in kept if name in hit.mark},
             state=runs.State.REUSED,
             reused_from=hit.mark.get("reused_from") or hit.mark["run"],
         )
+        self._remember(context.key, target)
+        return mark
 
     def file_digest(self, file: File) -> str:
         """Return the digest of a file or folder of the submitting machine.
@@ -168,9 +189,22 @@ class Cache:
         listing = self.folder / "files" / digest_text(str(path))
         known = read_tree(listing)
         tree = digest_tree(path, known)
-        if tree != known:
+        if tree != known or not known.is_sure:
             tree.write(listing)
         return tree.digest
+
+    def _folders(self, key: str) -> list[str]:
+        """Return the folders that hold the result of a key, the latest first."""
+        entry = runs.read_json(self._entry(key))
+        folders = entry.get("folders") if isinstance(entry, dict) else None
+        if not isinstance(folders, list):
+            return []
+        return [each for each in folders if isinstance(each, str)]
+
+    def _remember(self, key: str, folder: Path) -> None:
+        path = os.path.relpath(folder, self.root)
+        others = [each for each in self._folders(key) if each != path]
+        runs.write_json(self._entry(key), {"folders": [path, *others][:MOST_FOLDERS]})
 
     def _entry(self, key: str) -> Path:
         return self.folder / "keys" / key[:2] / f"{key}.json"
@@ -202,12 +236,31 @@ class Cache:
 
 
 def _intact(folder: Path, name: str, digest: str) -> bool:
-    """Whether an output still has its digest; files of unchanged size and time are not read."""
-    known = read_tree(folder / f"{name}.files")
+    """Whether an output still has its digest; files whose stamp is the same are not read."""
+    listing = folder / f"{name}.files"
+    known = read_tree(listing)
     if known is None or known.digest != digest or not (folder / name).is_dir():
         return False
-    found: Tree = digest_tree(folder / name, known)
-    return found.digest == digest
+    try:
+        found = digest_tree(folder / name, known)
+    except DataError:  # no output of a step holds pipes or broken links
+        return False
+    if found.digest != digest:
+        return False
+    if found != known or not known.is_sure:  # something was read; next time it need not be
+        with suppress(OSError):  # another user's run: it may be read, not written
+            found.write(listing)
+    return True
+
+
+def _copy_list(source: Path, target: Path, name: str) -> None:
+    """Copy the list of an output that was linked, with the stamps that the links have now."""
+    known = read_tree(source / f"{name}.files")
+    if known is None:
+        raise FileNotFoundError(source / f"{name}.files")
+    with suppress(OSError):  # another user's run
+        relinked(known, source / name).write(source / f"{name}.files")
+    relinked(known, target / name).write(target / f"{name}.files")
 
 
 def _link_tree(source: Path, target: Path) -> None:

@@ -83,6 +83,11 @@ class Tree:
         """Bytes in all files."""
         return sum(entry.size for entry in self.entries)
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether each file had been left alone long enough for its stamp to tell of a change."""
+        return all(entry.stamp.tells(self.read_ns) for entry in self.entries)
+
     def write(self, path: Path) -> None:
         """Save the list, so that a later digest reads only the files whose stamps changed."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -220,7 +225,7 @@ def digest_tree(path: Path, known: Tree | None = None) -> Tree:
     found = [(name, Stamp.of(each)) for name, each in files]
     before = {}
     if known is not None:
-        sure = (e for e in known.entries if e.stamp.tells(known.read_ns))
+        sure = [e for e in known.entries if e.stamp.tells(known.read_ns)]
         before = {(e.path, e.stamp): e.sha256 for e in sure}
     shas = {name: before.get((name, stamp)) for name, stamp in found}
     missing = [name for name, sha in shas.items() if sha is None]

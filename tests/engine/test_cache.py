@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -159,6 +160,31 @@ def test_results_are_shared_not_copied_and_outlive_the_run_that_made_them(toy, c
     assert two.read_text("utf-8") == "yxi"
 
 
+def test_reuses_results_of_later_runs_after_the_first_is_deleted(toy, chain):
+    assert again(toy, chain) == []
+    assert again(toy, chain) == []
+    first, second, _ = toy.runs()
+    shutil.rmtree(first)
+    assert plan(toy, chain)["a"][0] == "reuse"
+    assert again(toy, chain) == []
+    shutil.rmtree(second)
+    assert again(toy, chain) == []
+
+
+def test_notices_inputs_that_change_places(toy):
+    """Two clips of one size and one time, as archives have them."""
+    for name, text in (("a", "1"), ("b", "2")):
+        os.utime(toy.write(f"clips/{name}", text), ns=(10**18, 10**18))
+    module = toy.pipeline("clips", 't.add(work, source=t.file("clips"))')
+    assert again(toy, module) == ["work"]
+    assert again(toy, module) == []
+    clips = toy.folder / "clips"
+    (clips / "a").rename(clips / "x")
+    (clips / "b").rename(clips / "a")
+    (clips / "x").rename(clips / "b")
+    assert plan(toy, module)["work"] == ("run", "input changed: source")
+
+
 def test_a_result_made_again_in_its_place_does_not_change_the_runs_that_share_it(toy, chain):
     """And the old key does not lead to the new result."""
     assert again(toy, chain) == []
@@ -228,6 +254,7 @@ def test_an_unchanged_folder_of_inputs_is_not_read_again(toy):
         main(["run-pipeline", "-n", "pipelines.clips", "--dry-run"])
         print("READ", len(read))
     """
+    toy.python(code)  # what was written a moment before it was read is read once more
     assert "READ 0" in toy.python(code).stdout
     toy.write("clips/b", "33")
     assert "READ 1" in toy.python(code).stdout
