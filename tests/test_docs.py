@@ -129,10 +129,8 @@ def test_commands_in_documents_are_real(document):
 def test_paths_in_documents_exist(document):
     text = (ROOT / document).read_text("utf-8")
     named = re.findall(r"`((?:\.?[\w-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yml|yaml|txt))`", text)
-    engines = ("slurm/", "sagemaker/", "kubeflow/")
-    parts = ("", "executors/", *(f"executors/{engine}" for engine in engines))
-    parts += ("registry/", "audio/", "audio/datasets/")
-    folders = ("", "user_configs/", "infra/", *(f"soundgate/{part}" for part in parts))
+    library = [f"{path.relative_to(ROOT)}/" for path in (ROOT / "soundgate").rglob("*/")]
+    folders = ("", "user_configs/", "infra/", "soundgate/", *library)
     missing = [
         path
         for path in named
