@@ -93,19 +93,13 @@ def declare(
     """Return the pipeline and its parameters; ``defaults`` are those of the site."""
     module = load_module(invocation.module)
     kind = parameters.parameter_type(module.get_pipeline)
-    own = split_keywords(invocation.kwargs, kind)[0]
     if kind is None:
+        own = split_keywords(invocation.kwargs, kind)[0]
         if own or invocation.assignments or invocation.config:
             raise ParameterError(f"{invocation.module} takes no parameters")
         values, pipeline = None, module.get_pipeline()
     else:
-        values = parameters.load(
-            kind,
-            config=Path(invocation.config) if invocation.config else None,
-            kwargs=own,
-            defaults=defaults,
-            assignments=invocation.assignments,
-        )
+        values = resolve(invocation, kind, defaults).build()
         check_config(values, root)
         pipeline = module.get_pipeline(values)
     if not isinstance(pipeline, Pipeline):
@@ -113,17 +107,31 @@ def declare(
     return pipeline, values
 
 
+def resolve(
+    invocation: Invocation, kind: type, defaults: Mapping[str, Any] | None = None
+) -> parameters.Loaded:
+    """Return what the user and the site set of a pipeline's parameters, and where."""
+    return parameters.resolve(
+        kind,
+        config=Path(invocation.config) if invocation.config else None,
+        kwargs=split_keywords(invocation.kwargs, kind)[0],
+        defaults=defaults,
+        assignments=invocation.assignments,
+    )
+
+
 def split_keywords(
     kwargs: dict[str, Any], kind: type | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tell a pipeline's own keywords from those that project templates pass to the executor."""
-    fields = {f.name for f in dataclasses.fields(kind)} if kind is not None else set()
-    own = {k: v for k, v in kwargs.items() if k in fields}
-    site = {k: v for k, v in kwargs.items() if k not in fields}
+    known = set(parameters.parameters_of(kind)) if kind is not None else set()
+    known |= {name.partition(".")[0] for name in known}  # the mapping of a group that is held
+    own = {k: v for k, v in kwargs.items() if k in known}
+    site = {k: v for k, v in kwargs.items() if k not in known}
     for name in site:
         if name not in parameters.TEMPLATE_KEYWORDS:
-            known = [*fields, *parameters.TEMPLATE_KEYWORDS]
-            raise ParameterError(f"--kwargs: no such parameter {name!r}{nearest(name, known)}")
+            hint = nearest(name, [*known, *parameters.TEMPLATE_KEYWORDS])
+            raise ParameterError(f"--kwargs: no such parameter {name!r}{hint}")
     return own, site
 
 

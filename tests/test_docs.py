@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import tomllib
@@ -10,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from reference import config_keys, parameter_types, parser, reference
 
-import pipeline_parameters
 from soundgate import cli, executors
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import DATASETS
@@ -31,61 +29,6 @@ DOCUMENTS = (
     "docs/kubeflow.md",
     "infra/README.md",
 )
-GENERATED = """# Reference
-
-Written by `pytest tests/test_docs.py --update-golden` from the code; a test compares it.
-"""
-
-
-def parser(command: str) -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(prog=command, add_help=False)
-    cli.COMMANDS[command][1](found)
-    return found
-
-
-def options(command: str) -> list[tuple[str, str]]:
-    rows = []
-    for action in parser(command)._actions:
-        value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
-        name = ", ".join(action.option_strings) or action.dest
-        rows.append((f"{name}{value}", action.help or ""))
-    return rows
-
-
-def table(*rows: tuple[str, ...]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    lines.insert(1, "| " + " | ".join("---" for _ in rows[0]) + " |")
-    return "\n".join(lines)
-
-
-def sections(kind: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str]]:
-    rows = []
-    for name, _, default, meaning in describe(kind):
-        if name.startswith("_"):
-            continue
-        hint = kind.model_fields[name].annotation
-        if isinstance(hint, type) and issubclass(hint, BaseModel):
-            rows += sections(hint, f"{prefix}{name}.")
-        else:
-            rows.append((f"`{prefix}{name}`", f"`{default}`" if default else "", meaning))
-    return rows
-
-
-def reference() -> str:
-    parts = [GENERATED, "## Commands"]
-    for command, (run, _) in cli.COMMANDS.items():
-        rows = [(f"`{name}`", about) for name, about in options(command)]
-        parts += [f"### {command}", run.__doc__ or "", table(("option", "meaning"), *rows)]
-    parts.append("## Parameters")
-    for name, kind in vars(pipeline_parameters).items():
-        if name.endswith("Parameters") and isinstance(kind, type):
-            rows = [
-                (f"`{n}`", f"`{d}`" if n != "config" else "", m) for n, _, d, m in describe(kind)
-            ]
-            parts += [f"### {name}", kind.__doc__ or ""]
-            parts.append(table(("parameter", "default", "meaning"), *rows))
-    parts += ["## User config", table(("key", "default", "meaning"), *sections(UserConfig))]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def test_the_reference_is_up_to_date(update_golden):
@@ -96,8 +39,8 @@ def test_the_reference_is_up_to_date(update_golden):
 
 
 def test_every_parameter_and_config_value_says_what_it_means():
-    undocumented = [row[0] for row in sections(UserConfig) if not row[2]]
-    undocumented += [n for n, _, _, m in describe(pipeline_parameters.AedParameters) if not m]
+    undocumented = [key for key, _, _, meaning in config_keys() if not meaning]
+    undocumented += [d.name for kind in parameter_types() for d in describe(kind) if not d.meaning]
     assert undocumented == []
 
 

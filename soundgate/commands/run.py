@@ -53,12 +53,16 @@ def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", metavar="FILE", help="describes the site that an engine runs at"
     )
+
+
+def _graph_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--graph", action="store_true", help="print the graph (Mermaid) and end")
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``run-pipeline``."""
     _pipeline_arguments(parser)
+    _graph_argument(parser)
     parser.add_argument("--role-arn", help="role that SageMaker assumes")
     parser.add_argument("--description", default="", help="what this run is for")
     parser.add_argument("--tags", help='[{"Key": ..., "Value": ...}]: JSON or a Python literal')
@@ -73,12 +77,14 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 def definition_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``get-pipeline-definition``."""
     _pipeline_arguments(parser)
+    _graph_argument(parser)
     parser.add_argument("-f", "--file-name", help="write it there instead of printing it")
 
 
 def parameter_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``show-parameters``."""
-    parser.add_argument("-n", "--module-name", metavar="MODULE", required=True)
+    _pipeline_arguments(parser)
+    output_argument(parser)
 
 
 def _invocation(args: argparse.Namespace) -> Invocation:
@@ -198,8 +204,30 @@ def get_definition(args: argparse.Namespace) -> int:
 
 
 def show_parameters(args: argparse.Namespace) -> int:
-    """List a pipeline's parameters with their defaults and meaning."""
-    kind = parameters.parameter_type(invocation.load_module(args.module_name).get_pipeline)
-    rows = [list(row) for row in parameters.describe(kind)] if kind else []
-    print_table([["parameter", "type", "default", "meaning"], *rows])
+    """List a pipeline's parameters: type, value, what set it, and meaning."""
+    asked = _invocation(args)
+    kind = parameters.parameter_type(invocation.load_module(asked.module).get_pipeline)
+    rows = _parameter_rows(asked, kind) if kind else []
+    if args.output == "json":
+        print(json.dumps(rows, indent=1))
+        return 0
+    shown = ("parameter", "type", "value", "from", "meaning")
+    print_table([shown, *([row[column] for column in shown] for row in rows)])
     return 0
+
+
+def _parameter_rows(asked: Invocation, kind: type) -> list[dict[str, str]]:
+    defaults = executors.load(asked.executor, asked.options).parameter_defaults
+    loaded = invocation.resolve(asked, kind, defaults)
+    spelled = {name: parameters.spelled(value) for name, value in loaded.values.items()}
+    return [
+        {
+            "parameter": each.name,
+            "type": each.type,
+            "value": spelled.get(each.name, each.default),
+            "from": loaded.origins.get(each.name, "default"),
+            "meaning": each.meaning,
+            "group": each.group,
+        }
+        for each in parameters.describe(kind)
+    ]

@@ -287,8 +287,22 @@ def test_logs_are_shown(ran):
 
 def test_parameters_are_shown_with_their_meaning(ran):
     lines = ran.cli("show-parameters", "-n", "pipelines.one").stdout.splitlines()
-    assert lines[0].split() == ["parameter", "type", "default", "meaning"]
-    assert lines[1].split(maxsplit=3) == ["text", "str", "'x'", "What is written."]
+    assert lines[0].split() == ["parameter", "type", "value", "from", "meaning"]
+    assert lines[1].split(maxsplit=4) == ["text", "str", "x", "default", "What is written."]
+
+
+def test_parameters_are_shown_as_a_run_would_have_them(ran):
+    ran.write("user.yaml", "pipeline: {epochs: 2}\n")
+    words = ("-n", "pipelines.one", "--config", "user.yaml", "--kwargs", "{'text': 'k'}")
+    shown = ran.cli("show-parameters", *words, "--output", "json")
+    rows = {row["parameter"]: (row["value"], row["from"]) for row in json.loads(shown.stdout)}
+    assert rows == {
+        "text": ("k", "--kwargs"),
+        "epochs": ("2", "user.yaml"),
+        "config": ("user.yaml", "--config"),
+    }
+    wrong = ran.cli("show-parameters", "-n", "pipelines.one", "--set", "epochs=x")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("words", [["list-runs"], ["show-run", "last"], ["show-logs", "last"]])

@@ -16,6 +16,7 @@ from soundgate.errors import ConfigError, ParameterError
 from soundgate.invocation import split_keywords
 from soundgate.parameters import (
     ConfigFile,
+    Description,
     NamedFloat,
     NamedInt,
     NamedStr,
@@ -113,9 +114,9 @@ def test_a_value_is_read_in_its_type(assignment, name, value):
         ("epochs=true", "--set epochs: expected int, not 'true'"),
         ("rate=fast", "--set rate: expected float, not 'fast'"),
         ("verbose=1", "--set verbose: expected bool, not '1'"),
-        ("folds=[1, x]", "--set folds: expected list, not '[1, x]'"),
-        ("folds=1,x", "--set folds: expected list, not '1,x'"),
-        ("config=x.yaml", "--set config: cannot be set this way; use its own option"),
+        ("folds=[1, x]", "--set folds: expected list of int, not '[1, x]'"),
+        ("folds=1,x", "--set folds: expected list of int, not '1,x'"),
+        ("config=x.yaml", "--set config: give it with --config FILE"),
         ("epoch=1", "--set epoch: no such parameter; did you mean 'epochs'?"),
         ("epochs", "--set 'epochs': write it as name=value"),
         ("=1", "--set '=1': write it as name=value"),
@@ -136,7 +137,7 @@ def test_a_wrong_assignment_is_one_line(assignment, said):
         ({"epochs": None}, "--kwargs epochs: expected int, not None"),
         ({"epochs": [1]}, "--kwargs epochs: expected int, not [1]"),
         ({"name": {"a": 1}}, "--kwargs name: expected str, not {'a': 1}"),
-        ({"folds": {"a": 1}}, "--kwargs folds: expected list, not {'a': 1}"),
+        ({"folds": {"a": 1}}, "--kwargs folds: expected list of int, not {'a': 1}"),
         ({"verbos": True}, "--kwargs verbos: no such parameter; did you mean 'verbose'?"),
     ],
 )
@@ -350,16 +351,15 @@ def test_other_keywords_are_not(kwargs, said):
 
 def test_a_description_has_the_docstring_below_each_field():
     rows = describe(Toy)
-    assert rows[1] == ("epochs", "int", "1", "Passes over the clips.")
-    assert [row[0] for row in rows] == [f.name for f in dataclasses.fields(Toy)]
+    assert rows[1] == Description("epochs", "int", "1", "Passes over the clips.", "Toy")
+    assert [row.name for row in rows] == [f.name for f in dataclasses.fields(Toy)]
 
 
 @pytest.mark.parametrize(
-    "kind", [v for v in vars(pipeline_parameters).values() if dataclasses.is_dataclass(v)]
+    "kind", [v for n, v in vars(pipeline_parameters).items() if n.endswith("Parameters")]
 )
 def test_every_parameter_of_every_pipeline_is_documented(kind):
-    if kind.__module__ == "pipeline_parameters":
-        assert [row[0] for row in describe(kind) if not row[3]] == []
+    assert [row.name for row in describe(kind) if not row.meaning] == []
 
 
 def test_parameters_are_recorded_as_json():

@@ -11,7 +11,7 @@ from soundgate.errors import ConfigError
 from soundgate.executors.base import Options
 from soundgate.executors.sagemaker.instances import PROCESSING, Instance
 from soundgate.executors.sagemaker.profile import Profile, load
-from soundgate.parameters import describe
+from soundgate.parameters import meanings
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = "arn:aws:iam::111122223333:role/"
@@ -151,7 +151,7 @@ def documented(section: str) -> dict[str, str]:
 def test_the_documentation_has_every_field_and_says_what_it_means(section, kind):
     fields = {
         name: meaning.replace("``", "`")
-        for name, _, _, meaning in describe(kind)
+        for name, meaning in meanings(kind).items()
         if not name.startswith("_") and name != "model_config"
     }
     assert documented(section) == fields
