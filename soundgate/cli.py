@@ -1,7 +1,7 @@
 """The command line: a table of commands, and the programs that run them.
 
-``soundgate COMMAND`` holds every command; ``run-pipeline`` and the others are also programs of
-their own, because users of SageMaker's project templates know them by these names.
+``soundgate COMMAND`` offers every command; ``run-pipeline`` and others are also installed as
+separate programs, because users of SageMaker's project templates know them by these names.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "review-model rollback": (review.roll_back, review.rollback_arguments),
     "review-model listen": (review.listen, review.listen_arguments),
 }
-"""Every command: what it does, and its arguments. The one place to add one.
+"""Every command: its function and its arguments. Add new commands here.
 
 A name of two words is a command and one of its actions.
 """
@@ -58,12 +58,12 @@ def _execute(command: str, args: argparse.Namespace) -> int:
             raise
         print(f"{program}: {line}", file=sys.stderr)
         return UserError.exit_code
-    except KeyboardInterrupt:  # `show-logs --follow` is ended this way
+    except KeyboardInterrupt:  # the usual way to end `show-logs --follow`
         return 128 + signal.SIGINT
 
 
 def _add(parser: argparse.ArgumentParser, command: str) -> None:
-    """Give ``parser`` the arguments of a command, or its actions."""
+    """Add the arguments of a command, or its actions, to ``parser``."""
     if command in COMMANDS:
         COMMANDS[command][1](parser)
         parser.set_defaults(command=command)
@@ -95,8 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _execute(args.command, args)
 
 
-ACTIONS = {"review-model": "Look at candidates, approve and reject them, roll a release back."}
-"""What the commands with actions do."""
+ACTIONS = {"review-model": "List and show candidates, approve or reject them, roll back a release."}
+"""Descriptions of the commands that have actions."""
 
 
 def run_pipeline() -> int:

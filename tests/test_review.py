@@ -390,7 +390,7 @@ def test_a_limit_is_a_number_of_rows(limit, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["review-model", "list", "--limit", limit])
     assert ended.value.code == 2
-    assert f"{limit!r} is no number of rows: give 1 or more" in capsys.readouterr().err
+    assert f"must be a whole number of at least 1, got {limit!r}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("letter", ["\udcff", "\x1b", "\0"])

@@ -60,7 +60,7 @@ def test_a_hook_is_told_of_every_decision_and_its_failure_changes_nothing(
     failing = f"{sys.executable} -c \"import sys; sys.exit('no disk')\""
     assert cli.main(["review-model", "approve", "3", *words, "--hook", failing]) == 0
     err = capsys.readouterr().err
-    assert err.endswith("ended with exit code 1: no disk; the decision stands\n")
+    assert err.endswith("ended with exit code 1: no disk; the decision remains valid\n")
     assert embedded.at("champion") == "2"
 
 
@@ -185,7 +185,7 @@ def test_listening_needs_a_secret_and_a_free_port(monkeypatch, capsys):
     assert "SOUNDGATE_WEBHOOK_SECRET is not set" in capsys.readouterr().err
     monkeypatch.setenv("SOUNDGATE_WEBHOOK_SECRET", SECRET)
     assert cli.main([*words, "99999"]) == 2
-    assert "cannot listen at 127.0.0.1:99999" in capsys.readouterr().err
+    assert "cannot listen on 127.0.0.1:99999" in capsys.readouterr().err
     for tolerance in ("0", "-1", "nan", "inf"):
         assert cli.main([*words, "8085", f"--tolerance={tolerance}"]) == 2
-        assert "is no time: give seconds above 0" in capsys.readouterr().err
+        assert "--tolerance must be more than 0 seconds" in capsys.readouterr().err

@@ -22,40 +22,46 @@ if TYPE_CHECKING:
 
 FOLLOW_INTERVAL_S = 0.5
 FOLLOW_LONGEST_S = 30.0
-"""Between questions to the engine while a log is followed."""
+"""Longest time between two polls of the engine while following a log."""
 
 
 def list_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``list-runs``."""
-    parser.add_argument("pipeline", nargs="?", help="only runs of this pipeline")
-    parser.add_argument("--limit", type=count, default=20, help="newest runs shown (20)")
+    parser.add_argument("pipeline", nargs="?", help="list only runs of this pipeline")
+    parser.add_argument(
+        "--limit", type=count, default=20, help="number of runs to list (default: 20)"
+    )
     output_argument(parser)
 
 
 def show_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``show-run``."""
-    parser.add_argument("run", nargs="?", default="last", help="a run's id, or 'last'")
+    parser.add_argument("run", nargs="?", default="last", help="id of the run, or 'last'")
     output_argument(parser)
 
 
 def log_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``show-logs``."""
-    parser.add_argument("run", help="a run's id, or 'last'")
-    parser.add_argument("task", nargs="?", help="a task; all of them where omitted")
-    parser.add_argument("--follow", action="store_true", help="go on until the task ends")
+    parser.add_argument("run", help="id of the run, or 'last'")
+    parser.add_argument("task", nargs="?", help="name of the task (default: all tasks)")
+    parser.add_argument("--follow", action="store_true", help="print new lines until the task ends")
 
 
 def cancel_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``cancel-run``."""
-    parser.add_argument("run", help="a run's id, or 'last'")
+    parser.add_argument("run", help="id of the run, or 'last'")
 
 
 def get_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``get-output``."""
-    parser.add_argument("run", help="a run's id, or 'last'")
-    parser.add_argument("task", help="the task that wrote it")
-    parser.add_argument("name", nargs="?", metavar="OUTPUT", help="all of them where omitted")
-    parser.add_argument("--to", required=True, metavar="DIR", help="a folder; made where absent")
+    parser.add_argument("run", help="id of the run, or 'last'")
+    parser.add_argument("task", help="name of the task")
+    parser.add_argument(
+        "name", nargs="?", metavar="OUTPUT", help="name of the output (default: all outputs)"
+    )
+    parser.add_argument(
+        "--to", required=True, metavar="DIR", help="target folder, created if missing"
+    )
 
 
 def executor_of(record: dict[str, Any]) -> Executor:
@@ -65,12 +71,12 @@ def executor_of(record: dict[str, Any]) -> Executor:
 
 
 def _as_it_stands(run: runs.Run, silent: dict[tuple[str, str], str]) -> dict[str, Any]:
-    """Return a run's record; as it was last known, with the reason, where the engine is silent.
+    """Return a run's record, or the last known one if the engine does not answer.
 
     Args:
         run: the run.
-        silent: engines that did not answer, and what was said then; they are not asked again,
-            because each question may take a minute. Is added to.
+        silent: engines that did not answer, with the reason. They are not asked again, because
+            each attempt may take a minute. This function adds to it.
     """
     record = run.read()
     if runs.State(record["state"]).final:
@@ -108,7 +114,7 @@ def list_runs(args: argparse.Namespace) -> int:
 
 
 def show_run(args: argparse.Namespace) -> int:
-    """Show one run: its tasks, times and reasons."""
+    """Show one run: its tasks with their states, durations and reasons."""
     run = runs.find_run(runs_root(), args.run)
     record = run.read()
     if not runs.State(record["state"]).final:
@@ -127,7 +133,7 @@ def show_run(args: argparse.Namespace) -> int:
 
 
 def show_logs(args: argparse.Namespace) -> int:
-    """Print the log of a task, or of all tasks."""
+    """Print the log of one task or of all tasks."""
     run = runs.find_run(runs_root(), args.run)
     record = run.read()
     executor = executor_of(record)
@@ -141,9 +147,10 @@ def show_logs(args: argparse.Namespace) -> int:
 
 
 def _print_log(executor: Executor, run: runs.Run, name: str, *, follow: bool) -> None:
-    """Print a task's log; with ``follow``, what is added to it until the task or the run ends.
+    """Print a task's log; with ``follow``, also new lines until the task or the run ends.
 
-    What lies on a shared file system is looked at every half second, the engine ever more rarely.
+    Files on a shared file system are read every half second; the engine is polled less and less
+    often.
     """
     shown, pace, files = 0, Pace(FOLLOW_LONGEST_S), executor.capabilities.shared_filesystem
     record = run.read()
@@ -175,7 +182,7 @@ def cancel_run(args: argparse.Namespace) -> int:
 
 
 def get_output(args: argparse.Namespace) -> int:
-    """Copy what a task of a run wrote to a folder of this machine."""
+    """Copy the outputs of a task to a folder on this machine."""
     run = runs.find_run(runs_root(), args.run)
     record = run.read()
     _check_task(record, args.task)
@@ -188,7 +195,7 @@ def get_output(args: argparse.Namespace) -> int:
     for name in [args.name] if args.name else known:
         target = Path(args.to) if args.name else Path(args.to) / name
         if target.is_dir() and any(target.iterdir()):
-            raise ParameterError(f"--to {target}: it is not empty; name another folder")
+            raise ParameterError(f"--to {target}: the folder is not empty; choose another one")
         with tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".get-output-") as part:
             executor.collect(run, args.task, name, Path(part))
             shutil.copytree(part, target, dirs_exist_ok=True)

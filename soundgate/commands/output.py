@@ -1,4 +1,4 @@
-"""What several commands share: where runs are, how results are printed."""
+"""Shared by the commands: where runs are kept and how results are printed."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ RUNS_VARIABLE = "SOUNDGATE_RUNS"
 
 
 def runs_root() -> Path:
-    """Return the folder of all runs: ``SOUNDGATE_RUNS``, else ``runs``."""
+    """Return the folder of all runs: ``SOUNDGATE_RUNS`` if set, otherwise ``runs``."""
     return Path(os.environ.get(RUNS_VARIABLE) or "runs")
 
 
 def output_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--output``."""
-    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--output", choices=("text", "json"), default="text", help="text (default) or json"
+    )
 
 
 def count(text: str) -> int:
-    """Read the number of rows that an option asks for, one at least."""
+    """Parse a number of rows, at least 1."""
     if not text.isdecimal() or not int(text):
-        raise ArgumentTypeError(f"{text!r} is no number of rows: give 1 or more")
+        raise ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns; the first row is the head."""
+    """Print rows in columns; the first row is the header."""
     for line in table_lines(rows):
         print(line)
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows in columns, a line each."""
+    """Return one line of aligned columns per row."""
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(f"{cell!s:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""Commands of a reviewer: look at candidates, approve and reject them, roll a release back."""
+"""Commands for reviewers: list and show candidates, approve, reject, roll back a release."""
 
 from __future__ import annotations
 
@@ -26,92 +26,110 @@ CANDIDATE = "candidate"
 
 def _place_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model-name", default=MODEL, metavar="NAME", help=f"name of the model; {MODEL}"
+        "--model-name", default=MODEL, metavar="NAME", help=f"name of the model (default: {MODEL})"
     )
     parser.add_argument(
-        "--registry", metavar="URI", help="MLflow's; MLFLOW_TRACKING_URI, or mlflow.db of the runs"
+        "--registry",
+        metavar="URI",
+        help="MLflow registry (default: MLFLOW_TRACKING_URI, or mlflow.db in the runs folder)",
     )
     parser.add_argument(
         "--store",
         metavar="URL",
-        help="where decisions are recorded: a folder or s3://bucket/prefix",
+        help="where decisions are recorded: a folder or s3://bucket/prefix (default: runs/store)",
     )
     output_argument(parser)
 
 
 def _decision_arguments(parser: argparse.ArgumentParser) -> None:
     _place_arguments(parser)
-    parser.add_argument("--comment", metavar="TEXT", help="why; asked for where omitted")
     parser.add_argument(
-        "--reviewer", metavar="NAME", help="who; MLFLOW_TRACKING_USERNAME, or the login name"
+        "--comment", metavar="TEXT", help="reason for the decision (default: prompt for it)"
+    )
+    parser.add_argument(
+        "--reviewer",
+        metavar="NAME",
+        help="name of the reviewer (default: MLFLOW_TRACKING_USERNAME, or the login name)",
     )
     parser.add_argument(
         "--hook",
         metavar="COMMAND",
-        help="told of the decision, as JSON on standard input; SOUNDGATE_REVIEW_HOOK",
+        help="command that receives the decision as JSON on standard input "
+        "(default: SOUNDGATE_REVIEW_HOOK)",
     )
 
 
 def list_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model list``."""
-    parser.add_argument("--limit", type=count, default=20, help="candidates shown (20)")
+    parser.add_argument(
+        "--limit", type=count, default=20, help="number of candidates to list (default: 20)"
+    )
     _place_arguments(parser)
 
 
 def show_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model show``."""
     parser.add_argument(
-        "version", nargs="?", default=CANDIDATE, help="a candidate: number or alias; the newest"
+        "version",
+        nargs="?",
+        default=CANDIDATE,
+        help="number or alias of the candidate (default: the newest)",
     )
     _place_arguments(parser)
 
 
 def approve_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model approve``."""
-    parser.add_argument("version", help="a candidate: number or alias")
+    parser.add_argument("version", help="number or alias of the candidate")
     parser.add_argument(
-        "--override", action="store_true", help="although it missed a gate or was rejected"
+        "--override",
+        action="store_true",
+        help="approve it even though it missed a gate or was rejected",
     )
     _decision_arguments(parser)
 
 
 def reject_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model reject``."""
-    parser.add_argument("version", help="a candidate: number or alias")
+    parser.add_argument("version", help="number or alias of the candidate")
     _decision_arguments(parser)
 
 
 def rollback_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model rollback``."""
-    parser.add_argument("--to", metavar="VERSION", help="of the model; the previous champion")
     parser.add_argument(
-        "--override", action="store_true", help="although its candidate was rejected"
+        "--to", metavar="VERSION", help="version of the model (default: the previous champion)"
+    )
+    parser.add_argument(
+        "--override", action="store_true", help="release it even though its candidate was rejected"
     )
     _decision_arguments(parser)
 
 
 def listen_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model listen``."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 127.0.0.1")
-    parser.add_argument("--port", type=int, required=True, help="port to listen at")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
+    parser.add_argument("--port", type=int, required=True, help="port to listen on")
     parser.add_argument(
         "--command",
         dest="hook",
         required=True,
         metavar="COMMAND",
-        help="told of each event, as JSON on standard input",
+        help="command that receives each event as JSON on standard input",
     )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="oldest delivery that is taken (300)",
+        help="maximum age of a delivery, seconds (default: 300)",
     )
 
 
 def list_candidates(args: argparse.Namespace) -> int:
-    """List candidates, those to be reviewed first, and the champion."""
+    """List candidates, those awaiting review first, and the champion."""
     from soundgate.registry.overview import overview
 
     found = overview(_desk(args), args.limit)
@@ -125,7 +143,7 @@ def list_candidates(args: argparse.Namespace) -> int:
 
 
 def show_candidate(args: argparse.Namespace) -> int:
-    """Show what a reviewer needs to decide on a candidate."""
+    """Show one candidate: gates, metrics, history and the path of its report."""
     from soundgate.registry.overview import dossier
 
     found = dossier(_desk(args), args.version)
@@ -139,7 +157,7 @@ def show_candidate(args: argparse.Namespace) -> int:
 
 
 def approve_candidate(args: argparse.Namespace) -> int:
-    """Release a candidate as the champion; the earlier champion becomes previous."""
+    """Release a candidate as the champion; the current champion becomes previous."""
     return _told(_desk(args).approve(args.version, override=args.override), args)
 
 
@@ -149,21 +167,21 @@ def reject_candidate(args: argparse.Namespace) -> int:
 
 
 def roll_back(args: argparse.Namespace) -> int:
-    """Make the previous champion, or another version, the champion again."""
+    """Make the previous champion, or another released version, the champion again."""
     return _told(_desk(args).roll_back(args.to, override=args.override), args)
 
 
 def listen(args: argparse.Namespace) -> int:
-    """Take MLflow's webhooks, signed with SOUNDGATE_WEBHOOK_SECRET, and run a command for each."""
+    """Receive MLflow webhooks signed with SOUNDGATE_WEBHOOK_SECRET; run a command for each."""
     from soundgate.registry import hooks, webhooks
 
     secret = os.environ.get(webhooks.SECRET_VARIABLE)
     if not secret:
         raise ParameterError(
-            f"{webhooks.SECRET_VARIABLE} is not set: give the secret the webhook was made with"
+            f"{webhooks.SECRET_VARIABLE} is not set: set it to the secret of the webhook"
         )
-    if not 0 < args.tolerance < math.inf:  # else a delivery could be sent again at any time
-        raise ParameterError(f"--tolerance: {args.tolerance} is no time: give seconds above 0")
+    if not 0 < args.tolerance < math.inf:  # an unlimited age would allow replayed deliveries
+        raise ParameterError(f"--tolerance must be more than 0 seconds, got {args.tolerance}")
     command = hooks.parse_command(args.hook, "--command")
     try:
         receiver = webhooks.Receiver(
@@ -174,9 +192,9 @@ def listen(args: argparse.Namespace) -> int:
             say=webhooks.tell,
         )
     except (OSError, OverflowError) as error:
-        raise ParameterError(f"cannot listen at {args.host}:{args.port}: {error}") from error
+        raise ParameterError(f"cannot listen on {args.host}:{args.port}: {error}") from error
     signal.signal(signal.SIGTERM, _interrupt)
-    webhooks.tell(f"listening at http://{args.host}:{receiver.server_port}")
+    webhooks.tell(f"listening on http://{args.host}:{receiver.server_port}")
     with receiver:
         receiver.serve_forever()
     return 0
@@ -209,15 +227,15 @@ def _comment(given: str | None) -> str:
     if given is not None:
         return given
     if not sys.stdin.isatty():
-        raise ParameterError("--comment is missing: say why, for whoever reads it later")
+        raise ParameterError("--comment is missing: give the reason for the decision")
     try:
-        return input("why: ")
+        return input("reason: ")
     except EOFError:
-        raise ParameterError("no comment was given; nothing was decided") from None
+        raise ParameterError("no comment was given; no decision was made") from None
 
 
 def _told(entry: Entry, args: argparse.Namespace) -> int:
-    """Print what was decided, then tell the hook; a hook that fails changes nothing."""
+    """Print the decision, then call the hook; a failing hook does not undo the decision."""
     from soundgate.commands.review_text import decision_text
     from soundgate.registry import hooks
 
@@ -233,7 +251,7 @@ def _told(entry: Entry, args: argparse.Namespace) -> int:
         except ParameterError as error:
             failure = str(error)
         if failure:
-            print(f"review-model: {failure}; the decision stands", file=sys.stderr)
+            print(f"review-model: {failure}; the decision remains valid", file=sys.stderr)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What ``review-model`` prints for a person."""
+"""The text output of ``review-model``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMENT_LETTERS = 40
 
 
 def overview_text(found: Overview) -> str:
-    """All candidates as a table, then the champion and what is not as it should be."""
+    """All candidates as a table, then the champion and notes about problems."""
     head = ["version", "status", "gates", "clip accuracy", "age", "run", "decided"]
     rows = [_columns(row) for row in found.candidates]
     lines = table_lines([head, *rows]) if rows else []
@@ -45,7 +45,7 @@ def _columns(row: Row) -> list[str]:
 
 
 def dossier_text(found: Dossier) -> str:
-    """Everything about one candidate."""
+    """All information about one candidate."""
     row = found.candidate
     lines = [f"{found.uri}  {_columns(row)[1]}  {age(row.age_s)} old, run {row.run}"]
     lines += [f"report  {found.report}", ""]
@@ -92,7 +92,7 @@ def _history(decision: dict[str, Any]) -> str:
 
 
 def decision_text(entry: Entry) -> str:
-    """What a decision did."""
+    """The result of a decision in one line."""
     decision, outcome = entry.decision, entry.outcome
     model = decision.model
     if decision.verdict == "reject":
@@ -122,12 +122,12 @@ def _short(comment: str) -> str:
 
 
 def _indented(comment: str) -> str:
-    """Further lines stand to the right, so that none is taken for another decision."""
+    """Indent further lines, so that none looks like another decision."""
     return "\n    ".join(comment.splitlines())
 
 
 def age(seconds: float) -> str:
-    """Write an age in its largest sensible unit.
+    """Format an age in its largest suitable unit.
 
     >>> age(59), age(7200), age(172800)
     ('59 s', '2 h', '2 d')

@@ -29,48 +29,63 @@ RECORDED = (
     "description",
     "tags",
 )
-"""Options that a resumed run takes from its record."""
-UNRUN = "RUN-ID"  # stands for a run's id where nothing is run
+"""Options that a resumed run reads from its record."""
+UNRUN = "RUN-ID"  # placeholder for the run's id where nothing is run
 
 
 def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--module-name", metavar="MODULE", help="pipelines.aed, say")
     parser.add_argument(
-        "--kwargs", help="parameters as a mapping: JSON first, a Python literal second"
+        "-n",
+        "--module-name",
+        metavar="MODULE",
+        help="module of the pipeline, for example pipelines.aed",
     )
-    parser.add_argument("--config", metavar="FILE", help="user config (YAML)")
+    parser.add_argument("--kwargs", help="parameters as a mapping, in JSON or as a Python literal")
+    parser.add_argument("--config", metavar="FILE", help="user config (a YAML file)")
     parser.add_argument(
         "--set",
         dest="assignments",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="a parameter, or section.key of the user config; may be repeated",
+        help="set a parameter, or section.key of the user config; can be repeated",
     )
     parser.add_argument(
-        "--executor", help=f"one of: {', '.join(executors.EXECUTORS)}; local where omitted"
+        "--executor", help=f"one of: {', '.join(executors.EXECUTORS)} (default: local)"
     )
     parser.add_argument(
-        "--profile", metavar="FILE", help="describes the site that an engine runs at"
+        "--profile", metavar="FILE", help="YAML file that describes the cluster or cloud account"
     )
 
 
 def _graph_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--graph", action="store_true", help="print the graph (Mermaid) and end")
+    parser.add_argument(
+        "--graph", action="store_true", help="print the graph as Mermaid text and exit"
+    )
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``run-pipeline``."""
     _pipeline_arguments(parser)
     _graph_argument(parser)
-    parser.add_argument("--role-arn", help="role that SageMaker assumes")
-    parser.add_argument("--description", default="", help="what this run is for")
-    parser.add_argument("--tags", help='[{"Key": ..., "Value": ...}]: JSON or a Python literal')
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and why")
-    parser.add_argument("--resume", metavar="RUN", help="continue a run: its id, or 'last'")
-    parser.add_argument("--no-wait", action="store_true", help="return once the run has started")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="cancel the run then")
-    parser.add_argument("--no-cache", action="store_true", help="run every task")
+    parser.add_argument("--role-arn", help="IAM role that SageMaker assumes to start jobs")
+    parser.add_argument("--description", default="", help="purpose of this run, recorded with it")
+    parser.add_argument(
+        "--tags", help='tags for the engine: [{"Key": ..., "Value": ...}], in JSON or Python'
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show which tasks would run and why, and start nothing",
+    )
+    parser.add_argument("--resume", metavar="RUN", help="continue this run: its id, or 'last'")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return as soon as the run has started"
+    )
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="cancel the run after this many seconds"
+    )
+    parser.add_argument("--no-cache", action="store_true", help="run every task, reuse no result")
     output_argument(parser)
 
 
@@ -78,7 +93,9 @@ def definition_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``get-pipeline-definition``."""
     _pipeline_arguments(parser)
     _graph_argument(parser)
-    parser.add_argument("-f", "--file-name", help="write it there instead of printing it")
+    parser.add_argument(
+        "-f", "--file-name", help="write the definition to this file instead of printing it"
+    )
 
 
 def parameter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +106,9 @@ def parameter_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _invocation(args: argparse.Namespace) -> Invocation:
     if not args.module_name:
-        raise ParameterError("-n/--module-name is missing: name a pipeline, pipelines.aed say")
+        raise ParameterError(
+            "-n/--module-name is missing: name a pipeline, for example pipelines.aed"
+        )
     return Invocation(
         module=args.module_name,
         executor=args.executor or "local",
@@ -108,7 +127,7 @@ def _tags(text: str | None) -> list[dict[str, str]]:
     if not isinstance(tags, list) or any(
         not isinstance(tag, dict) or set(tag) != {"Key", "Value"} for tag in tags
     ):
-        raise ParameterError(f'--tags: expected [{{"Key": ..., "Value": ...}}], not {tags!r}')
+        raise ParameterError(f'--tags: expected [{{"Key": ..., "Value": ...}}], got {tags!r}')
     return tags
 
 
@@ -116,10 +135,12 @@ def run_pipeline(args: argparse.Namespace) -> int:
     """Run a pipeline."""
     root = runs_root()
     if args.timeout is not None and not args.timeout > 0:
-        raise ParameterError(f"--timeout {args.timeout:g}: expected more than 0 seconds")
+        raise ParameterError(f"--timeout must be more than 0 seconds, got {args.timeout:g}")
     if args.resume:
         if any(getattr(args, name) for name in RECORDED):
-            raise ParameterError("--resume takes everything from the run; pass nothing else")
+            raise ParameterError(
+                "--resume uses the options of the earlier run: remove the other options"
+            )
         run = runs.find_run(root, args.resume)
         record = run.read()
         asked = invocation.recorded(record)
@@ -138,10 +159,10 @@ def run_pipeline(args: argparse.Namespace) -> int:
     request = executor.render(pipeline, run)
     if args.dry_run:
         return _show_plan(executor.plan(pipeline, run, use_cache=not args.no_cache), request, args)
-    require_files(pipeline)  # a run that cannot begin leaves no folder
+    require_files(pipeline)  # before the folder is made: a run that cannot start leaves none
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "request.txt").write_text(str(request), "utf-8")
-    if not args.resume:  # whoever holds a run writes its record
+    if not args.resume:  # a resumed run may still be held, and only its holder writes the record
         run.write(record)
     submission = Submission(
         no_wait=args.no_wait,
@@ -162,7 +183,7 @@ def _show_plan(plan: Sequence[Any], request: Any, args: argparse.Namespace) -> i
         rows = [{"task": p.task, "action": p.action, "reason": p.reason} for p in plan]
         print(json.dumps({"plan": rows, "request": str(request)}, indent=1))
         return 0
-    print_table([["task", "would", "because"], *([p.task, p.action, p.reason] for p in plan)])
+    print_table([["task", "action", "reason"], *([p.task, p.action, p.reason] for p in plan)])
     print(f"\n{request}", end="")
     return 0
 
@@ -172,11 +193,11 @@ def _report(run: runs.Run, record: dict[str, Any], args: argparse.Namespace) -> 
     if args.output == "json":
         print(json.dumps(record, indent=1))
     elif args.no_wait:
-        print(f"{record['pipeline']} {run.id} started; look with: show-run {run.id}")
+        print(f"{record['pipeline']} {run.id} started; watch it with: show-run {run.id}")
     else:
         took = f" in {duration(record['duration_s'])}" if record.get("duration_s") else ""
         failed = [name for name, t in record["tasks"].items() if t["state"] == runs.State.FAILED]
-        reason = ", ".join(failed) or record["reason"]  # why a task failed was said when it did
+        reason = ", ".join(failed) or record["reason"]  # a task's own reason was printed earlier
         reason = f": {reason}" if reason else ""
         print(f"{record['pipeline']} {run.id} {state}{took}{reason}\n{run.folder}")
         if state not in (runs.State.SUCCEEDED, runs.State.RUNNING):
@@ -187,7 +208,7 @@ def _report(run: runs.Run, record: dict[str, Any], args: argparse.Namespace) -> 
 
 
 def get_definition(args: argparse.Namespace) -> int:
-    """Print exactly what would be sent to an engine."""
+    """Print exactly what would be sent to the engine."""
     asked = _invocation(args)
     executor = executors.load(asked.executor, asked.options)
     pipeline, _ = invocation.declare(asked, runs_root(), executor.parameter_defaults)
@@ -196,7 +217,9 @@ def get_definition(args: argparse.Namespace) -> int:
     if args.file_name:
         file = Path(args.file_name)
         if not file.parent.exists():
-            raise ParameterError(f"--file-name {file}: there is no folder {file.parent}: make it")
+            raise ParameterError(
+                f"--file-name {file}: folder {file.parent} does not exist: create it"
+            )
         file.write_text(text, "utf-8")
     else:
         print(text, end="")

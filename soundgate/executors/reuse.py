@@ -1,4 +1,4 @@
-"""What would be run and what reused, and why."""
+"""Decides which tasks run and which results are reused, with reasons."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from soundgate.task import Task
 
 Digests = dict[Output | File, str]
-SWITCHED_OFF = "reuse is switched off (--no-cache)"
-OPTS_OUT = "it opts out of reuse"
+SWITCHED_OFF = "always runs (--no-cache)"
+OPTS_OUT = "always runs (reuse is off for this task)"
 
 
 def require_files(pipeline: Pipeline) -> None:
-    """Refuse a pipeline of which a file known at submit is absent.
+    """Refuse a pipeline whose declared files do not all exist.
 
     Raises:
         ParameterError: names the file and the task that reads it.
@@ -34,7 +34,7 @@ def require_files(pipeline: Pipeline) -> None:
                     continue
                 if not (item.path and item.path.exists()):
                     raise ParameterError(
-                        f"{item.path}: no such file or folder, and task {task.name!r} reads it as "
+                        f"{item.path}: no such file or folder; task {task.name!r} reads it as "
                         f"{name!r}: correct the path"
                     )
 
@@ -55,13 +55,13 @@ def file_digests(cache: Cache, pipeline: Pipeline) -> Digests:
     return digests
 
 
-def why_anew(task: Task, *, use_cache: bool) -> str:
-    """Return why a task is run whatever was made before; empty where a result may be reused."""
+def reason_to_run(task: Task, *, use_cache: bool) -> str:
+    """Return why a task always runs; empty if an earlier result may be reused."""
     if not use_cache:
         return SWITCHED_OFF
     if not task.reuse:
         return OPTS_OUT
-    return "what it writes names the run" if task.names_run else ""
+    return "always runs (its output names the run)" if task.names_run else ""
 
 
 def decide(
@@ -73,9 +73,9 @@ def decide(
     *,
     use_cache: bool,
 ) -> Hit | Miss:
-    """Return a result that can be used, or the reason to run the task."""
+    """Return a result that can be reused, or the reason to run the task."""
     finished = cache.result(run.task(task.name), cache.key(components))
-    if finished is not None:  # before this run was interrupted
+    if finished is not None:  # this run finished the task before it was interrupted
         return finished
     if not use_cache:
         return Miss(SWITCHED_OFF)
@@ -85,13 +85,13 @@ def decide(
 
 
 def add_outputs(digests: Digests, task: Task, mark: Mapping[str, Any]) -> None:
-    """Take over the digests of what a task wrote."""
+    """Add the digests of a task's outputs to ``digests``."""
     for name, output in mark["outputs"].items():
         digests[Output(task.name, name)] = output["digest"]
 
 
 def plan(pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
-    """Tell for each task whether it would be run or reused, and why. Starts nothing."""
+    """Return for each task whether it would run or be reused, and why. Starts nothing."""
     cache = Cache(run.root)
     digests = file_digests(cache, pipeline)
     waiting: set[str] = set()
@@ -99,7 +99,7 @@ def plan(pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
     for task in pipeline.tasks.values():
         upstream = [name for name in task.depends_on if name in waiting]
         if upstream:
-            reason = f"follows {', '.join(upstream)}; reused if that writes the same bytes"
+            reason = f"depends on {', '.join(upstream)}; reused if that writes the same bytes"
         else:
             components = cache.components(task, digests)
             found = decide(cache, pipeline, task, components, run, use_cache=use_cache)

@@ -68,7 +68,7 @@ def test_an_argument_that_changed_is_named_and_runs_what_follows(toy, chain):
     planned = plan(toy, chain, "--set", "other=z")
     assert planned["a"][0] == "reuse"
     assert planned["b"] == ("run", "argument changed: text y -> z")
-    assert planned["c"] == ("run", "follows b; reused if that writes the same bytes")
+    assert planned["c"] == ("run", "depends on b; reused if that writes the same bytes")
     assert again(toy, chain, "--set", "other=z") == ["b", "c"]
     assert again(toy, chain) == []  # the first result is still known
 
@@ -203,7 +203,7 @@ def test_a_result_made_again_in_its_place_does_not_change_the_runs_that_share_it
 
 
 def test_no_cache_runs_everything_and_remembers_it(toy, chain):
-    assert plan(toy, chain, "--no-cache")["a"][1] == "reuse is switched off (--no-cache)"
+    assert plan(toy, chain, "--no-cache")["a"][1] == "always runs (--no-cache)"
     assert again(toy, chain, "--no-cache") == ["a", "b", "c"]
     assert again(toy, chain) == []
 
@@ -217,7 +217,7 @@ def test_a_task_may_opt_out(toy):
         """,
     )
     assert again(toy, module) == ["a", "b"]
-    assert plan(toy, module)["a"] == ("run", "it opts out of reuse")
+    assert plan(toy, module)["a"] == ("run", "always runs (reuse is off for this task)")
     assert again(toy, module) == ["a"]
 
 

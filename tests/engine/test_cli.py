@@ -46,9 +46,9 @@ def test_a_dry_run_starts_nothing_and_leaves_no_run(toy, one):
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert lines[:3] == [
-        "task  would  because",
-        "a     run    never ran",
-        "b     run    follows a; reused if that writes the same bytes",
+        "task  action  reason",
+        "a     run     never ran",
+        "b     run     depends on a; reused if that writes the same bytes",
     ]
     assert "python -m steps.work --out runs/one/RUN-ID/tasks/a/out" in ended.stdout
     assert toy.ran() == []
@@ -112,18 +112,18 @@ def test_the_graph_is_mermaid(toy, one, command):
         (["-n", "..one"], "no pipeline module '..one'; known: pipelines.one"),
         (
             ["-n", "pipelines.one", "--tags", "5"],
-            '--tags: expected [{"Key": ..., "Value": ...}], not 5',
+            '--tags: expected [{"Key": ..., "Value": ...}], got 5',
         ),
         (
             ["-n", "pipelines.one", "--tags", '[{"K": 1}]'],
-            """--tags: expected [{"Key": ..., "Value": ...}], not [{'K': 1}]""",
+            """--tags: expected [{"Key": ..., "Value": ...}], got [{'K': 1}]""",
         ),
         (
             ["-n", "pipelines.one", "--timeout", "0"],
-            "--timeout 0: expected more than 0 seconds",
+            "--timeout must be more than 0 seconds, got 0",
         ),
         (["-n", "steps.work"], "steps.work declares no get_pipeline(parameters)"),
-        ([], "-n/--module-name is missing: name a pipeline, pipelines.aed say"),
+        ([], "-n/--module-name is missing: name a pipeline, for example pipelines.aed"),
         (
             ["-n", "pipelines.one", "--executor", "locl"],
             "--executor locl: no such executor; did you mean 'local'?",
@@ -145,7 +145,7 @@ def test_the_graph_is_mermaid(toy, one, command):
         (["--resume", "nothing"], "no run 'nothing' below runs/"),
         (
             ["--resume", "last", "-n", "pipelines.one"],
-            "--resume takes everything from the run; pass nothing else",
+            "--resume uses the options of the earlier run: remove the other options",
         ),
     ],
 )
@@ -240,7 +240,7 @@ def test_runs_cannot_lie_in_a_file(toy, one):
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("no/folder.txt", "--file-name no/folder.txt: there is no folder no: make it"),
+        ("no/folder.txt", "--file-name no/folder.txt: folder no does not exist: create it"),
         ("runs", "runs: Is a directory: name a file in it"),
     ],
 )
@@ -384,7 +384,7 @@ def test_outputs_are_copied_to_a_folder(ran):
     [
         (("c", "--to", "x"), "has no task 'c'; known: a, b"),
         (("a", "oot", "--to", "x"), "a has no output 'oot'; did you mean 'out'?"),
-        (("a", "out", "--to", "steps"), "--to steps: it is not empty; name another folder"),
+        (("a", "out", "--to", "steps"), "--to steps: the folder is not empty; choose another one"),
     ],
 )
 def test_what_cannot_be_copied_is_said(ran, words, said):

@@ -348,7 +348,7 @@ def test_a_run_goes_on_alone_and_can_be_watched_and_cancelled(toy, until, is_ali
     started = toy.run(module, "--set", "seconds=60", "--no-wait")
     assert started.returncode == 0, started.stderr
     run = toy.runs()[0].name
-    assert started.stdout == f"long {run} started; look with: show-run {run}\n"
+    assert started.stdout == f"long {run} started; watch it with: show-run {run}\n"
     assert toy.cli("show-run", "last").stdout.startswith(f"long {run}  running")
     follower = toy.start("soundgate.cli", "show-logs", run, "b", "--follow")
     until(lambda: "b" in toy.ran())
@@ -485,7 +485,7 @@ def test_a_missing_input_is_one_line_before_anything_runs(toy):
     ended = toy.run(module)
     assert ended.returncode == 2
     assert ended.stderr == (
-        "run-pipeline: no.txt: no such file or folder, and task 'b' reads it as 'source': "
+        "run-pipeline: no.txt: no such file or folder; task 'b' reads it as 'source': "
         "correct the path\n"
     )
     assert toy.ran() == toy.runs() == []

@@ -279,7 +279,7 @@ def test_interrupted_while_waiting_it_goes_on(site, capsys):
     with pytest.raises(KeyboardInterrupt):
         site.executor().submit(slow, run, record, Submission())
     shown = capsys.readouterr().out
-    assert f"look with: show-run {run.id}" in shown
+    assert f"watch it with: show-run {run.id}" in shown
     assert f"end it with: cancel-run {run.id}" in shown
     assert until_over(site, run)["state"] == "succeeded"
 

@@ -298,7 +298,7 @@ def test_who_does_not_answer_is_asked_once_for_all_runs(site, command, capsys):
 
 def test_started_looked_at_and_cancelled_by_its_id(site, command, capsys):
     assert command(*run_words(site, "--no-wait")) == 0
-    assert "started; look with: show-run" in capsys.readouterr().out
+    assert "started; watch it with: show-run" in capsys.readouterr().out
     assert command("show-run", "last") == 0
     assert "toy" in capsys.readouterr().out
     record = json.loads(next(site.folder.glob("runs/toy/*/run.json")).read_text("utf-8"))

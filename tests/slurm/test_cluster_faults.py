@@ -135,7 +135,7 @@ def test_a_run_is_left_alone_attached_to_and_cancelled(project):
     module = project.pipeline("slow", SLOW, "seconds: float = 2.0")
     left = submit(project, module, "--no-wait")
     assert left.returncode == 0, left.stderr
-    assert "started; look with: show-run" in left.stdout
+    assert "started; watch it with: show-run" in left.stdout
     attached = project.cli("run-pipeline", "--resume", "last")
     assert attached.returncode == 0, attached.stdout + attached.stderr
     assert len(project.ran()) == 3, "attaching submits nothing twice"

@@ -31,7 +31,7 @@ from soundgate.executors.kubeflow.watch import (
     settle,
 )
 from soundgate.executors.pace import Pace
-from soundgate.executors.reuse import why_anew
+from soundgate.executors.reuse import reason_to_run
 from soundgate.executors.waiting import wait
 from soundgate.reuse.digests import digest_text
 from soundgate.runs import State
@@ -84,7 +84,7 @@ class KubeflowExecutor:
         """Tell for each task whether Kubeflow may reuse a result; only it knows which it has."""
         perhaps = "unless Kubeflow's cache has it: same image, arguments and inputs"
         return [
-            PlannedTask(task.name, "run", why_anew(task, use_cache=use_cache) or perhaps)
+            PlannedTask(task.name, "run", reason_to_run(task, use_cache=use_cache) or perhaps)
             for task in pipeline.tasks.values()
         ]
 

@@ -17,7 +17,7 @@ from soundgate.errors import ExecutorError, ParameterError, SoundgateError
 from soundgate.executors import folders, records
 from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
 from soundgate.executors.pace import Pace
-from soundgate.executors.reuse import require_files, why_anew
+from soundgate.executors.reuse import reason_to_run, require_files
 from soundgate.executors.sagemaker import (
     artifacts,
     doctor,
@@ -94,7 +94,9 @@ class SageMakerExecutor:
         perhaps = "SageMaker decides by its cache keys: image, arguments, inputs, environment"
         planned = []
         for task in pipeline.tasks.values():
-            why = "a gate is always judged" if task.gate else why_anew(task, use_cache=use_cache)
+            why = (
+                "a gate is always judged" if task.gate else reason_to_run(task, use_cache=use_cache)
+            )
             planned.append(PlannedTask(task.name, "run", why or perhaps))
         return planned
 
