@@ -170,8 +170,10 @@ def fit_to(tmp_path, features, chosen, **options):
 def test_a_backbone_is_frozen_and_its_head_fitted(features, weights, tmp_path, capsys):
     described = fit_to(tmp_path, features, of(weights), test_fold=1)
     rows = history(tmp_path / "metrics")
-    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
-    assert described["epochs"] == described["best_epoch"] == len(rows)
+    assert [row["round"] for row in rows] == list(range(1, len(rows) + 1))
+    assert described["rounds"] == len(rows)
+    assert not {"epochs", "best_epoch"} & described.keys()
+    assert not any("epoch" in row for row in rows)
     assert rows[-1]["loss"] < 0.7  # chance is 1.39
     assert "learning_rate" not in rows[0]
     # Features go to the network as they are.
@@ -185,7 +187,7 @@ def test_a_backbone_is_frozen_and_its_head_fitted(features, weights, tmp_path, c
     # What was written is the backbone's body, and what the last round's figures are of.
     after = safetensors.torch.load_file(tmp_path / "model" / "weights.safetensors")
     plan = Plan(read_features(features), of(weights), None, None)
-    before = pretrained.begin(plan, Group(0, 1, torch.device("cpu"))).classifier.network
+    before = pretrained.initialise(plan, Group(0, 1, torch.device("cpu"))).classifier.network
     body = {k: v for k, v in before.state_dict().items() if not k.startswith("head.")}
     assert all(torch.equal(after[name], value) for name, value in body.items())
     assert accuracy_on_test_clips(features, tmp_path / "model") >= 0.5  # chance is 0.25
@@ -364,9 +366,9 @@ def test_a_file_that_is_no_keras_file_is_told(features, tmp_path):
 
 def test_the_measured_standardisation_is_undone_before_a_backbone(features, weights):
     plan = Plan(read_features(features), of(weights), None, None)
-    beginning = pretrained.begin(plan, Group(0, 1, torch.device("cpu")))
+    initial = pretrained.initialise(plan, Group(0, 1, torch.device("cpu")))
     patches = torch.randn(2, 64, 96) * 3 - 4
-    there = beginning.measured.apply(patches)
+    there = initial.measured.apply(patches)
     assert not torch.allclose(there, patches, atol=0.1)
-    back = beginning.classifier.standardisation.apply(beginning.measured.undo(there))
+    back = initial.classifier.standardisation.apply(initial.measured.undo(there))
     torch.testing.assert_close(back, patches, rtol=1e-5, atol=1e-5)

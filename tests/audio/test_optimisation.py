@@ -3,18 +3,28 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soundgate.audio.config import EarlyStopping, Training
-from soundgate.audio.learning import optimisation
+from soundgate.audio.classification import recipe
+from soundgate.audio.config import Training
+from soundgate.audio.learning import groups, monitoring, optimisation
+from soundgate.audio.learning.recipe import Monitor, Optimiser, Plateau, Recipe, Schedule
 from soundgate.audio.networks import models
 from soundgate.errors import ConfigError
 
 
-def _training(**values) -> Training:
-    return Training.model_validate(values)
+def _recipe(validated=True, **values) -> Recipe:
+    training = Training.model_validate(values)
+    return recipe.recipe(training, epochs=3, seed=0, validated=validated)
 
 
 def _rates(steps, **values):
-    return [optimisation.learning_rate(_training(**values), k, steps) for k in range(steps)]
+    return [optimisation.learning_rate(_recipe(**values), k, steps) for k in range(steps)]
+
+
+def _optimiser(network, chosen):
+    spec = chosen.optimiser
+    parts = groups.divide(network, chosen)
+    listed = groups.optimiser_groups(parts, spec.learning_rate, spec.weight_decay)
+    return optimisation.optimiser(listed, spec)
 
 
 def test_one_cycle_is_torch_s():
@@ -54,13 +64,34 @@ def test_the_other_schedules_leave_the_rate_alone(schedule):
     assert _rates(3, schedule=schedule) == [None, None, None]
 
 
-@pytest.mark.parametrize("name", optimisation.OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"schedule": Schedule(name="one_cicle")}, "no schedule 'one_cicle'; did you mean"),
+        (
+            {"schedule": Schedule(name="cosine"), "plateau": Plateau(monitor=recipe.LOSS)},
+            "cosine and a plateau both set the learning rate",
+        ),
+    ],
+)
+def test_a_rate_that_nothing_or_two_things_set_is_refused(changes, text):
+    chosen = Recipe(epochs=1, seed=0, optimiser=Optimiser(learning_rate=1.0), **changes)
+    with pytest.raises(ConfigError, match=text):
+        optimisation.check_schedule(chosen)
+
+
+def test_an_unknown_optimiser_is_refused():
+    with pytest.raises(ConfigError, match="no optimiser 'adam_w'; did you mean 'adamw'"):
+        optimisation.optimiser([], Optimiser(name="adam_w", learning_rate=1.0))
+
+
+@pytest.mark.parametrize("name", optimisation.OPTIMISERS)
 def test_optimisers_lower_a_loss_and_let_only_matrices_decay(name):
     torch.manual_seed(0)
     network = models.build("plain", 3, {"width": 0.25, "dropout": 0.0})
     spec = {"name": name, "momentum": 0.9, "nesterov": True}
-    config = _training(optimizer=spec, learning_rate=1e-3, weight_decay=0.01)
-    optimizer = optimisation.optimizer(network, config)
+    chosen = _recipe(optimizer=spec, learning_rate=1e-3, weight_decay=0.01)
+    optimizer = _optimiser(network, chosen)
     decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     for parameter in network.parameters():
         assert decays[id(parameter)] == (0.01 if parameter.ndim > 1 else 0.0)
@@ -79,13 +110,17 @@ def test_frozen_parameters_are_left_out():
     network = models.build("plain", 3, {"width": 0.25})
     for parameter in network.features.parameters():
         parameter.requires_grad_(False)
-    optimizer = optimisation.optimizer(network, _training())
+    optimizer = _optimiser(network, _recipe())
     chosen = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     assert len(chosen) == 2
 
 
 def _rows(values):
     return [{"validation_clip_accuracy": v, "validation_loss": 1 - v} for v in values]
+
+
+def _stopping(**values):
+    return _recipe(callbacks={"EarlyStopping": values}).early_stopping
 
 
 @pytest.mark.parametrize(
@@ -101,25 +136,49 @@ def _rows(values):
 )
 @pytest.mark.parametrize("monitor", ["val_accuracy", "val_loss"])
 def test_early_stopping_waits_for_patience(values, stops, monitor):
-    config = EarlyStopping(patience=2, min_delta=0.01, monitor=monitor)
-    assert optimisation.stops_early(config, _rows(values)) is stops
+    spec = _stopping(patience=2, min_delta=0.01, monitor=monitor)
+    assert monitoring.stops_early(spec, _rows(values)) is stops
 
 
 def test_early_stopping_does_not_look_at_the_first_epochs():
     rows = _rows([0.9, 0.1, 0.1, 0.1, 0.1])
-    assert optimisation.stops_early(EarlyStopping(patience=2), rows)
-    assert not optimisation.stops_early(EarlyStopping(patience=2, start_from_epoch=3), rows)
-    assert not optimisation.stops_early(None, rows)
+    assert monitoring.stops_early(_stopping(patience=2), rows)
+    assert not monitoring.stops_early(_stopping(patience=2, start_from_epoch=3), rows)
+    assert not monitoring.stops_early(None, rows)
+
+
+def test_early_stopping_can_watch_for_a_fall():
+    rows = _rows([0.9, 0.8, 0.7])
+    assert not monitoring.stops_early(_stopping(patience=2, mode="min"), rows)
+    assert monitoring.stops_early(_stopping(patience=2, mode="max"), rows)
+
+
+def test_a_figure_that_no_epoch_has_is_named():
+    with pytest.raises(ConfigError, match=r"'validation_los' is watched.*'validation_loss'"):
+        monitoring.value(Monitor("validation_los", rises=False), _rows([0.5])[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, (0.75, -0.25)),
+        ({"EarlyStopping": {"monitor": "val_loss"}}, (-0.25, 0.75)),
+        ({"EarlyStopping": {"restore_best_weights": False}}, ()),
+    ],
+)
+def test_the_kept_epoch_is_the_best_of_what_is_watched(values, expected):
+    monitors = recipe.merit(Training.model_validate({"callbacks": values}), validated=True)
+    assert monitoring.merit(monitors, _rows([0.75])[0]) == expected
 
 
 def test_plateau_counts_patience_as_keras():
-    config = _training(
+    config = _recipe(
         schedule="plateau",
         learning_rate=1.0,
         callbacks={"ReduceLROnPlateau": {"patience": 2, "factor": 0.5, "min_lr": 0.3}},
     )
     rates = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    plateau = optimisation.plateau(config, rates, validated=True)
+    plateau = monitoring.plateau(config.plateau, rates)
     assert plateau is not None
     course = []
     for value in (0.5, 0.5, 0.5, 0.5, 0.6, 0.6, 0.6):
@@ -133,18 +192,12 @@ def test_plateau_counts_patience_as_keras():
     [
         ({"callbacks": {"ReduceLROnPlateau": {}}}, True, "set schedule to plateau"),
         ({"schedule": "plateau"}, False, "validation_split above 0"),
+        ({"callbacks": {"EarlyStopping": {}}}, False, "validation_split above 0"),
     ],
 )
 def test_a_callback_that_could_not_act_is_refused(values, validated, text):
-    rates = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     with pytest.raises(ConfigError, match=text):
-        optimisation.plateau(_training(**values), rates, validated=validated)
-
-
-def test_early_stopping_without_validation_is_refused():
-    with pytest.raises(ConfigError, match="validation_split above 0"):
-        optimisation.check_early_stopping(EarlyStopping(), validated=False)
-    optimisation.check_early_stopping(None, validated=False)
+        _recipe(validated=validated, **values)
 
 
 def test_number_formats(monkeypatch):

@@ -14,9 +14,10 @@ from toy_features import accuracy_on_test_clips, config, history, write_features
 
 from soundgate.audio.classification import fit as training
 from soundgate.audio.classification.plan import Plan
+from soundgate.audio.classification.system import PatchClassification
 from soundgate.audio.classification.transfer import pretrained
 from soundgate.audio.formats.feature_set import read_features
-from soundgate.audio.learning import checkpoints
+from soundgate.audio.learning import checkpoints, loop
 from soundgate.audio.learning.distributed import Group
 from soundgate.errors import ConfigError
 
@@ -146,6 +147,6 @@ def test_two_processes_train_like_one_and_write_once(features, tmp_path):
 def test_a_batch_that_processes_cannot_share_is_refused(features, tmp_path, monkeypatch):
     plan = Plan(read_features(features), config(training={"batch_size": 9}), None, None)
     group = Group(0, 2, torch.device("cpu"))
-    beginning = pretrained.begin(plan, group)
+    initial = pretrained.initialise(plan, group)
     with pytest.raises(ConfigError, match="cannot be shared among 2 processes"):
-        training._Trainer(plan, beginning, group, None)
+        PatchClassification(plan, initial, group, loop.never)

@@ -86,7 +86,7 @@ class Plan:
             )
 
     def fingerprint(self, norm: Standardisation, world: int) -> str:
-        """Changes with anything that a resumed training must share with its beginning."""
+        """Changes with anything that a resumed training must share with its first attempt."""
         facts = {
             "training": self.config.training.model_dump(mode="json"),
             "augmentation": self.config.data_augmentation.model_dump(mode="json"),

@@ -51,8 +51,9 @@ class Description:
     feature_extraction: FeatureExtraction
     standardisation: Standardisation
     training: dict[str, Any] = field(default_factory=dict)
-    """How it came about: seed, epochs, best_epoch, parameters, test_fold, and, where it started
-    from other weights, pretrained: their name, sha256, licence."""
+    """How it came about: seed, parameters, test_fold; epochs and best_epoch, or rounds where the
+    classifier alone was fitted; and, where it started from other weights, pretrained: their name,
+    sha256, licence."""
 
     def as_json(self) -> dict[str, Any]:
         """What the file holds."""
@@ -135,7 +136,7 @@ def read_description(folder: Path) -> Description:
         norm = fields["normalization"]
         mean = np.array(norm["mean"], np.float32)
         deviation = np.array(norm["standard_deviation"], np.float32)
-        known = ("seed", "epochs", "best_epoch", "parameters", "test_fold", "pretrained")
+        known = ("seed", "epochs", "best_epoch", "rounds", "parameters", "test_fold", "pretrained")
         return Description(
             architecture=fields["architecture"],
             size=fields["size"],

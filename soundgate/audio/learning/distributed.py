@@ -72,6 +72,12 @@ class Group:
             return DistributedDataParallel(network, device_ids=[self.device.index])
         return DistributedDataParallel(network)
 
+    def unshared(self, network: nn.Module) -> contextlib.AbstractContextManager[object]:
+        """Within it, the gradients of a wrapped ``network`` stay in this process."""
+        if isinstance(network, DistributedDataParallel):
+            return network.no_sync()
+        return contextlib.nullcontext()
+
     def same_buffers(self, network: nn.Module) -> None:
         """Give every process the first one's running means and variances."""
         if self.world > 1:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from typing import TYPE_CHECKING, Any, Self
+
+from soundgate.progress import PLAIN_INTERVAL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 HISTORY = "history.jsonl"
 TENSORBOARD = "tensorboard"
+EPOCH, ROUND = "epoch", "round"
 
 
 def sentence(row: Mapping[str, float], epochs: int, seconds: float) -> str:
@@ -22,30 +26,62 @@ def sentence(row: Mapping[str, float], epochs: int, seconds: float) -> str:
     'epoch 3 of 9: loss 1.5000, training accuracy 0.5000, learning rate 3.00e-03, 2.0 s'
     """
     rate = f"learning rate {row['learning_rate']:.2e}"
-    parts = [*figures(row), rate, f"{seconds:.1f} s"]
-    return f"epoch {row['epoch']:.0f} of {epochs}: {', '.join(parts)}"
+    return f"epoch {row[EPOCH]:.0f} of {epochs}: {figures(row)}, {rate}, {seconds:.1f} s"
 
 
-def figures(row: Mapping[str, float]) -> list[str]:
-    """Loss and accuracies of ``row``, each with its name."""
-    parts = [f"loss {row['loss']:.4f}", f"training accuracy {row['training_accuracy']:.4f}"]
-    if "validation_loss" in row:
-        parts += [
-            f"validation loss {row['validation_loss']:.4f}",
-            f"clip accuracy {row['validation_clip_accuracy']:.4f}",
-            f"patch accuracy {row['validation_patch_accuracy']:.4f}",
-        ]
-    return parts
+def figures(row: Mapping[str, float]) -> str:
+    """The figures of ``row``, each with its name.
+
+    >>> figures({"round": 2, "loss": 0.25, "validation_clip_accuracy": 1.0})
+    'loss 0.2500, validation clip accuracy 1.0000'
+    """
+    left_out = (EPOCH, ROUND, "learning_rate")
+    shown = {name: value for name, value in row.items() if name not in left_out}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in shown.items())
 
 
-class Diary:
+class Pace:
+    """A line now and then about an epoch that takes long, so that its log is never silent."""
+
+    def __init__(self, label: str, total: int) -> None:
+        """Begin to wait."""
+        self._label, self._total = label, total
+        self._begun = self._said = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether nothing was said for ``PLAIN_INTERVAL_S``.
+
+        To be asked before a figure is read back, for which an accelerator would have to wait.
+        """
+        return time.monotonic() - self._said >= PLAIN_INTERVAL_S
+
+    def say(self, done: int, loss: float) -> None:
+        """Print how far the epoch is."""
+        self._said = time.monotonic()
+        print(
+            f"{self._label}: batch {done} of {self._total}, loss {loss:.4f}, "
+            f"{self._said - self._begun:.0f} s",
+            flush=True,
+        )
+
+
+class TrainingLog:
     """The files of ``metrics/``, complete after every epoch, also after a resumed training."""
 
     def __init__(
-        self, folder: Path | None, log: Callable[[int, Mapping[str, float]], None] | None
+        self,
+        folder: Path | None,
+        track: Callable[[int, Mapping[str, float]], None] | None = None,
+        unit: str = EPOCH,
     ) -> None:
-        """Write to ``folder`` and call ``log``; without a folder do neither."""
-        self._folder, self._log = folder, log
+        """Write to ``folder`` and call ``track``; without a folder do neither.
+
+        Args:
+            folder: where the files go.
+            track: called with the number and the figures of every new row.
+            unit: the key of a row's number: ``epoch``, or ``round``.
+        """
+        self._folder, self._track, self._unit = folder, track, unit
         self._events: Any = None
 
     def __enter__(self) -> Self:
@@ -63,26 +99,26 @@ class Diary:
         return self
 
     def repeat(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Write the epochs of a resumed training's past; its tracker has them already."""
+        """Write the past of a resumed training; its tracker has it already."""
         if self._folder is not None:
             for row in history:
                 self._write(self._folder, row)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Write one epoch and hand it to the tracker."""
+        """Write one row and hand it to the tracker."""
         if self._folder is None:
             return
         self._write(self._folder, row)
-        if self._log is not None:
-            figures = {key: value for key, value in row.items() if key != "epoch"}
-            self._log(int(row["epoch"]), figures)
+        if self._track is not None:
+            shown = {key: value for key, value in row.items() if key != self._unit}
+            self._track(int(row[self._unit]), shown)
 
     def _write(self, folder: Path, row: Mapping[str, float]) -> None:
         with (folder / HISTORY).open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(row) + "\n")
         for key, value in row.items():
-            if key != "epoch":
-                self._events.add_scalar(key, value, int(row["epoch"]))
+            if key != self._unit:
+                self._events.add_scalar(key, value, int(row[self._unit]))
         self._events.flush()
 
     def __exit__(

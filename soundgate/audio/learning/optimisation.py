@@ -1,4 +1,4 @@
-"""Optimisers, the course of the learning rate, number formats, and what watches a training."""
+"""Optimisers, the course of the learning rate, and number formats."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from soundgate.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from soundgate.audio.config import EarlyStopping, Optimizer, Training
+    from soundgate.audio.learning.recipe import Optimiser, Recipe
 
     Parameters = list[dict[str, Any]]
 
-# Where one-cycle begins and ends, in shares of the highest rate (Smith and Topin 2018).
+# Where one-cycle begins and ends, as shares of the highest rate (Smith and Topin 2018).
 _ONE_CYCLE_FIRST = 1 / 25
 _ONE_CYCLE_LAST = _ONE_CYCLE_FIRST / 1e4
 
 
-def _adamw(parameters: Parameters, rate: float, spec: Optimizer) -> torch.optim.Optimizer:
-    betas = (spec.beta_1, spec.beta_2)
-    return torch.optim.AdamW(parameters, lr=rate, betas=betas, eps=spec.epsilon)
+def _adamw(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon)
 
 
-def _adam(parameters: Parameters, rate: float, spec: Optimizer) -> torch.optim.Optimizer:
-    betas = (spec.beta_1, spec.beta_2)
-    return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=spec.epsilon)
+def _adam(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon)
 
 
-def _sgd(parameters: Parameters, rate: float, spec: Optimizer) -> torch.optim.Optimizer:
+def _sgd(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
     # Nesterov's step is defined for a momentum above zero only.
     nesterov = spec.nesterov and spec.momentum > 0
-    return torch.optim.SGD(parameters, lr=rate, momentum=spec.momentum, nesterov=nesterov)
+    return torch.optim.SGD(
+        parameters, lr=spec.learning_rate, momentum=spec.momentum, nesterov=nesterov
+    )
 
 
-def _rmsprop(parameters: Parameters, rate: float, spec: Optimizer) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(parameters, lr=rate, momentum=spec.momentum, eps=spec.epsilon)
+def _rmsprop(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(
+        parameters, lr=spec.learning_rate, momentum=spec.momentum, eps=spec.epsilon
+    )
 
 
-OPTIMIZERS: dict[str, Callable[[Parameters, float, Optimizer], torch.optim.Optimizer]] = {
+OPTIMISERS: dict[str, Callable[[Parameters, Optimiser], torch.optim.Optimizer]] = {
     "adamw": _adamw,
     "adam": _adam,
     "sgd": _sgd,
@@ -51,24 +51,16 @@ OPTIMIZERS: dict[str, Callable[[Parameters, float, Optimizer], torch.optim.Optim
 }
 
 
-def optimizer(network: nn.Module, config: Training) -> torch.optim.Optimizer:
-    """The optimiser of ``config``, over those parameters that learn.
-
-    Weights of convolutions and matrices decay; biases and the scales of normalisations do not.
+def optimiser(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
+    """The optimiser of ``spec`` over ``parameters``, see ``groups.optimiser_groups``.
 
     Raises:
         ConfigError: there is no such optimiser.
     """
-    name = config.optimizer.name
-    if name not in OPTIMIZERS:
-        known = nearest(name, OPTIMIZERS)
-        raise ConfigError(f"training.optimizer.name: no optimiser {name!r}{known}")
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups: Parameters = [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[name](groups, config.learning_rate, config.optimizer)
+    if spec.name not in OPTIMISERS:
+        known = nearest(spec.name, OPTIMISERS)
+        raise ConfigError(f"training.optimizer.name: no optimiser {spec.name!r}{known}")
+    return OPTIMISERS[spec.name](parameters, spec)
 
 
 def _one_cycle(done: float, warmup: float) -> float:
@@ -96,73 +88,39 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 }
 
 
-def learning_rate(config: Training, step: int, steps: int) -> float | None:
-    """The rate of step ``step`` of ``steps``, from 0; None where it does not follow the steps."""
-    course = SCHEDULES.get(config.schedule)
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float | None:
+    """The base rate of step ``step`` of ``steps``, from 0; None where no schedule sets it."""
+    course = SCHEDULES.get(recipe.schedule.name)
     if course is None:
         return None
     # The last step is at the course's end.
-    return config.learning_rate * course(step / max(steps - 1, 1), config.warmup_fraction)
+    done = step / max(steps - 1, 1)
+    return recipe.optimiser.learning_rate * course(done, recipe.schedule.warmup_fraction)
 
 
-def plateau(
-    config: Training, rates: torch.optim.Optimizer, *, validated: bool
-) -> ReduceLROnPlateau | None:
-    """What lowers the rate when a figure stops improving; None for the other schedules.
-
-    Patience is counted as Keras does: with 3, the third epoch in a row without improvement acts.
+def check_schedule(recipe: Recipe) -> None:
+    """Refuse a recipe whose learning rate nothing, or two things, would set.
 
     Raises:
-        ConfigError: the callback stands beside another schedule, or there is nothing to watch.
+        ConfigError: there is no such schedule, or it stands beside a plateau.
     """
-    callback = config.callbacks.reduce_lr_on_plateau
-    if config.schedule != "plateau":
-        if callback is not None:
-            raise ConfigError(
-                f"training.schedule is {config.schedule!r}, which leaves callbacks."
-                "ReduceLROnPlateau without effect; set schedule to plateau, or drop the callback"
-            )
-        return None
-    if callback is None:
-        raise ConfigError("training.schedule: plateau needs callbacks.ReduceLROnPlateau")
-    _require_validation("ReduceLROnPlateau", validated=validated)
-    return ReduceLROnPlateau(
-        rates,
-        mode="max" if _rises(callback.monitor, callback.mode) else "min",
-        factor=callback.factor,
-        patience=max(callback.patience - 1, 0),
-        threshold=callback.min_delta,
-        threshold_mode="abs",
-        cooldown=callback.cooldown,
-        min_lr=callback.min_lr,
-    )
+    name = recipe.schedule.name
+    if name != "constant" and name not in SCHEDULES:
+        known = nearest(name, [*SCHEDULES, "constant"])
+        raise ConfigError(f"training.schedule: no schedule {name!r}{known}")
+    if name != "constant" and recipe.plateau is not None:
+        raise ConfigError(
+            f"training.schedule: {name} and a plateau both set the learning rate; drop one"
+        )
 
 
-def check_early_stopping(config: EarlyStopping | None, *, validated: bool) -> None:
-    """Raise ConfigError where there is nothing to watch."""
-    if config is not None:
-        _require_validation("EarlyStopping", validated=validated)
+def ramp(step: int, over: int) -> float:
+    """The share, 0 to 1, that a loss has reached at ``step`` when it rises ``over`` steps.
 
-
-def stops_early(config: EarlyStopping | None, history: Sequence[Mapping[str, float]]) -> bool:
-    """Whether the last ``patience`` epochs of ``history`` brought no improvement."""
-    if config is None:
-        return False
-    sign = 1.0 if _rises(config.monitor, config.mode) else -1.0
-    best, waited = -math.inf, 0
-    for row in history[config.start_from_epoch :]:
-        value = sign * monitored(config.monitor, row)
-        if value - config.min_delta > best:
-            best, waited = value, 0
-        else:
-            waited += 1
-    return waited > 0 and waited >= config.patience
-
-
-def monitored(monitor: str, row: Mapping[str, float]) -> float:
-    """The figure of an epoch that Keras calls ``monitor``: of clips, where it is an accuracy."""
-    keys = {"val_accuracy": "validation_clip_accuracy", "val_loss": "validation_loss"}
-    return row[keys[monitor]]
+    >>> ramp(0, 4), ramp(2, 4), ramp(9, 4), ramp(0, 0)
+    (0.0, 0.5, 1.0, 1.0)
+    """
+    return min(step / over, 1.0) if over > 0 else 1.0
 
 
 def number_format(wanted: str, device: torch.device) -> torch.dtype | None:
@@ -184,15 +142,3 @@ def number_format(wanted: str, device: torch.device) -> torch.dtype | None:
     features: Mapping[str, object] = torch.cpu.get_capabilities()
     fast = bool(features.get("avx512_bf16") or features.get("amx_bf16"))
     return torch.bfloat16 if fast or wanted == "bfloat16" else None
-
-
-def _rises(monitor: str, mode: str) -> bool:
-    return mode == "max" or (mode == "auto" and monitor == "val_accuracy")
-
-
-def _require_validation(callback: str, *, validated: bool) -> None:
-    if not validated:
-        raise ConfigError(
-            f"training.callbacks.{callback} watches validation clips, and there are none; set "
-            "dataset.validation_split above 0"
-        )

@@ -46,6 +46,8 @@ class Curves:
     y_ticks: tuple[Tick, ...]
     kept_epoch: int | None
     kept_at: float
+    unit: str = "epoch"
+    """What a row of the history is: a linear probe has rounds."""
     left: int = _LEFT
     right: int = WIDTH - _RIGHT
     top: int = _TOP
@@ -119,6 +121,7 @@ def curves(
         tuple(Tick(y_at(y), f"{y:g}") for y in ticks(lowest, high)),
         kept_epoch if kept_epoch is not None and first <= kept_epoch <= last else None,
         x_at(kept_epoch) if kept_epoch is not None else 0.0,
+        _unit(history[0]),
     )
 
 
@@ -155,6 +158,10 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> list[Bar]:
     ]
 
 
+def _unit(row: Mapping[str, Any]) -> str:
+    return "round" if "round" in row else "epoch"
+
+
 def _finite(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
-    points = [(int(row["epoch"]), row.get(key)) for row in history]
+    points = [(int(row[_unit(row)]), row.get(key)) for row in history]
     return [(x, float(y)) for x, y in points if isinstance(y, (int, float)) and math.isfinite(y)]

@@ -128,7 +128,8 @@ def render(evidence: Evidence, selection: Selection) -> str:
     script = _source(environment, "report.js")
     # Names in a manifest may hold anything: besides being escaped, nothing but this script runs.
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    kept = evidence.model.training.get("best_epoch")
+    trained = evidence.model.training
+    kept = trained.get("best_epoch", trained.get("rounds"))
     page: str = environment.get_template("report.html").render(
         evidence=evidence,
         figures=evidence.figures,

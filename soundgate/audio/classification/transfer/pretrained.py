@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from soundgate.audio.classification.batches import Standardisation, standardisation
 from soundgate.audio.classification.inference import Classifier
@@ -19,6 +18,8 @@ from soundgate.audio.networks.keras import conversion, keras_file
 from soundgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from soundgate.audio.classification.plan import Plan
     from soundgate.audio.config import Model, Training
     from soundgate.audio.formats.features import Info
@@ -43,13 +44,13 @@ class Start:
     """A line for whoever started the training."""
 
     @property
-    def told(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """``origin`` as ``model.json`` has it."""
         return {"pretrained": self.origin} if self.origin else {}
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Initialisation:
     """A classifier before its first step."""
 
     classifier: Classifier
@@ -58,7 +59,7 @@ class Beginning:
     start: Start
 
 
-def begin(plan: Plan, group: Group) -> Beginning:
+def initialise(plan: Plan, group: Group) -> Initialisation:
     """Build the network of ``plan`` and give it what its config starts from.
 
     Raises:
@@ -70,19 +71,19 @@ def begin(plan: Plan, group: Group) -> Beginning:
     info = plan.features.info
     torch.manual_seed(plan.seed)
     network = models.build(plan.architecture, len(info.classes), plan.size)
-    begun = start(network, plan.config.training, info)
-    if begun.notice and group.writes:
-        print(begun.notice, flush=True)
+    origin = start(network, plan.config.training, info)
+    if origin.notice and group.writes:
+        print(origin.notice, flush=True)
     measured = standardisation(plan.features.frames, plan.clips)
     classifier = Classifier(
         network=models.place(network, group.device),
-        standardisation=begun.standardisation or measured,
+        standardisation=origin.standardisation or measured,
         classes=info.classes,
         multi_label=info.multi_label,
         feature_extraction=info.feature_extraction,
         device=group.device,
     )
-    return Beginning(classifier, measured, begun)
+    return Initialisation(classifier, measured, origin)
 
 
 def start(network: nn.Module, training: Training, info: Info) -> Start:
@@ -121,18 +122,6 @@ def digest(wanted: bool | str) -> str:  # noqa: FBT001 - the config's own type
         return ""
     path = Path(wanted)
     return backbones.digest(path / model_folder.WEIGHTS if path.is_dir() else path)
-
-
-def train_mode(network: nn.Module, training: Training) -> None:
-    """Switch dropout on, and batch normalisation unless it belongs to pretrained layers.
-
-    Running means that follow a small set of clips would undo what the other layers have learnt.
-    """
-    network.train()
-    if training.model.pretrained_weights:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
-                module.eval()
 
 
 def _from_folder(folder: Path, network: nn.Module, info: Info) -> Start:

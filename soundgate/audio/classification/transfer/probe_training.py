@@ -1,7 +1,8 @@
 """Training where pretrained layers stay as they are: the head is fitted to convergence.
 
-A round of L-BFGS takes the place of an epoch, in the log, in ``history.jsonl`` and in the
-checkpoint. Batches, epochs, the optimiser, the learning rate and augmentation play no part.
+A round of L-BFGS takes the place of an epoch: a line in the log, a row in ``history.jsonl``, a
+checkpoint. Batches, epochs, the optimiser, the learning rate and augmentation play no part, so this
+is no user of the training loop.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from soundgate.audio.classification.plan import Outcome
 from soundgate.audio.classification.transfer import linear_probe
 from soundgate.audio.files.threads import one_torch_thread
 from soundgate.audio.learning import checkpoints
-from soundgate.audio.learning import log as training_log
+from soundgate.audio.learning.log import ROUND, figures
 from soundgate.audio.networks import models
 from soundgate.errors import Stopped
 
@@ -26,16 +27,16 @@ if TYPE_CHECKING:
 
     from soundgate.audio.classification.plan import Plan
     from soundgate.audio.classification.transfer.linear_probe import Fit
-    from soundgate.audio.classification.transfer.pretrained import Beginning
+    from soundgate.audio.classification.transfer.pretrained import Initialisation
     from soundgate.audio.learning.distributed import Group
-    from soundgate.audio.learning.log import Diary
+    from soundgate.audio.learning.log import TrainingLog
 
 
 def every_round(
     plan: Plan,
-    beginning: Beginning,
+    initial: Initialisation,
     group: Group,
-    diary: Diary,
+    log: TrainingLog,
     folder: Path | None,
     stop: Callable[[], bool],
 ) -> Outcome:
@@ -47,8 +48,8 @@ def every_round(
     outcome: Outcome | Stopped | None = None
     if group.writes:
         try:
-            with diary:
-                outcome = _fit(plan, beginning, group, diary, folder, stop)
+            with log:
+                outcome = _fit(plan, initial, group, log, folder, stop)
         except Stopped as stopped:
             outcome = stopped
     # Who waits for the first process must learn that it stops.
@@ -60,7 +61,7 @@ def every_round(
 
 
 def fitted_head(
-    plan: Plan, beginning: Beginning, group: Group, stop: Callable[[], bool]
+    plan: Plan, initial: Initialisation, group: Group, stop: Callable[[], bool]
 ) -> tuple[Tensor, Tensor]:
     """The head that fine-tuning starts from, the same in every process.
 
@@ -70,13 +71,13 @@ def fitted_head(
     head: tuple[Tensor, Tensor] | Stopped | None = None
     if group.writes:
         try:
-            fit = _begin(plan, beginning, stop)
+            fit = _begin(plan, initial, stop)
             with one_torch_thread():
                 row = _last(fit, stop)
         except Stopped as stopped:
             head = stopped
         else:
-            print(f"head fitted: {_figures(row)}", flush=True)
+            print(f"head fitted: {figures(row)}", flush=True)
             head = fit.head()
     shared = group.share(head)
     if isinstance(shared, Stopped):
@@ -85,11 +86,11 @@ def fitted_head(
     return shared
 
 
-def _begin(plan: Plan, beginning: Beginning, stop: Callable[[], bool]) -> Fit:
+def _begin(plan: Plan, initial: Initialisation, stop: Callable[[], bool]) -> Fit:
     batch_size = plan.config.general.batch_size
-    embedded = linear_probe.embed(beginning.classifier, plan.features, plan.rows, batch_size, stop)
+    embedded = linear_probe.embed(initial.classifier, plan.features, plan.rows, batch_size, stop)
     return linear_probe.Fit(
-        embedded, multi_label=beginning.classifier.multi_label, l2=plan.config.training.l2
+        embedded, multi_label=initial.classifier.multi_label, l2=plan.config.training.l2
     )
 
 
@@ -107,21 +108,21 @@ def _last(fit: Fit, stop: Callable[[], bool]) -> dict[str, float]:
 
 def _fit(
     plan: Plan,
-    beginning: Beginning,
+    initial: Initialisation,
     group: Group,
-    diary: Diary,
+    log: TrainingLog,
     folder: Path | None,
     stop: Callable[[], bool],
 ) -> Outcome:
-    classifier = beginning.classifier
-    fit = _begin(plan, beginning, stop)
+    classifier = initial.classifier
+    fit = _begin(plan, initial, stop)
     held = None
     if plan.validation:
         size = plan.config.general.batch_size
         held = linear_probe.embed(classifier, plan.features, plan.validation, size, stop)
     fingerprint = plan.fingerprint(classifier.standardisation, group.world)
     history = _restore(fit, folder, fingerprint)
-    diary.repeat(history)
+    log.repeat(history)
     with one_torch_thread():
         while not fit.converged and len(history) < linear_probe.MAX_ROUNDS:
             if stop():
@@ -132,23 +133,23 @@ def _fit(
                 )
                 raise Stopped(f"training stopped in round {len(history) + 1}; {kept}")
             begun = time.monotonic()
-            row = {"epoch": len(history) + 1, **fit.round()}
+            row = {ROUND: len(history) + 1, **fit.round()}
             if held is not None:
                 row |= validation.figures_of(
                     held.targets, fit.scores(held), multi_label=classifier.multi_label
                 )
             history.append(row)
             print(
-                f"round {row['epoch']:.0f}: {_figures(row)}, {time.monotonic() - begun:.1f} s",
+                f"round {row[ROUND]:.0f}: {figures(row)}, {time.monotonic() - begun:.1f} s",
                 flush=True,
             )
-            diary.add(row)
+            log.add(row)
             if folder is not None:
                 checkpoints.write(folder, {"fit": fit.state(), "history": history}, fingerprint)
     linear_probe.install(classifier.network, fit.head())
-    told = plan.origin | beginning.start.told | {"epochs": len(history), "best_epoch": len(history)}
-    told["parameters"] = models.parameter_count(classifier.network)
-    description = plan.description(classifier.standardisation, told)
+    training = plan.origin | initial.start.record | {"rounds": len(history)}
+    training["parameters"] = models.parameter_count(classifier.network)
+    description = plan.description(classifier.standardisation, training)
     return Outcome(description, classifier.network.state_dict(), history[-1])
 
 
@@ -160,7 +161,3 @@ def _restore(fit: Fit, folder: Path | None, fingerprint: str) -> list[dict[str, 
     history: list[dict[str, float]] = state["history"]
     print(f"resumed after round {len(history)}", flush=True)
     return history
-
-
-def _figures(row: dict[str, float]) -> str:
-    return ", ".join(training_log.figures(row))
