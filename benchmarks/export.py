@@ -6,7 +6,7 @@ Everything runs on one core and is measured in CPU time; the contenders take tur
 clips, and for each the fastest of several rounds counts. Weights hardly matter for the speed, so
 the model is trained for one epoch on made-up sounds. Peers:
 
-torch           waveforms.prepare, features.log_mel and the classifier, as evaluation runs them
+torch           waveforms.prepare, log_mel and the classifier, as evaluation runs them
 torch program   model.pt2
 ONNX            model.onnx under ONNX Runtime, float32
 ONNX int8       model_int8.onnx: the same front end, the network in 8 bits
@@ -38,10 +38,10 @@ def make(folder: Path, settings: UserConfig) -> None:
     """Clips, features, a model and its programs below ``folder``."""
     from soundgate.audio import datasets, export
     from soundgate.audio.classification import fit as training
-    from soundgate.audio.signal import log_mel as features
+    from soundgate.audio.extraction.log_mel import extract
 
     datasets.prepare("synthetic", [], folder / "clips", options={"clips_per_class": 5})
-    features.extract(folder / "clips", folder / "features", settings)
+    extract(folder / "clips", folder / "features", settings)
     training.fit(folder / "features", folder / "model", folder / "metrics", settings)
     began, cpu = time.monotonic(), time.process_time()
     export.write(folder / "features", folder / "model", folder / "exported", settings)
@@ -55,9 +55,9 @@ def whole_programs(folder: Path, waveforms: Sequence[Any]) -> list[Contender]:
     from soundgate.audio.classification import inference
     from soundgate.audio.export.checks import reference
     from soundgate.audio.export.runtime import session
-    from soundgate.audio.formats import model as model_folder
+    from soundgate.audio.formats.model import read_description
 
-    description = model_folder.read_description(folder / "model")
+    description = read_description(folder / "model")
     classifier = inference.load(folder / "model", torch.device("cpu"))
     traced = torch.export.load(folder / "exported/model.pt2").module()
     graphs = {

@@ -42,10 +42,10 @@ def make_clips(folder: Path, count: int) -> None:
 def extract(folder: Path) -> None:
     """Compute the features; print the growth of the peak in MB. Run in a process of its own."""
     from soundgate.audio.config import UserConfig
-    from soundgate.audio.signal import log_mel as features
+    from soundgate.audio.extraction.log_mel import extract
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    features.extract(folder / "clips", folder / "features", UserConfig(), workers=2)
+    extract(folder / "clips", folder / "features", UserConfig(), workers=2)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"grew {(after - before) / 1024:.1f}")
 

@@ -38,14 +38,14 @@ def make_model(folder: Path) -> Path:
     """Write an untrained network of the default architecture."""
     import numpy as np
 
-    from soundgate.audio.classification.batches import Standardisation
     from soundgate.audio.config import FeatureExtraction, Preprocessing
-    from soundgate.audio.formats import model as model_folder
+    from soundgate.audio.formats import model as model_format
     from soundgate.audio.networks import models
+    from soundgate.audio.signal.standardisation import Standardisation
 
     options = FeatureExtraction()
     ones = np.ones(options.n_mels, np.float32)
-    description = model_folder.Description(
+    description = model_format.Description(
         architecture="plain",
         size={},
         classes=CLASSES,
@@ -55,7 +55,7 @@ def make_model(folder: Path) -> Path:
         standardisation=Standardisation(-4 * ones, ones),
     )
     network = models.build("plain", len(CLASSES), {})
-    model_folder.write(folder, description, network.state_dict(), [])
+    model_format.write(folder, description, network.state_dict(), [])
     return folder
 
 
@@ -107,12 +107,12 @@ def _plain_frames(path: Path) -> Any:
     import torch
 
     from soundgate.audio.config import FeatureExtraction, Preprocessing
-    from soundgate.audio.signal import log_mel as features
     from soundgate.audio.signal import waveforms
+    from soundgate.audio.signal.log_mel import log_mel
 
     samples, _ = waveforms.waveform(path, Preprocessing())
     with torch.inference_mode():
-        mel = features.log_mel(torch.from_numpy(samples), FeatureExtraction(), 16_000)
+        mel = log_mel(torch.from_numpy(samples), FeatureExtraction(), 16_000)
     return mel.half().numpy()
 
 

@@ -64,8 +64,9 @@ def whole_chain(paths: Sequence[Path], cache: Path) -> list[Contender]:
     import torch
 
     from soundgate.audio.config import FeatureExtraction, Preprocessing
-    from soundgate.audio.signal import log_mel as features
     from soundgate.audio.signal import waveforms
+    from soundgate.audio.signal.log_mel import log_mel
+    from soundgate.audio.signal.patches import patch_starts
 
     steps, options = Preprocessing(), FeatureExtraction()
 
@@ -75,8 +76,8 @@ def whole_chain(paths: Sequence[Path], cache: Path) -> list[Contender]:
     def ours(path: Path, cache: Path | None = None) -> object:
         samples, _ = waveforms.waveform(path, steps, cache=cache)
         with torch.inference_mode():
-            mel = features.log_mel(torch.from_numpy(samples), options, 16000).half().numpy()
-        starts = features.patch_starts(len(mel), options.patch_length, options.overlap)
+            mel = log_mel(torch.from_numpy(samples), options, 16000).half().numpy()
+        starts = patch_starts(len(mel), options.patch_length, options.overlap)
         return np.stack([mel[start : start + options.patch_length] for start in starts])
 
     def by_librosa(path: Path) -> Any:
@@ -109,8 +110,8 @@ def mel_stage(paths: Sequence[Path]) -> list[Contender]:
     import torchaudio
 
     from soundgate.audio.config import FeatureExtraction, Preprocessing
-    from soundgate.audio.signal import log_mel as features
     from soundgate.audio.signal import waveforms
+    from soundgate.audio.signal.log_mel import log_mel
 
     options = FeatureExtraction()
     held = [waveforms.waveform(path, Preprocessing())[0] for path in paths]
@@ -128,7 +129,7 @@ def mel_stage(paths: Sequence[Path]) -> list[Contender]:
 
     def ours(samples: Any) -> object:
         with torch.inference_mode():
-            return features.log_mel(torch.from_numpy(samples), options, 16000)
+            return log_mel(torch.from_numpy(samples), options, 16000)
 
     def by_torchaudio(samples: Any) -> object:
         with torch.inference_mode():

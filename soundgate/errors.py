@@ -116,6 +116,11 @@ def about_place(error: BaseException) -> str | None:
     return f"{where}{error.strerror}: {_PLACE_ERRORS[error.errno]}"
 
 
+def unreadable(path: object, error: OSError) -> DataError:
+    """What to raise for a file that the system does not hand out: missing, or without a right."""
+    return DataError(f"{path}: cannot be read: {error.strerror}")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint to append to an error: the closest known word, or all of them.
 

@@ -25,6 +25,7 @@ def evaluate(
 ) -> None:
     """Write clip and patch accuracy with intervals, per-class figures and the worst clips."""
     from soundgate.audio.classification import evaluation
+    from soundgate.audio.export import int8_network
 
     evaluation.evaluate(
         features,
@@ -32,7 +33,7 @@ def evaluate(
         report,
         batch_size=batch_size,
         confidence=confidence,
-        exported=exported,
+        quantized=int8_network(exported, model) if exported else None,
     )
 
 

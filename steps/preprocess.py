@@ -14,7 +14,7 @@ from soundgate.step import InputPath, OutputPath, cache_folder, cpus, main
 def preprocess(clips: InputPath, config: InputPath, features: OutputPath) -> None:
     """Compute the features of all clips; the result does not depend on the number of workers."""
     from soundgate.audio.config import load
-    from soundgate.audio.signal.log_mel import extract
+    from soundgate.audio.extraction.log_mel import extract
 
     extract(clips, features, load(config), cache=cache_folder("waveforms"), workers=cpus())
 

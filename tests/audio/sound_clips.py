@@ -10,7 +10,7 @@ import soundfile
 from soundgate.audio.classification import fit as training
 from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.config import UserConfig
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.extraction.log_mel import extract
 
 RATE_HZ = 16000
 CLASSES = ("buzz", "hiss", "tone")
@@ -64,7 +64,7 @@ def config(**sections):
 def prepare(folder, settings):
     """``clips``, ``features`` and ``model`` below ``folder``, trained as ``settings`` say."""
     clips = write_clips(folder / "clips", multi_label=settings.dataset.multi_label)
-    features.extract(clips, folder / "features", settings)
+    extract(clips, folder / "features", settings)
     training.fit(folder / "features", folder / "model", folder / "metrics", settings)
     return folder
 

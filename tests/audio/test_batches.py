@@ -80,7 +80,7 @@ def test_standardisation_sees_the_training_clips_only(monkeypatch):
     norm = standardisation(frames, CLIPS)
     training = np.delete(frames, np.s_[30:50], axis=0).astype(np.float64)
     np.testing.assert_allclose(norm.mean, training.mean(0), rtol=1e-6)
-    np.testing.assert_allclose(norm.deviation, training.std(0), rtol=1e-5)
+    np.testing.assert_allclose(norm.standard_deviation, training.std(0), rtol=1e-5)
     patches = torch.from_numpy(training.astype(np.float32)).T[None]
     done = norm.apply(patches)
     torch.testing.assert_close(done.mean(2), torch.zeros(1, 3), atol=1e-4, rtol=0)
@@ -89,7 +89,7 @@ def test_standardisation_sees_the_training_clips_only(monkeypatch):
 
 def test_a_band_that_never_changes_is_not_divided_by_zero():
     norm = standardisation(np.full((10, 2), -9.0, np.float16), Clips(np.array([0]), np.array([10])))
-    assert norm.deviation.tolist() == [1.0, 1.0]
+    assert norm.standard_deviation.tolist() == [1.0, 1.0]
     assert norm.mean.tolist() == [-9.0, -9.0]
 
 

@@ -14,7 +14,7 @@ from soundgate.audio.classification.comparison.comparison import Candidate, comp
 from soundgate.audio.classification.evaluation import evaluate
 from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.config import parse
-from soundgate.audio.signal.log_mel import extract
+from soundgate.audio.extraction.log_mel import extract
 from soundgate.errors import DataError
 from steps.compare import compare as compare_step
 
@@ -229,8 +229,11 @@ def test_without_a_champion_nothing_is_worse_than_it(candidate, tmp_path):
         (lambda v: (v / "version.json").write_text("{"), "version.json: is damaged"),
         (lambda v: shutil.rmtree(v / "model"), "model.json: cannot be read: No such file"),
         (lambda v: (v / "model/model.json").write_text("{}"), "model.json: format None is not"),
-        (lambda v: (v / "model/split.jsonl").write_text("{}\n"), "split.jsonl: is damaged"),
-        (lambda v: (v / "model/weights.safetensors").write_text(""), "weights.safetensors: does"),
+        (lambda v: (v / "model/split.jsonl").write_text("{}\n"), "split.jsonl:1: is damaged"),
+        (
+            lambda v: (v / "model/weights.safetensors").write_text(""),
+            "weights.safetensors: is damaged",
+        ),
     ],
 )
 def test_a_damaged_champion_is_one_line(candidate, tmp_path, damage, message):

@@ -14,8 +14,8 @@ import yaml
 from pydantic import BaseModel
 
 from soundgate.audio import config
+from soundgate.audio.config.aed import UserConfig
 from soundgate.audio.config.reading import UNREAD
-from soundgate.audio.config.user import UserConfig
 from soundgate.audio.config.zoo import MOVES, PASSED_OVER
 from soundgate.audio.networks.keras import BACKBONES
 from soundgate.errors import ConfigError

@@ -9,7 +9,7 @@ from soundgate.audio.classification.evaluation import evaluate
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import prepare
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.extraction.log_mel import extract
 
 
 def test_six_epochs_tell_the_ten_classes_apart(esc10, tmp_path):
@@ -18,7 +18,7 @@ def test_six_epochs_tell_the_ten_classes_apart(esc10, tmp_path):
     try:
         config = UserConfig.model_validate({"dataset": {"validation_split": 0.0}})
         prepare("ESC-10", [Source(esc10)], tmp_path / "clips")
-        features.extract(tmp_path / "clips", tmp_path / "features", config)
+        extract(tmp_path / "clips", tmp_path / "features", config)
         training.fit(
             *(tmp_path / "features", tmp_path / "model", tmp_path / "metrics", config),
             test_fold=4,

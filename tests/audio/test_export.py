@@ -24,8 +24,8 @@ from soundgate.audio.classification import evaluation, inference
 from soundgate.audio.export import calibration, checks, opsets
 from soundgate.audio.export import folder as writing
 from soundgate.audio.export.slices import slice_ranges
-from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.formats.model import rows_of
 from soundgate.errors import ConfigError, DataError, MissingExtra
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,10 @@ def _made(folder, settings):
     prepare(folder, settings)
     export.write(folder / "features", folder / "model", folder / "exported", settings)
     evaluation.evaluate(
-        folder / "features", folder / "model", folder / "report", exported=folder / "exported"
+        folder / "features",
+        folder / "model",
+        folder / "report",
+        quantized=export.int8_network(folder / "exported", folder / "model"),
     )
     return folder, settings
 
@@ -124,7 +127,7 @@ def test_programs_give_the_scores_of_the_report(made):
 
 def test_programs_give_exactly_torch_s_scores_where_features_are_not_rounded(made):
     folder, _ = made
-    description, _ = model_folder.read(folder / "model")
+    description, _ = inference.read_network(folder / "model")
     classifier = inference.load(folder / "model", torch.device("cpu"))
     in_onnx = session(folder / "exported/model.onnx")
     for name in ("audio/tone-03.wav", "audio/hiss-04.wav"):
@@ -181,7 +184,7 @@ def test_the_report_counts_the_int8_network(made, capsys):
     network = session(folder / "exported/network_int8.onnx")
     scales = info_of(folder)["quantization"]
     right = patches = clips_right = agreed = 0
-    tested = model_folder.rows_of(folder / "model", clips.rows, "test")
+    tested = rows_of(folder / "model", clips.rows, "test")
     for row, truth in zip(tested, clips.targets(tested), strict=True):
         cut = np.concatenate(list(classifier.patches(clips.clip_frames(row), at_most=999)))
         batch = classifier.standardised(cut).numpy()
@@ -220,7 +223,8 @@ def test_quantised_lines_are_printed_and_leave_the_others_alone(made, tmp_path, 
     arguments = folder / "features", folder / "model"
     evaluation.evaluate(*arguments, tmp_path / "without")
     before = capsys.readouterr().out
-    result = evaluation.evaluate(*arguments, tmp_path / "with", exported=folder / "exported")
+    network = export.int8_network(folder / "exported", folder / "model")
+    result = evaluation.evaluate(*arguments, tmp_path / "with", quantized=network)
     out = capsys.readouterr().out
     for level in ("clip", "patch"):
         pattern = rf"Quantized model {level}-level accuracy on test set : ([0-9\.]+)"
@@ -409,7 +413,7 @@ def test_another_process_writes_the_same_bytes_and_says_little(plain, tmp_path):
 
 def test_calibration_takes_a_folder_of_audio(plain):
     folder, _ = plain
-    description, _ = model_folder.read(folder / "model")
+    description, _ = inference.read_network(folder / "model")
     held = calibration.of_folder(folder / "clips", description)
     assert (held.source, len(held.clips)) == ("folder", 45)
     bare = calibration.of_folder(folder / "clips/audio", description)
@@ -452,7 +456,7 @@ def test_no_calibration_clip_is_a_mistake(plain, tmp_path):
     features = read_features(folder / "features")
     with pytest.raises(ConfigError, match=r"^dataset\.quantization_split: 0 leaves no clip"):
         calibration.of_training(features, folder / "model", 0.0, 1)
-    description, _ = model_folder.read(folder / "model")
+    description, _ = inference.read_network(folder / "model")
     with pytest.raises(DataError, match="holds no audio to calibrate with"):
         calibration.of_folder(tmp_path, description)
 
@@ -559,27 +563,27 @@ def test_damage_is_told_in_one_line(plain, miniresnet, tmp_path):
     folder, settings = plain
     broken = shutil.copytree(folder / "model", tmp_path / "model")
     (broken / "weights.safetensors").write_bytes(b"?" * 9)
-    with pytest.raises(DataError, match=r"weights\.safetensors: does not fit model\.json") as told:
+    with pytest.raises(
+        DataError, match=r"weights\.safetensors: is damaged; train the model again"
+    ) as told:
         export.write(folder / "features", broken, tmp_path / "exported", settings)
     assert "\n" not in str(told.value)
-    arguments = folder / "features", folder / "model", tmp_path / "report"
     for name in ("export.json", "network_int8.onnx"):
         missing = shutil.copytree(folder / "exported", tmp_path / f"without {name}")
         (missing / name).unlink()
         with pytest.raises(DataError, match=rf"{name}: cannot be read: No such file"):
-            evaluation.evaluate(*arguments, exported=missing)
+            export.int8_network(missing, folder / "model")
     cut = shutil.copytree(folder / "exported", tmp_path / "cut")
     held = (cut / "network_int8.onnx").read_bytes()
     (cut / "network_int8.onnx").write_bytes(held[:-1])
     with pytest.raises(DataError, match=r"network_int8\.onnx: is damaged; export the model again$"):
-        evaluation.evaluate(*arguments, exported=cut)
+        export.int8_network(cut, folder / "model")
     (cut / "export.json").write_text("{}")
     with pytest.raises(DataError, match=r"export\.json: is damaged; export the model again"):
-        evaluation.evaluate(*arguments, exported=cut)
+        export.int8_network(cut, folder / "model")
     other = miniresnet[0] / "exported"
     with pytest.raises(DataError, match=r"export\.json: was made of another model than"):
-        evaluation.evaluate(*arguments, exported=other)
-    assert not (tmp_path / "report").exists()
+        export.int8_network(other, folder / "model")
 
 
 def test_a_missing_library_is_named_with_its_command(plain, tmp_path, monkeypatch):

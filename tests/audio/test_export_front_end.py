@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.audio.classification.batches import Standardisation
 from soundgate.audio.config import FeatureExtraction, Preprocessing
 from soundgate.audio.export import program
 from soundgate.audio.export.front_end import FrontEnd, least_samples, most_samples
 from soundgate.audio.formats.model import Description
 from soundgate.audio.networks import models
-from soundgate.audio.signal import log_mel as features
 from soundgate.audio.signal import waveforms
+from soundgate.audio.signal.log_mel import arrange, log_mel
+from soundgate.audio.signal.patches import frame_count, patch_starts
+from soundgate.audio.signal.standardisation import Standardisation
 from soundgate.errors import DataError
 
 YAMNET = FeatureExtraction()
@@ -79,8 +80,8 @@ def expected(clip, steps, options):
     once = {"min_length": 0} if steps.lengthen == "after" else {}
     samples = waveforms.prepare(clip, steps.model_copy(update=once))
     samples = np.resize(samples, max(samples.size, least_samples(steps, options)))
-    mel = features.log_mel(torch.from_numpy(samples), options, steps.target_rate).numpy()
-    starts = features.patch_starts(
+    mel = log_mel(torch.from_numpy(samples), options, steps.target_rate).numpy()
+    starts = patch_starts(
         len(mel),
         options.patch_length,
         options.overlap,
@@ -132,7 +133,7 @@ def test_what_is_too_short_for_min_length_and_for_a_patch_is_repeated_once():
     """First to half a second, then to a patch, would break its rhythm; no export would be whole."""
     steps = Preprocessing(min_length=0.5, top_db=None)
     clip = np.arange(5000, dtype=np.float32)
-    found = features.arrange(clip, steps, YAMNET).apply(clip)
+    found = arrange(clip, steps, YAMNET).apply(clip)
     np.testing.assert_array_equal(found, np.resize(clip, least_samples(steps, YAMNET)))
     assert found.size == 512 + 95 * 160
 
@@ -143,12 +144,12 @@ def test_what_fills_no_patch_is_repeated_until_it_does(mode):
     options = MINIRESNET.model_copy(update={"pad_mode": mode, "to_db": False})
     clip = clips(3000)[:1]
     least = least_samples(steps, options)
-    assert features.frame_count(least, options) == options.patch_length
-    assert features.frame_count(least - 1, options) < options.patch_length
+    assert frame_count(least, options) == options.patch_length
+    assert frame_count(least - 1, options) < options.patch_length
     with torch.inference_mode():
         patches, count = front_end(steps, options)(torch.from_numpy(clip))
         repeated = torch.from_numpy(np.resize(clip[0], least))
-        mel = features.log_mel(repeated, options, steps.target_rate)
+        mel = log_mel(repeated, options, steps.target_rate)
     assert count.tolist() == [1]
     np.testing.assert_allclose(patches[0, 0], mel.numpy().T, atol=2e-3)
 

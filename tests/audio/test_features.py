@@ -11,9 +11,12 @@ import torch
 
 from soundgate.audio import config
 from soundgate.audio.clips.manifest import Clip, write_manifest
+from soundgate.audio.extraction.log_mel import extract
 from soundgate.audio.formats import features as frames
-from soundgate.audio.signal import log_mel as features
 from soundgate.audio.signal import waveforms
+from soundgate.audio.signal.log_mel import log_mel
+from soundgate.audio.signal.mel_bands import mel_matrix
+from soundgate.audio.signal.patches import frame_count, patch_starts
 from soundgate.errors import ConfigError, DataError, ParameterError
 
 YAMNET = config.FeatureExtraction()
@@ -96,7 +99,7 @@ def test_log_mel_is_librosa_s(base, changes):
         changes = changes | {"window_length": 401}
     options = config.FeatureExtraction(**(base.model_dump() | changes))
     samples = noise(20_011) * np.linspace(0, 1, 20_011, dtype=np.float32)
-    ours = features.log_mel(torch.from_numpy(samples), options, RATE_HZ)
+    ours = log_mel(torch.from_numpy(samples), options, RATE_HZ)
     assert ours.dtype == torch.float32
     np.testing.assert_allclose(ours.numpy(), by_librosa(samples, options), atol=2e-3, rtol=0)
 
@@ -105,7 +108,7 @@ def test_log_mel_is_librosa_s(base, changes):
 def test_bands_follow_the_rate(rate_hz):
     options = config.FeatureExtraction(n_fft=2048, fmax=3800)
     np.testing.assert_allclose(
-        features.mel_matrix(options, rate_hz).T,
+        mel_matrix(options, rate_hz).T,
         librosa.filters.mel(
             sr=rate_hz, n_fft=2048, n_mels=64, fmin=125, fmax=3800, htk=True, norm=None
         ),
@@ -116,17 +119,17 @@ def test_bands_follow_the_rate(rate_hz):
 def test_a_batch_is_its_clips():
     batch = torch.from_numpy(noise(3 * 9000).reshape(3, 9000) * np.float32([[1], [0.1], [3]]))
     for options in (YAMNET, MINIRESNET):
-        together = features.log_mel(batch, options, RATE_HZ)
+        together = log_mel(batch, options, RATE_HZ)
         for clip, alone in zip(batch, together, strict=True):
-            torch.testing.assert_close(features.log_mel(clip, options, RATE_HZ), alone)
+            torch.testing.assert_close(log_mel(clip, options, RATE_HZ), alone)
 
 
 def test_a_tone_lies_in_its_band_with_its_amplitude():
     # A sine of amplitude a that falls on bin k has magnitude a * sum(window) / 2 there.
     samples = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(16000) / RATE_HZ)
     options = config.FeatureExtraction(window="boxcar", window_length=512, log_offset=1e-12)
-    mel = features.log_mel(torch.from_numpy(samples.astype(np.float32)), options, RATE_HZ)
-    weights = features.mel_matrix(options, RATE_HZ)[32]
+    mel = log_mel(torch.from_numpy(samples.astype(np.float32)), options, RATE_HZ)
+    weights = mel_matrix(options, RATE_HZ)[32]
     expected = np.log(weights.max() * 0.5 * 512 / 2)
     assert int(mel.mean(0).argmax()) == weights.argmax()
     np.testing.assert_allclose(mel.max(dim=1).values.numpy(), expected, atol=1e-3)
@@ -135,29 +138,29 @@ def test_a_tone_lies_in_its_band_with_its_amplitude():
 def test_to_db_is_relative_to_each_clip_and_cut_at_80_db():
     samples = noise(16000)
     samples[:8000] *= 1e-6
-    level_db = features.log_mel(torch.from_numpy(samples), MINIRESNET, RATE_HZ)
+    level_db = log_mel(torch.from_numpy(samples), MINIRESNET, RATE_HZ)
     assert (float(level_db.max()), float(level_db.min())) == (0.0, -80.0)
 
 
 @pytest.mark.parametrize("options", [YAMNET, MINIRESNET], ids=["yamnet", "miniresnet"])
 def test_frame_count_is_that_of_log_mel(options):
     for samples in (512, 1023, 1024, 1025, 16000, 16159, 16160):
-        mel = features.log_mel(torch.zeros(samples), options, RATE_HZ)
-        assert len(mel) == features.frame_count(samples, options)
+        mel = log_mel(torch.zeros(samples), options, RATE_HZ)
+        assert len(mel) == frame_count(samples, options)
 
 
 def test_what_has_no_frame_is_refused():
     with pytest.raises(ParameterError, match="511 samples are less than one frame of 512"):
-        features.log_mel(torch.zeros(511), YAMNET, RATE_HZ)
+        log_mel(torch.zeros(511), YAMNET, RATE_HZ)
     with pytest.raises(ParameterError, match="fmax 7500 Hz exceeds half of 8000 Hz"):
-        features.log_mel(torch.zeros(8000), YAMNET, 8000)
+        log_mel(torch.zeros(8000), YAMNET, 8000)
 
 
 def test_gradients_pass_through_although_features_were_computed_in_inference_mode():
     with torch.inference_mode():
-        features.log_mel(torch.zeros(1000), YAMNET, 16001)
+        log_mel(torch.zeros(1000), YAMNET, 16001)
     samples = torch.from_numpy(noise(1000)).requires_grad_()
-    features.log_mel(samples, YAMNET, 16001).sum().backward()
+    log_mel(samples, YAMNET, 16001).sum().backward()
     assert samples.grad is not None
 
 
@@ -166,7 +169,7 @@ def test_exported_for_any_length(base):
     # A rate of its own, so that the constants are first computed while the graph is traced.
     class Module(torch.nn.Module):
         def forward(self, waveform):
-            return features.log_mel(waveform, base, 16003)
+            return log_mel(waveform, base, 16003)
 
     length = torch.export.Dim("length", min=20_000, max=400_000)
     exported = torch.export.export(
@@ -175,9 +178,7 @@ def test_exported_for_any_length(base):
     for samples in (20_000, 123_457):
         waveform = torch.from_numpy(noise(samples))
         found = exported.module()(waveform)
-        torch.testing.assert_close(
-            found, features.log_mel(waveform, base, 16003), atol=1e-4, rtol=0
-        )
+        torch.testing.assert_close(found, log_mel(waveform, base, 16003), atol=1e-4, rtol=0)
         np.testing.assert_allclose(
             found, by_librosa(waveform.numpy(), base, 16003), atol=2e-3, rtol=0
         )
@@ -197,14 +198,14 @@ def test_exported_for_any_length(base):
     ],
 )
 def test_patches(frame_total, options, expected):
-    starts = features.patch_starts(frame_total, 96, 0.25, **options)
+    starts = patch_starts(frame_total, 96, 0.25, **options)
     assert starts.dtype == np.int64
     assert starts.tolist() == expected
 
 
 def test_patch_step_rounds_the_overlap_down():
-    assert features.patch_starts(140, 50, 0.25).tolist() == [0, 38, 76]
-    assert features.patch_starts(30, 10, 0.0).tolist() == [0, 10, 20]
+    assert patch_starts(140, 50, 0.25).tolist() == [0, 38, 76]
+    assert patch_starts(30, 10, 0.0).tolist() == [0, 10, 20]
 
 
 # --- waveforms
@@ -312,7 +313,7 @@ def read_bytes(folder):
 
 
 def run(tmp_path, name="features", text="", **more):
-    features.extract(tmp_path / "clips", tmp_path / name, config.parse(text, "user.yaml"), **more)
+    extract(tmp_path / "clips", tmp_path / name, config.parse(text, "user.yaml"), **more)
     return tmp_path / name
 
 
@@ -326,7 +327,7 @@ def test_features_of_real_clips_are_the_zoo_s_chain(esc10, tmp_path):
         (manifest / f"audio/{number}.ogg").symlink_to(esc10 / name)
         clips.append(Clip(f"audio/{number}.ogg", (label,), fold=1))
     write_manifest(manifest / "manifest.jsonl", clips)
-    features.extract(manifest, tmp_path / "features", config.UserConfig())
+    extract(manifest, tmp_path / "features", config.UserConfig())
     held = frames.read_frames(tmp_path / "features")
     for row, (name, label) in zip(frames.read_rows(tmp_path / "features"), names, strict=True):
         samples = load_by_librosa(esc10 / name, 10)

@@ -86,7 +86,7 @@ def test_damage_is_named(tmp_path):
     with pytest.raises(DataError, match=r"clips\.jsonl:1: first_frame 2 should be 0"):
         list(frames.read_rows(tmp_path))
     clips.write_text(lines[0][:20])
-    with pytest.raises(DataError, match=r"clips\.jsonl: is damaged"):
+    with pytest.raises(DataError, match=r"clips\.jsonl:1: is damaged"):
         list(frames.read_rows(tmp_path))
     clips.unlink()
     with pytest.raises(DataError, match=r"clips\.jsonl: cannot be read"):

@@ -10,11 +10,11 @@ import torch
 from toy_features import CLASSES, MELS, PATCH, write_features
 
 from soundgate.audio.classification import inference
-from soundgate.audio.classification.batches import Standardisation
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats import model as model_format
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.networks import models
+from soundgate.audio.signal.standardisation import Standardisation
 from soundgate.errors import DataError
 
 
@@ -28,7 +28,7 @@ def _write_model(folder, *, multi_label=False, name="plain", include_last_patch=
     network = models.build(name, len(CLASSES), {"width": 0.5})
     with torch.no_grad():
         network.head.weight.mul_(8.0)  # untrained scores would all be alike
-    description = model_folder.Description(
+    description = model_format.Description(
         architecture=name,
         size={"width": 0.5},
         classes=CLASSES,
@@ -41,7 +41,7 @@ def _write_model(folder, *, multi_label=False, name="plain", include_last_patch=
             np.linspace(-4, -3, MELS, dtype=np.float32), np.full(MELS, 1.5, np.float32)
         ),
     )
-    model_folder.write(folder, description, network.state_dict(), [])
+    model_format.write(folder, description, network.state_dict(), [])
     return network
 
 
@@ -164,7 +164,7 @@ def test_weights_are_never_unpickled(tmp_path):
             return (pytest.fail, ("a pickle was run",))
 
     (tmp_path / "model" / "weights.safetensors").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(DataError, match=r"weights\.safetensors: does not fit"):
+    with pytest.raises(DataError, match=r"weights\.safetensors: is damaged"):
         inference.load(tmp_path / "model")
 
 
@@ -188,7 +188,7 @@ def _edit(folder, **changes):
             lambda f: (f / "weights.safetensors").write_bytes(
                 (f / "weights.safetensors").read_bytes()[:-100]
             ),
-            "does not fit",
+            r"weights\.safetensors: is damaged; train the model again",
         ),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_damaged_model_is_named_in_one_line(tmp_path, damage, text):
 def test_every_architecture_survives_the_folder(tmp_path):
     for name in models.MODELS:
         network = _write_model(tmp_path / name, name=name)
-        _, loaded = model_folder.read(tmp_path / name)
+        _, loaded = inference.read_network(tmp_path / name)
         weights = safetensors.torch.load_file(tmp_path / name / "weights.safetensors")
         for key, value in network.state_dict().items():
             assert torch.equal(loaded.state_dict()[key], value)

@@ -14,8 +14,8 @@ from reading_tables import predict, rows, scores
 from toy_model import CLASSES, RATE_HZ, sound, write_model, write_sound
 
 from soundgate.audio.classification import inference
-from soundgate.audio.signal import log_mel as features
 from soundgate.audio.signal import waveforms
+from soundgate.audio.signal.log_mel import log_mel
 from soundgate.errors import DataError, ParameterError
 
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept
@@ -29,9 +29,9 @@ def model(tmp_path_factory):
 def alone(model, samples):
     """Scores of one clip by evaluation's own parts, in the order in which it uses them."""
     classifier = inference.load(model)
-    description = inference.model_folder.read_description(model)
+    description = inference.read_description(model)
     prepared = waveforms.prepare(samples, description.preprocessing)
-    mel = features.log_mel(torch.from_numpy(prepared), description.feature_extraction, RATE_HZ)
+    mel = log_mel(torch.from_numpy(prepared), description.feature_extraction, RATE_HZ)
     return classifier.patch_scores(mel.half().numpy())
 
 

@@ -17,8 +17,8 @@ from soundgate.audio.classification import fit as training
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import prepare
 from soundgate.audio.datasets.base import Source
+from soundgate.audio.extraction.log_mel import extract
 from soundgate.audio.formats.feature_set import read_features
-from soundgate.audio.signal import log_mel as features
 
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept
 
@@ -49,7 +49,7 @@ def evaluated(request, tmp_path_factory):
             "training": {"epochs": 2, "precision": "float32", "model": {"width": 0.25}},
         }
     )
-    features.extract(root / "clips", root / "features", config)
+    extract(root / "clips", root / "features", config)
     training.fit(root / "features", root / "model", root / "metrics", config)
     evaluation.evaluate(root / "features", root / "model", root / "report")
     lines = (root / "report" / "predictions.jsonl").read_text().splitlines()

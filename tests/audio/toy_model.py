@@ -6,11 +6,11 @@ import numpy as np
 import soundfile
 import torch
 
-from soundgate.audio.classification.batches import Standardisation
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats import model as model_format
 from soundgate.audio.networks import models
 from soundgate.audio.signal.log_mel import log_mel
+from soundgate.audio.signal.standardisation import Standardisation
 
 RATE_HZ = 16_000
 CLASSES = ("bell", "dog", "rain")
@@ -31,7 +31,7 @@ def write_model(folder, *, classes=CLASSES, multi_label=False, sound=None, featu
     options = FeatureExtraction(**(FEATURES | (features or {})))
     mean = np.linspace(-4, -3, options.n_mels, dtype=np.float32)
     _spread(network, options, mean)
-    description = model_folder.Description(
+    description = model_format.Description(
         architecture="plain",
         size={"width": 0.25},
         classes=tuple(classes),
@@ -40,7 +40,7 @@ def write_model(folder, *, classes=CLASSES, multi_label=False, sound=None, featu
         feature_extraction=options,
         standardisation=Standardisation(mean, np.full(options.n_mels, 1.5, np.float32)),
     )
-    model_folder.write(folder, description, network.state_dict(), [])
+    model_format.write(folder, description, network.state_dict(), [])
     return folder
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import soundfile
 
 from soundgate.audio.classification import evaluation
-from soundgate.audio.classification.batches import Standardisation
 from soundgate.audio.classification.comparison import comparison
 from soundgate.audio.classification.scored_clips import Judgement
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats import model as model_format
 from soundgate.audio.formats.clip_results import read_results
 from soundgate.audio.review.evidence import Folders
+from soundgate.audio.signal.standardisation import Standardisation
 
 CLASSES = ("dog", "rain", "siren", "wind")
 RATE_HZ = 16_000
@@ -142,7 +142,7 @@ def write_run(
 
 
 def _write_model(folder, classes, multi_label):
-    description = model_folder.Description(
+    description = model_format.Description(
         architecture="plain",
         size={"width": 1.0},
         classes=tuple(classes),
@@ -152,7 +152,7 @@ def _write_model(folder, classes, multi_label):
         standardisation=Standardisation(np.zeros(64, np.float32), np.ones(64, np.float32)),
         training={"seed": 1, "epochs": 5, "best_epoch": 4, "parameters": 1000},
     )
-    model_folder.write(folder, description, {}, [])
+    model_format.write(folder, description, {}, [])
 
 
 def _compare(folders, clips, truth, classes, right, multi_label):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from soundgate.audio.signal.standardisation import Standardisation
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -35,23 +37,6 @@ class Clips(NamedTuple):
         """From rows of ``clips.jsonl``."""
         first = np.array([row.first_frame for row in rows], np.int64)
         return cls(first, np.array([row.frames for row in rows], np.int64))
-
-
-class Standardisation(NamedTuple):
-    """Mean and standard deviation of each mel band over the training clips, float32 ``(mel,)``."""
-
-    mean: Array
-    deviation: Array
-
-    def apply(self, patches: torch.Tensor) -> torch.Tensor:
-        """Standardise float32 ``(batch, mel, frame)``."""
-        mean = torch.as_tensor(self.mean, device=patches.device)[:, None]
-        return (patches - mean) / torch.as_tensor(self.deviation, device=patches.device)[:, None]
-
-    def undo(self, patches: torch.Tensor) -> torch.Tensor:
-        """Take standardised float32 ``(batch, mel, frame)`` back to what they were."""
-        mean = torch.as_tensor(self.mean, device=patches.device)[:, None]
-        return patches * torch.as_tensor(self.deviation, device=patches.device)[:, None] + mean
 
 
 def standardisation(frames: Array, clips: Clips) -> Standardisation:

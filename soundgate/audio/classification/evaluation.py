@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,13 @@ import numpy as np
 from soundgate.audio.classification.inference import BATCH_SIZE, load
 from soundgate.audio.classification.scored_clips import Judgement, judge, judge_all
 from soundgate.audio.clips.splits import TEST
-from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.formats.model import (
+    SPLIT,
+    check_same_features,
+    read_description,
+    rows_of,
+)
 from soundgate.audio.metrics import classification as metrics
 from soundgate.errors import DataError
 
@@ -35,8 +41,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.classification.inference import Classifier, Scorer
-    from soundgate.audio.formats.feature_set import FeatureSet
+    from soundgate.audio.classification.inference import Scorer
 
     Array = npt.NDArray[Any]
 
@@ -47,7 +52,6 @@ __all__ = [
     "REPORT",
     "WORST_CLIPS",
     "Judgement",
-    "check_same_features",
     "decimal",
     "evaluate",
     "figures",
@@ -67,6 +71,15 @@ _BOOTSTRAP_SEED = 0
 _SCORE_DECIMALS = 6
 
 
+@dataclass(frozen=True)
+class Quantized:
+    """A model in 8 bits, beside the one it was made of."""
+
+    network: Scorer
+    size_bytes: int
+    """Of its file."""
+
+
 def evaluate(
     features: Path,
     model: Path,
@@ -74,7 +87,7 @@ def evaluate(
     *,
     batch_size: int = BATCH_SIZE,
     confidence: float = 0.95,
-    exported: Path | None = None,
+    quantized: Quantized | None = None,
 ) -> dict[str, Any]:
     """Score the test clips of ``model`` and write ``report``.
 
@@ -84,7 +97,7 @@ def evaluate(
         report: folder to write.
         batch_size: patches scored at once.
         confidence: level of the intervals, 0..1.
-        exported: folder that export wrote of the same model; its int8 network is judged too.
+        quantized: the int8 network of the same model; it is scored too, on the same patches.
 
     Returns:
         What ``evaluation.json`` holds.
@@ -94,18 +107,17 @@ def evaluate(
             the test.
     """
     clips = read_features(features)
-    description = model_folder.read_description(model)
+    description = read_description(model)
     check_same_features(clips, description, model)
-    rows = model_folder.rows_of(model, clips.rows, TEST)
+    rows = rows_of(model, clips.rows, TEST)
     if not rows:
         raise DataError(
-            f"{model / model_folder.SPLIT}: no clip is left for the test; train with "
+            f"{model / SPLIT}: no clip is left for the test; train with "
             "dataset.test_fold set to a fold that has clips"
         )
-    classifier = load(model)
-    scorers: list[Scorer] = [classifier]
-    if exported is not None:
-        scorers.append(_int8_network(exported, model, classifier))
+    scorers: list[Scorer] = [load(model)]
+    if quantized is not None:
+        scorers.append(quantized.network)
     judged, *others = judge_all(clips, scorers, rows, batch_size)
     result = {
         "model": {"architecture": description.architecture, **description.training},
@@ -117,8 +129,8 @@ def evaluate(
             confidence=confidence,
         ),
     }
-    if exported is not None:
-        result["quantized"] = _quantized(others[0], exported, confidence)
+    if quantized is not None:
+        result["quantized"] = _quantized(others[0], quantized.size_bytes, confidence)
     write(report, result, judged, description.classes)
     return result
 
@@ -213,30 +225,6 @@ def worst_clips(judged: Judgement, classes: Sequence[str]) -> list[dict[str, Any
     ]
 
 
-def check_same_features(
-    clips: FeatureSet, description: model_folder.Description, model: Path
-) -> None:
-    """Refuse features of other classes or other settings than the model's, naming both.
-
-    Raises:
-        DataError: they differ.
-    """
-    pairs: list[tuple[str, Any, Any]] = [
-        ("classes", clips.info.classes, description.classes),
-        ("multi_label", clips.info.multi_label, description.multi_label),
-    ]
-    for section in ("preprocessing", "feature_extraction"):
-        theirs = getattr(clips.info, section).model_dump()
-        ours = getattr(description, section).model_dump()
-        pairs += [(f"{section}.{key}", theirs[key], ours[key]) for key in ours]
-    for name, theirs, ours in pairs:
-        if theirs != ours:
-            raise DataError(
-                f"{clips.folder}: {name} is {_shown(theirs)}, but {model} was trained with "
-                f"{_shown(ours)}; preprocess with the model's config"
-            )
-
-
 def decimal(value: float) -> str:
     """A rounded fraction in plain decimals: never an exponent, always a point, "1.0", "0.9125".
 
@@ -247,25 +235,14 @@ def decimal(value: float) -> str:
     return f"{whole}.{rest.rstrip('0') or '0'}"
 
 
-def _int8_network(exported: Path, model: Path, classifier: Classifier) -> Scorer:
-    from soundgate.audio import export
-
-    export.require()
-    from soundgate.audio.export import runtime
-
-    return runtime.int8_network(exported, model, classifier)
-
-
-def _quantized(judged: Judgement, exported: Path, confidence: float) -> dict[str, Any]:
+def _quantized(judged: Judgement, size_bytes: int, confidence: float) -> dict[str, Any]:
     """The block of the int8 network; ``agreement`` is the share of patches decided alike."""
-    from soundgate.audio.export.names import NETWORK_INT8
-
     agreed = judged.patches_agreed
     assert agreed is not None
     return {
         **_accuracies(judged, confidence),
         "agreement": _rounded(agreed.sum() / judged.patches.sum()),
-        "size_bytes": (exported / NETWORK_INT8).stat().st_size,
+        "size_bytes": size_bytes,
     }
 
 
@@ -348,7 +325,3 @@ def _names(given: Array, classes: Sequence[str]) -> list[str]:
 
 def _rounded(value: float) -> float:
     return round(float(value), DECIMALS)
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.model import DESCRIPTION, WEIGHTS, read_description, read_weights
 from soundgate.audio.metrics.classification import THRESHOLD
 from soundgate.audio.networks import models
-from soundgate.audio.signal.log_mel import patch_starts
+from soundgate.audio.signal.patches import patch_starts
+from soundgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import nn
 
-    from soundgate.audio.classification.batches import Standardisation
-    from soundgate.audio.config import FeatureExtraction
+    from soundgate.audio.config.sections.sound import FeatureExtraction
     from soundgate.audio.formats.feature_set import FeatureSet
     from soundgate.audio.formats.features import Row
+    from soundgate.audio.formats.model import Description
+    from soundgate.audio.signal.standardisation import Standardisation
 
     Array = npt.NDArray[Any]
 
@@ -122,7 +124,7 @@ def load(model: Path, device: torch.device | None = None) -> Classifier:
     """
     if device is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    description, network = model_folder.read(model)
+    description, network = read_network(model)
     network = models.place(network, device).eval()
     return Classifier(
         network=network,
@@ -132,6 +134,22 @@ def load(model: Path, device: torch.device | None = None) -> Classifier:
         feature_extraction=description.feature_extraction,
         device=device,
     )
+
+
+def read_network(model: Path) -> tuple[Description, nn.Module]:
+    """The description and the network of a ``model/`` folder, on the CPU.
+
+    Raises:
+        DataError: a file is missing or damaged, or the folder is no model.
+    """
+    description, weights = read_description(model), read_weights(model)
+    try:
+        network = models.build(description.architecture, len(description.classes), description.size)
+        network.load_state_dict(weights)
+    except (RuntimeError, ConfigError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{model / WEIGHTS}: does not fit {DESCRIPTION}: {reason}") from error
+    return description, network
 
 
 def score_clips(

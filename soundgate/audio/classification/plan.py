@@ -12,7 +12,7 @@ from soundgate.audio.classification.batches import Clips
 from soundgate.audio.classification.transfer import pretrained
 from soundgate.audio.clips import splits
 from soundgate.audio.formats import features as frames
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.model import Description
 from soundgate.audio.networks import models
 from soundgate.errors import ConfigError, ParameterError
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from soundgate.audio.classification.batches import Standardisation
     from soundgate.audio.config import FeatureExtraction, UserConfig
     from soundgate.audio.formats.feature_set import FeatureSet
+    from soundgate.audio.signal.standardisation import Standardisation
 
 
 _TEXTS = (frames.INFO, frames.CLIPS)
@@ -33,7 +33,7 @@ _TEXTS = (frames.INFO, frames.CLIPS)
 class Outcome(NamedTuple):
     """What a training leaves behind."""
 
-    description: model_folder.Description
+    description: Description
     weights: dict[str, Tensor]
     figures: Mapping[str, float]
     """Of the epoch, or the round, that the weights are of."""
@@ -107,12 +107,10 @@ class Plan:
         training = self.config.training
         return bool(training.model.pretrained_weights) and not training.fine_tune
 
-    def description(
-        self, norm: Standardisation, training: dict[str, Any]
-    ) -> model_folder.Description:
+    def description(self, norm: Standardisation, training: dict[str, Any]) -> Description:
         """``model.json`` of the trained model; ``training`` says how it came about."""
         info = self.features.info
-        return model_folder.Description(
+        return Description(
             architecture=self.architecture,
             size=self.size,
             classes=info.classes,

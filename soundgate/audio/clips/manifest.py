@@ -13,7 +13,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from soundgate.errors import DataError, nearest
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.jsonl"
 SPLITS: Final = ("training", "validation", "test")
+
+Identity: TypeAlias = tuple[str, float | None, float | None]
+"""A clip wherever it is listed: path, first and last second where it is a segment of its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,16 @@ class Clip:
     """The original recording: clips that share it must never be split apart."""
     events: tuple[Event, ...] = ()
     """Strong labels, where they are known."""
+
+    @property
+    def identity(self) -> Identity:
+        """What the clip is found by in other lists."""
+        return self.path, self.start_s, self.end_s
+
+    @property
+    def recording(self) -> tuple[str, str]:
+        """Equal for clips of one recording; a clip without a source is as its file."""
+        return ("file", self.path) if self.source is None else ("source", self.source)
 
 
 def sort_key(clip: Clip) -> tuple[str, float, float]:

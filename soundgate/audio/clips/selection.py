@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from soundgate.audio.config import Dataset
+    from soundgate.audio.config.sections.data import Dataset
 
 OTHER = "other"
 """The class of all sounds outside ``dataset.class_names``."""

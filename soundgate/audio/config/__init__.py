@@ -5,8 +5,17 @@
 
 from __future__ import annotations
 
-from soundgate.audio.config.data import Dataset, DatasetSpecific, Fsd50k, Synthetic
-from soundgate.audio.config.learning import (
+from soundgate.audio.config.aed import (
+    Deployment,
+    Evaluation,
+    General,
+    Prediction,
+    Quantization,
+    UserConfig,
+)
+from soundgate.audio.config.reading import check, load, parse
+from soundgate.audio.config.sections.data import Dataset, DatasetSpecific, Fsd50k, Synthetic
+from soundgate.audio.config.sections.learning import (
     Callbacks,
     DataAugmentation,
     EarlyStopping,
@@ -20,16 +29,7 @@ from soundgate.audio.config.learning import (
     Training,
     VolumeAugment,
 )
-from soundgate.audio.config.reading import check, load, parse
-from soundgate.audio.config.sound import FeatureExtraction, Preprocessing
-from soundgate.audio.config.user import (
-    Deployment,
-    Evaluation,
-    General,
-    Prediction,
-    Quantization,
-    UserConfig,
-)
+from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 
 __all__ = [
     "Callbacks",

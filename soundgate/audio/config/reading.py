@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from soundgate.audio.config.aed import UserConfig
 from soundgate.audio.config.document import Document
-from soundgate.audio.config.section import spellings
-from soundgate.audio.config.user import UserConfig
+from soundgate.audio.config.sections.section import spellings
 from soundgate.audio.config.zoo import LIFTED, MOVES, PASSED_OVER, Translation
 from soundgate.errors import ConfigError, nearest
 

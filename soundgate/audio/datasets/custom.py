@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from soundgate.audio.config.document import Document
-from soundgate.audio.config.section import Section, spellings
+from soundgate.audio.config.sections.section import Section, spellings
 from soundgate.audio.datasets import csv_labels, folder
 from soundgate.audio.datasets.base import Dataset, Options, Source, check_folder
 from soundgate.audio.files import reading as io

@@ -20,6 +20,7 @@ from soundgate.errors import MissingExtra
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from soundgate.audio.classification.evaluation import Quantized
     from soundgate.audio.config import UserConfig
 
 
@@ -40,6 +41,19 @@ def write(
     from soundgate.audio.export import folder
 
     return folder.export(features, model, exported, config, calibration_clips=calibration_clips)
+
+
+def int8_network(exported: Path, model: Path) -> Quantized:
+    """The int8 network of an ``exported/`` folder, ready to be evaluated beside its model.
+
+    Raises:
+        DataError: a file is missing or damaged, or the folder was made of another model.
+        MissingExtra: a library that only exporting needs is not installed.
+    """
+    require()
+    from soundgate.audio.export import runtime
+
+    return runtime.int8_network(exported, model)
 
 
 def require() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.clips.splits import TRAINING
 from soundgate.audio.files import reading as io
-from soundgate.audio.formats import model as model_folder
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.formats.model import rows_of
+from soundgate.audio.signal.log_mel import clip_frames
 from soundgate.errors import ConfigError, DataError
 from soundgate.progress import track
 
@@ -72,7 +72,7 @@ def of_training(clips: FeatureSet, model: Path, share: float | None, seed: int) 
             "dataset.quantization_split: 0 leaves no clip to calibrate with; give a share above 0, "
             "or null for all training clips"
         )
-    rows = model_folder.rows_of(model, clips.rows, TRAINING)
+    rows = rows_of(model, clips.rows, TRAINING)
     if share is not None:
         rows = _share_of(rows, share, seed)
     names = [row.path for row in rows]
@@ -96,7 +96,7 @@ def of_folder(folder: Path, description: Description) -> Calibration:
         raise DataError(f"{folder}: holds no audio to calibrate with; name another folder")
     settings = (description.preprocessing, description.feature_extraction)
     frames = (
-        features.clip_frames(folder / name, *settings, start_s=start_s, end_s=end_s)
+        clip_frames(folder / name, *settings, start_s=start_s, end_s=end_s)
         for name, start_s, end_s in segments
     )
     return Calibration("folder", [name for name, _, _ in segments], frames)

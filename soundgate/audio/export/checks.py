@@ -1,7 +1,7 @@
 """Prove an exported program against the way in which models are evaluated.
 
 The reference is not the exported module run in torch but the code that preprocessing and evaluation
-run: ``waveforms.arrange``, ``features.log_mel``, ``Classifier``. Whatever the module got wrong of
+run: ``waveforms.arrange``, ``log_mel``, ``Classifier``. Whatever the module got wrong of
 either shows here, before anything is written.
 """
 
@@ -17,7 +17,7 @@ from soundgate.audio.export import graphs
 from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.program import INPUT
 from soundgate.audio.export.runtime import session
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal.log_mel import arrange, log_mel
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ def reference(clip: Array, description: Description, classifier: Classifier) -> 
     """
     preprocessing, options = description.preprocessing, description.feature_extraction
     clip = clip[: most_samples(preprocessing)]
-    samples = features.arrange(clip, preprocessing, options).apply(clip)
+    samples = arrange(clip, preprocessing, options).apply(clip)
     with torch.inference_mode():
-        mel = features.log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
+        mel = log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
     return classifier.patch_scores(mel.numpy())
 
 

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from onnx import ModelProto, TensorProto
 
-from soundgate.audio.classification import evaluation, inference
+from soundgate.audio.classification import inference
 from soundgate.audio.export import calibration, checks, graphs, opsets, program, quantisation
 from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.names import (
@@ -54,8 +54,9 @@ from soundgate.audio.export.names import (
 )
 from soundgate.audio.export.quiet import quiet
 from soundgate.audio.export.runtime import session
-from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.feature_set import read_features
+from soundgate.audio.formats.model import check_same_features
+from soundgate.audio.formats.model import digest as model_digest
 from soundgate.audio.metrics.classification import THRESHOLD
 from soundgate.audio.networks import models
 
@@ -107,9 +108,9 @@ def export(
         DataError: the model cannot be exported, or a program does not compute what torch does.
     """
     opsets.check(config.quantization.target_opset)
-    description, network = model_folder.read(model)
+    description, network = inference.read_network(model)
     clips = read_features(features)
-    evaluation.check_same_features(clips, description, model)
+    check_same_features(clips, description, model)
     classifier = inference.load(model, torch.device("cpu"))
     source = calibration_clips or config.dataset.quantization_audio_path
     if source:
@@ -262,7 +263,7 @@ def _facts(description: Description, model: Path) -> dict[str, str]:
     return {
         "format": FORMAT,
         "labels": json.dumps(description.classes, ensure_ascii=False),
-        "model_sha256": model_folder.digest(model),
+        "model_sha256": model_digest(model),
         "multi_label": json.dumps(description.multi_label),
         "sample_rate_hz": str(description.preprocessing.target_rate),
     }

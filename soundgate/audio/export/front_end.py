@@ -1,6 +1,6 @@
 """From raw waveforms to the patches that a network takes, as modules that can be exported.
 
-The chain is that of ``waveforms.prepare``, ``features.log_mel`` and ``features.patch_starts``, with
+The chain is that of ``waveforms.prepare``, ``log_mel`` and ``patch_starts``, with
 one difference in form: no shape depends on what the samples are, only on how many there are. What
 is silence is not cut out; an index says which sample stands at which place, and how many places
 count. Frames and patches beyond those are computed as well, and marked as not real.
@@ -15,19 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal.log_mel import constants_of, raised
+from soundgate.audio.signal.patches import patch_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundgate.audio.classification.batches import Standardisation
-    from soundgate.audio.config import FeatureExtraction, Preprocessing
+    from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
+    from soundgate.audio.signal.standardisation import Standardisation
 
 T = TypeVar("T", int, Tensor)
 
 # Floor of the power that is compared, as in waveforms.remove_silence.
 _POWER_FLOOR = 1e-10
-# librosa.power_to_db's floor and range, as in features.log_mel.
+# librosa.power_to_db's floor and range, as in log_mel.
 _DB_FLOOR = 1e-10
 _DB_RANGE = 80.0
 
@@ -38,7 +39,7 @@ def least_samples(preprocessing: Preprocessing, options: FeatureExtraction) -> i
     Preprocessing refuses a clip from which no patch can be cut; a program cannot refuse, so it
     repeats the clip until it fills one.
     """
-    one_patch = features.least_samples(options)
+    one_patch = patch_samples(options)
     if preprocessing.lengthen == "before":
         return one_patch
     return max(one_patch, round(preprocessing.min_length * preprocessing.target_rate))
@@ -69,7 +70,9 @@ class FrontEnd(nn.Module):
         self.arrangement = _Arrangement(preprocessing, options)
         self.log_mel = _LogMel(options, preprocessing.target_rate)
         self.register_buffer("mean", torch.from_numpy(standardisation.mean.copy()))
-        self.register_buffer("deviation", torch.from_numpy(standardisation.deviation.copy()))
+        self.register_buffer(
+            "deviation", torch.from_numpy(standardisation.standard_deviation.copy())
+        )
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Cut patches.
@@ -228,7 +231,7 @@ def _framed(samples: Tensor, size: int, hop: int, frames: int) -> Tensor:
 
 
 class _LogMel(nn.Module):
-    """``features.log_mel``, its Fourier transform a product with the waves of the bins that count.
+    """``log_mel``, its Fourier transform a product with the waves of the bins that count.
 
     The window is folded into the waves. ONNX's own transform is younger than the operator sets that
     embedded runtimes know.
@@ -240,7 +243,7 @@ class _LogMel(nn.Module):
     def __init__(self, options: FeatureExtraction, sample_rate_hz: int) -> None:
         super().__init__()
         self.options = options
-        window, bank, first, last = features.constants_of(options, sample_rate_hz)
+        window, bank, first, last = constants_of(options, sample_rate_hz)
         before = (options.n_fft - options.window_length) // 2
         n = torch.arange(options.window_length, dtype=torch.float64)
         angle = n[:, None] * torch.arange(first, last, dtype=torch.float64)
@@ -263,7 +266,7 @@ class _LogMel(nn.Module):
         bins = self.bank.shape[0]
         real, imaginary = parts[:, :, :bins], parts[:, :, bins:]
         power = real * real + imaginary * imaginary
-        mel = features.raised(power, options.power) @ self.bank
+        mel = raised(power, options.power) @ self.bank
         if not options.to_db:
             return torch.log(mel + options.log_offset)
         level_db = 10.0 * torch.log10(mel.clamp(min=_DB_FLOOR))

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
+from soundgate.audio.classification.evaluation import Quantized
+from soundgate.audio.classification.inference import load
 from soundgate.audio.export.names import INFO, NETWORK_INT8
-from soundgate.audio.formats import model as model_folder
-from soundgate.errors import DataError
+from soundgate.audio.formats.model import digest as model_digest
+from soundgate.errors import DataError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +45,12 @@ def session(model: bytes | Path, *, threads: int = 0) -> onnxruntime.InferenceSe
         raise DataError(f"{name}: ONNX Runtime cannot run it; export again: {reason}") from error
 
 
-def int8_network(exported: Path, model: Path, classifier: Classifier) -> ExportedNetwork:
-    """The int8 network of an ``exported/`` folder, to be fed as ``classifier`` is.
+def int8_network(exported: Path, model: Path) -> Quantized:
+    """The int8 network of an ``exported/`` folder, to be fed as its model is.
 
     Args:
         exported: the folder.
         model: the model that it must have been made of.
-        classifier: that model.
 
     Raises:
         DataError: a file is missing or damaged, or the folder was made of another model.
@@ -60,14 +61,14 @@ def int8_network(exported: Path, model: Path, classifier: Classifier) -> Exporte
         made_of, digest = info["model"]["sha256"], info["files"][NETWORK_INT8]["sha256"]
         held = (exported / NETWORK_INT8).read_bytes()
     except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        raise unreadable(error.filename, error) from error
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: is damaged; export the model again: {error!r}") from error
-    if made_of != model_folder.digest(model):
+    if made_of != model_digest(model):
         raise DataError(f"{path}: was made of another model than {model}; export that one")
     if hashlib.sha256(held).hexdigest() != digest:
         raise DataError(f"{exported / NETWORK_INT8}: is damaged; export the model again")
-    return ExportedNetwork(classifier, session(held))
+    return Quantized(ExportedNetwork(load(model), session(held)), len(held))
 
 
 @dataclass(frozen=True)

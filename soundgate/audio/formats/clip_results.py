@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DataError
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-Identity: TypeAlias = tuple[str, float | None, float | None]
-"""A clip wherever it is listed: path, first and last second where it is a segment."""
+    from soundgate.audio.clips.manifest import Identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TextIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundgate.audio.config import FeatureExtraction, Preprocessing
+from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
+from soundgate.audio.formats.front_end import FrontEnd
+from soundgate.audio.formats.record import Record, read_lines, read_record, write_object
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from soundgate.audio.clips.manifest import Clip
+    from soundgate.audio.formats.record import JsonObject
 
 Frames: TypeAlias = NDArray[np.float16]
 
 FRAMES = "frames.npy"
 CLIPS = "clips.jsonl"
 INFO = "features.json"
-FORMAT = "soundgate.features/1"
+FORMAT: Final = "soundgate.features/1"
+
+_REMEDY = "extract the features again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,23 @@ class Info:
     classes: tuple[str, ...]
     """Sorted; "other" among them where a garbage class is used."""
     multi_label: bool
+    preprocessing: Preprocessing
+    feature_extraction: FeatureExtraction
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """How the features were made of the audio."""
+        return FrontEnd(self.preprocessing, self.feature_extraction)
+
+
+class InfoFile(Record):
+    """``features.json``."""
+
+    format: Literal["soundgate.features/1"] = FORMAT
+    classes: tuple[str, ...]
+    multi_label: bool
+    sample_rate_hz: int | None = None
+    """Of ``preprocessing``, for readers that know no sections."""
     preprocessing: Preprocessing
     feature_extraction: FeatureExtraction
 
@@ -127,8 +149,7 @@ class Writer:
             self._frames.close()
             self._rows.close()
         if kind is None:
-            text = json.dumps(_as_json(self._info), indent=1, ensure_ascii=False) + "\n"
-            self._temporary(INFO).write_text(text, encoding="utf-8", newline="\n")
+            write_object(self._temporary(INFO), _as_json(self._info))
         for name in (FRAMES, CLIPS, INFO):
             if kind is None:
                 self._temporary(name).replace(self._folder / name)
@@ -161,9 +182,9 @@ def read_frames(folder: Path) -> Frames:
     try:
         frames: Frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read; extract the features again: {error}") from error
+        raise DataError(f"{path}: cannot be read; {_REMEDY}: {error}") from error
     if frames.dtype != np.float16 or frames.ndim != 2:
-        raise DataError(f"{path}: expected float16 (frame, mel); extract the features again")
+        raise DataError(f"{path}: expected float16 (frame, mel); {_REMEDY}")
     return frames
 
 
@@ -175,22 +196,17 @@ def read_rows(folder: Path) -> Iterator[Row]:
     """
     path = folder / CLIPS
     expected = 0
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                fields = json.loads(line)
-                row = Row(**(fields | {"labels": tuple(fields["labels"])}))
-                if row.first_frame != expected:
-                    raise DataError(
-                        f"{path}:{number}: first_frame {row.first_frame} should be {expected}; "
-                        "extract the features again"
-                    )
-                expected += row.frames
-                yield row
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: is damaged; extract the features again: {error}") from error
+    for number, row in enumerate(read_lines(path, _row, remedy=_REMEDY), 1):
+        if row.first_frame != expected:
+            raise DataError(
+                f"{path}:{number}: first_frame {row.first_frame} should be {expected}; {_REMEDY}"
+            )
+        expected += row.frames
+        yield row
+
+
+def _row(fields: JsonObject) -> Row:
+    return Row(**(fields | {"labels": tuple(fields["labels"])}))
 
 
 def read_info(folder: Path) -> Info:
@@ -199,29 +215,15 @@ def read_info(folder: Path) -> Info:
     Raises:
         DataError: the file is missing, damaged or of another format.
     """
-    path = folder / INFO
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.get("format") != FORMAT:
-            raise DataError(f"{path}: format {fields.get('format')!r} is not {FORMAT!r}")
-        return Info(
-            classes=tuple(fields["classes"]),
-            multi_label=bool(fields["multi_label"]),
-            preprocessing=Preprocessing(**fields["preprocessing"]),
-            feature_extraction=FeatureExtraction(**fields["feature_extraction"]),
-        )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: is damaged; extract the features again: {error}") from error
+    found = read_record(folder / INFO, InfoFile, remedy=_REMEDY)
+    return Info(found.classes, found.multi_label, found.preprocessing, found.feature_extraction)
 
 
-def _as_json(info: Info) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "classes": list(info.classes),
-        "multi_label": info.multi_label,
-        "sample_rate_hz": info.preprocessing.target_rate,
-        "preprocessing": info.preprocessing.model_dump(mode="json"),
-        "feature_extraction": info.feature_extraction.model_dump(mode="json"),
-    }
+def _as_json(info: Info) -> JsonObject:
+    return InfoFile(
+        classes=info.classes,
+        multi_label=info.multi_label,
+        sample_rate_hz=info.preprocessing.target_rate,
+        preprocessing=info.preprocessing,
+        feature_extraction=info.feature_extraction,
+    ).as_json()

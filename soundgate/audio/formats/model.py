@@ -10,41 +10,115 @@ The same training writes the same bytes: no times, no host names, no order left 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import safetensors
 import safetensors.torch
 
-from soundgate.audio.classification.batches import Standardisation
-from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.networks import models
-from soundgate.errors import ConfigError, DataError
+from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
+from soundgate.audio.formats.front_end import FrontEnd
+from soundgate.audio.formats.record import (
+    JsonObject,
+    Record,
+    read_lines,
+    read_record,
+    write_lines,
+    write_object,
+)
+from soundgate.audio.signal.standardisation import Standardisation
+from soundgate.errors import DataError, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
+    from soundgate.audio.clips.manifest import Identity
+    from soundgate.audio.formats.feature_set import FeatureSet
     from soundgate.audio.formats.features import Row
 
-FORMAT = "soundgate.model/1"
+FORMAT: Final = "soundgate.model/1"
 DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
 SPLIT = "split.jsonl"
 
+_REMEDY = "train the model again"
+
+
+class PatchSize(Record):
+    """Axes of a patch."""
+
+    patch_frames: int
+    n_mels: int
+
+
+class Normalization(Record):
+    """Mean and standard deviation of each mel band."""
+
+    mean: tuple[float, ...]
+    standard_deviation: tuple[float, ...]
+
+
+class Pretrained(Record):
+    """The weights that a training started from."""
+
+    name: str
+    sha256: str = ""
+    architecture: str = ""
+    licence: str = ""
+    source: str = ""
+
+
+class ModelFile(Record):
+    """``model.json``."""
+
+    format: Literal["soundgate.model/1"] = FORMAT
+    architecture: str
+    """Name of the function that builds the network."""
+    size: dict[str, Any]
+    """Keyword arguments of that function."""
+    classes: tuple[str, ...]
+    multi_label: bool
+    input: PatchSize | None = None
+    sample_rate_hz: int | None = None
+    preprocessing: Preprocessing
+    feature_extraction: FeatureExtraction
+    normalization: Normalization
+    seed: int | None = None
+    test_fold: int | None = None
+    pretrained: Pretrained | None = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    """The epoch whose weights are the model's, counted from 1."""
+    rounds: int | None = None
+    """Of fitting the last layer alone, where the others were frozen."""
+    parameters: int | None = None
+    """Numbers that the network learnt."""
+
+
+class SplitRow(Record):
+    """A row of ``split.jsonl``."""
+
+    path: str
+    start_s: float | None = None
+    end_s: float | None = None
+    split: Literal["training", "validation", "test"]
+
+
+_TRAINING = ("seed", "epochs", "best_epoch", "rounds", "parameters", "test_fold", "pretrained")
+
 
 @dataclass(frozen=True)
 class Description:
-    """``model.json``."""
+    """``model.json`` in memory."""
 
     architecture: str
-    """A key of ``models.MODELS``."""
+    """Name of the function that builds the network."""
     size: dict[str, Any]
-    """Keyword arguments of its function."""
+    """Keyword arguments of that function."""
     classes: tuple[str, ...]
     multi_label: bool
     preprocessing: Preprocessing
@@ -55,7 +129,12 @@ class Description:
     classifier alone was fitted; and, where it started from other weights, pretrained: their name,
     sha256, licence."""
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def front_end(self) -> FrontEnd:
+        """How its input is made of audio."""
+        return FrontEnd(self.preprocessing, self.feature_extraction)
+
+    def as_json(self) -> JsonObject:
         """What the file holds."""
         spec = self.feature_extraction
         return {
@@ -66,11 +145,10 @@ class Description:
             "multi_label": self.multi_label,
             "input": {"patch_frames": spec.patch_length, "n_mels": spec.n_mels},
             "sample_rate_hz": self.preprocessing.target_rate,
-            "preprocessing": self.preprocessing.model_dump(mode="json"),
-            "feature_extraction": spec.model_dump(mode="json"),
+            **self.front_end.as_json(),
             "normalization": {
                 "mean": self.standardisation.mean.tolist(),
-                "standard_deviation": self.standardisation.deviation.tolist(),
+                "standard_deviation": self.standardisation.standard_deviation.tolist(),
             },
             **self.training,
         }
@@ -86,11 +164,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(plain))
-    with (folder / SPLIT).open("w", encoding="utf-8", newline="\n") as file:
-        for row, side in split:
-            file.write(json.dumps(_identity(row) | {"split": side}, ensure_ascii=False) + "\n")
-    text = json.dumps(description.as_json(), indent=1, ensure_ascii=False) + "\n"
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
+    write_lines(folder / SPLIT, (_segment(row) | {"split": side} for row, side in split))
+    write_object(folder / DESCRIPTION, description.as_json())
 
 
 def digest(folder: Path) -> str:
@@ -103,54 +178,42 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def read(folder: Path) -> tuple[Description, nn.Module]:
-    """The description and the network, on the CPU.
-
-    Raises:
-        DataError: a file is missing or damaged, or the folder is no model.
-    """
-    description = read_description(folder)
-    try:
-        network = models.build(description.architecture, len(description.classes), description.size)
-        weights = safetensors.torch.load((folder / WEIGHTS).read_bytes())
-        network.load_state_dict(weights)
-    except OSError as error:
-        raise DataError(f"{folder / WEIGHTS}: cannot be read: {error.strerror}") from error
-    except (safetensors.SafetensorError, RuntimeError, ConfigError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{folder / WEIGHTS}: does not fit {DESCRIPTION}: {reason}") from error
-    return description, network
-
-
 def read_description(folder: Path) -> Description:
     """What the model in ``folder`` is.
 
     Raises:
         DataError: the file is missing, damaged or of another format.
     """
-    path = folder / DESCRIPTION
+    found = read_record(folder / DESCRIPTION, ModelFile, remedy=_REMEDY)
+    norm = found.normalization
+    given = found.model_dump(mode="json", include=set(_TRAINING), exclude_unset=True)
+    return Description(
+        architecture=found.architecture,
+        size=found.size,
+        classes=found.classes,
+        multi_label=found.multi_label,
+        preprocessing=found.preprocessing,
+        feature_extraction=found.feature_extraction,
+        standardisation=Standardisation(
+            np.array(norm.mean, np.float32), np.array(norm.standard_deviation, np.float32)
+        ),
+        training={name: given[name] for name in _TRAINING if name in given},
+    )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The network's numbers by name, on the CPU; they are read as numbers, no code is run.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    path = folder / WEIGHTS
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.get("format") != FORMAT:
-            raise DataError(f"{path}: format {fields.get('format')!r} is not {FORMAT!r}")
-        norm = fields["normalization"]
-        mean = np.array(norm["mean"], np.float32)
-        deviation = np.array(norm["standard_deviation"], np.float32)
-        known = ("seed", "epochs", "best_epoch", "rounds", "parameters", "test_fold", "pretrained")
-        return Description(
-            architecture=fields["architecture"],
-            size=fields["size"],
-            classes=tuple(fields["classes"]),
-            multi_label=bool(fields["multi_label"]),
-            preprocessing=Preprocessing(**fields["preprocessing"]),
-            feature_extraction=FeatureExtraction(**fields["feature_extraction"]),
-            standardisation=Standardisation(mean, deviation),
-            training={key: fields[key] for key in known if key in fields},
-        )
+        return safetensors.torch.load(path.read_bytes())
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: is damaged; train the model again: {error!r}") from error
+        raise unreadable(path, error) from error
+    except safetensors.SafetensorError as error:
+        raise DataError(f"{path}: is damaged; {_REMEDY}: {str(error).splitlines()[0]}") from error
 
 
 def rows_of(folder: Path, rows: Sequence[Row], split: str) -> list[Row]:
@@ -159,31 +222,57 @@ def rows_of(folder: Path, rows: Sequence[Row], split: str) -> list[Row]:
     Raises:
         DataError: the file is missing or damaged, or names a clip of that side that is not there.
     """
-    path = folder / SPLIT
-    try:
-        with path.open(encoding="utf-8") as lines:
-            listed = [json.loads(line) for line in lines]
-        wanted = {_key(entry) for entry in listed if entry["split"] == split}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: is damaged; train the model again: {error!r}") from error
-    chosen = [row for row in rows if _key(_identity(row)) in wanted]
+    wanted = clips_of(folder, lambda side: side == split)
+    chosen = [row for row in rows if _identity(row) in wanted]
     if len(chosen) < len(wanted):
-        there = {_key(_identity(row)) for row in chosen}
-        missing = min(key[0] for key in wanted - there)
+        missing = min(path for path, *_ in wanted - {_identity(row) for row in chosen})
         raise DataError(
-            f"{path}: {split} clip {missing!r} is not among the features; evaluate the model on "
-            "the features it was trained with"
+            f"{folder / SPLIT}: {split} clip {missing!r} is not among the features; evaluate the "
+            "model on the features it was trained with"
         )
     return chosen
 
 
-def _identity(row: Row) -> dict[str, Any]:
-    """The path, and the segment where the clip is one."""
-    identity = {"path": row.path, "start_s": row.start_s, "end_s": row.end_s}
-    return {key: value for key, value in identity.items() if value is not None}
+def clips_of(folder: Path, wanted: Callable[[str], bool]) -> set[Identity]:
+    """The clips of the sides of ``split.jsonl`` that are ``wanted``.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    rows = read_lines(folder / SPLIT, SplitRow.model_validate, remedy=_REMEDY)
+    return {(row.path, row.start_s, row.end_s) for row in rows if wanted(row.split)}
 
 
-def _key(entry: Mapping[str, Any]) -> tuple[str, float | None, float | None]:
-    return entry["path"], entry.get("start_s"), entry.get("end_s")
+def check_same_features(clips: FeatureSet, description: Description, model: Path) -> None:
+    """Refuse features of other classes or other settings than the model's, naming both.
+
+    Raises:
+        DataError: they differ.
+    """
+    pairs: list[tuple[str, Any, Any]] = [
+        ("classes", clips.info.classes, description.classes),
+        ("multi_label", clips.info.multi_label, description.multi_label),
+    ]
+    theirs, ours = clips.info.front_end.as_json(), description.front_end.as_json()
+    for section, values in ours.items():
+        pairs += [(f"{section}.{key}", theirs[section][key], values[key]) for key in values]
+    for name, found, expected in pairs:
+        if found != expected:
+            raise DataError(
+                f"{clips.folder}: {name} is {_shown(found)}, but {model} was trained with "
+                f"{_shown(expected)}; preprocess with the model's config"
+            )
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _segment(row: Row) -> JsonObject:
+    """The path, and the times where the clip is a segment."""
+    fields = {"path": row.path, "start_s": row.start_s, "end_s": row.end_s}
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _identity(row: Row) -> Identity:
+    return row.path, row.start_s, row.end_s

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from soundgate.audio.files import threads
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.model import Description, read_description
+from soundgate.audio.formats.model import digest as model_digest
 from soundgate.audio.prediction import checkpoint as checkpoints
 from soundgate.audio.prediction import reading, runtimes
 from soundgate.audio.prediction.listing import listing
@@ -93,14 +94,14 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         Stopped: ``stop`` said so.
     """
     settings = settings or Settings()
-    description = model_folder.read_description(model)
+    description = read_description(model)
     divided = lengths(settings, description)
     runtime = runtimes.load(settings.runtime, model, description, settings.batch_size)
     folder, stretches = listing(audio, manifest)
     total = sum(1 for _ in stretches())
     if not total:
         raise DataError(f"{manifest or audio}: holds no audio: name another folder or table")
-    digest = model_folder.digest(model)
+    digest = model_digest(model)
     dependent = {name: getattr(settings, name) for name in ("runtime", "segment_s", "hop_s")}
     work = _Work(
         Listener(folder, description, divided, runtime),
@@ -146,7 +147,7 @@ def _write(work: _Work, tables: Tables, *, strict: bool) -> Iterator[None]:
 def _summary(
     settings: Settings,
     tables: Tables,
-    description: model_folder.Description,
+    description: Description,
     files: int,
     took_s: float,
 ) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from soundgate.audio.prediction import reading, times
 from soundgate.audio.prediction.reading import Failure, Heard
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal.log_mel import arrange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Listener:
                 found.append(clip)
                 if isinstance(clip, Heard):
                     options = self.model.feature_extraction
-                    arranged = features.arrange(clip.samples, self.model.preprocessing, options)
+                    arranged = arrange(clip.samples, self.model.preprocessing, options)
                     clips.append((clip.samples, arranged))
         scores = iter(zip(clips, self.runtime.score(clips), strict=True) if clips else ())
         return [

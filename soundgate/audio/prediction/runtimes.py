@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from soundgate.audio import export
 from soundgate.audio.classification import inference
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal.log_mel import log_mel
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class FeatureRuntime:
         """Log-mel frames float16 (frame, mel): half precision, because features are kept in it."""
         with torch.inference_mode():
             waveform = torch.from_numpy(np.ascontiguousarray(samples))
-            mel = features.log_mel(waveform, self._options, self._rate_hz)
+            mel = log_mel(waveform, self._options, self._rate_hz)
             half: Array = mel.half().numpy()
         return half
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal.patches import frame_count, patch_starts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from soundgate.audio.config import FeatureExtraction
+    from soundgate.audio.config.sections.sound import FeatureExtraction
     from soundgate.audio.signal.waveforms import Arrangement
 
     Array = npt.NDArray[Any]
@@ -43,8 +43,8 @@ def patch_times(
     kept = arrangement.keeps(samples)
     origin = np.empty(samples, np.int64) if kept else arrangement.apply(np.arange(samples))
     half = options.n_fft // 2 if options.center else 0
-    frames = features.frame_count(origin.size, options)
-    starts = features.patch_starts(
+    frames = frame_count(origin.size, options)
+    starts = patch_starts(
         max(frames, options.patch_length),
         options.patch_length,
         options.overlap,

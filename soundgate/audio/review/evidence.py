@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.audio.classification import evaluation
 from soundgate.audio.classification.comparison import comparison
-from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.clip_results import ClipResult, read_results
+from soundgate.audio.formats.model import Description, read_description
 from soundgate.audio.learning.log import HISTORY
 from soundgate.errors import DataError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from soundgate.audio.formats.clip_results import Identity
+    from soundgate.audio.clips.manifest import Identity
 
 CARD = "dataset.json"
 EXPORT = "export.json"
@@ -47,7 +47,7 @@ class Evidence:
     comparison: Mapping[str, Any]
     champion: Mapping[Identity, ClipResult]
     """The champion's results on the compared clips."""
-    model: model_folder.Description
+    model: Description
     history: Sequence[Mapping[str, Any]]
     """A row an epoch; empty where the training left none."""
     card: Mapping[str, Any]
@@ -79,7 +79,7 @@ def gather(
         results=list(read_results(folders.report / evaluation.PREDICTIONS)),
         comparison=comparison.read_json(folders.comparison / comparison.COMPARISON),
         champion={row.identity: row for row in rows},
-        model=model_folder.read_description(folders.model),
+        model=read_description(folders.model),
         history=_history(folders.metrics / HISTORY),
         card=comparison.read_json(folders.card / CARD),
         export=comparison.read_json(export) if export and export.exists() else {},

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.config import FeatureExtraction, Preprocessing
+    from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
     from soundgate.audio.files.reading import Samples
 
     Array = npt.NDArray[Any]

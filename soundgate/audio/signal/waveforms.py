@@ -27,7 +27,7 @@ from soundgate.audio.files import reading as io
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
-    from soundgate.audio.config import Preprocessing
+    from soundgate.audio.config.sections.sound import Preprocessing
 
 Samples: TypeAlias = NDArray[np.float32]
 T = TypeVar("T", bound=np.generic)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from soundgate.audio.clips.selection import OTHER
 from soundgate.audio.clips.splits import TEST
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.formats.model import Description, clips_of
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from soundgate.audio.clips.manifest import Clip
-    from soundgate.audio.formats.clip_results import ClipResult, Identity
+    from soundgate.audio.clips.manifest import Clip, Identity
+    from soundgate.audio.formats.clip_results import ClipResult
 
 
 @dataclass
@@ -57,7 +56,8 @@ def choose(
     Raises:
         DataError: a clip is not in the manifest, or the champion's split cannot be read.
     """
-    trained = _trained_on(champion)
+    # Its epoch was chosen by the validation clips: they are as known to it as the training ones.
+    trained = clips_of(champion, lambda side: side != TEST)
     recordings = _recordings(trained, listed)
     chosen = Chosen()
     for result in results:
@@ -72,7 +72,7 @@ def choose(
             chosen.unknown_to_candidate += 1
         elif name != set(result.truth):
             chosen.unknown_to_champion += 1
-        elif result.identity in trained or _recording(clip) in recordings:
+        elif result.identity in trained or clip.recording in recordings:
             chosen.champion_trained_on += 1
         else:
             chosen.results.append(result)
@@ -92,35 +92,13 @@ def _recordings(trained: set[Identity], listed: Mapping[Identity, Clip]) -> set[
     """
     cut_otherwise = {path for path, *_ in trained - listed.keys()}
     return {
-        _recording(clip)
+        clip.recording
         for key, clip in listed.items()
         if key in trained or clip.path in cut_otherwise
     }
 
 
-def _recording(clip: Clip) -> tuple[str, str]:
-    return ("file", clip.path) if clip.source is None else ("source", clip.source)
-
-
-def _trained_on(model: Path) -> set[Identity]:
-    """The clips that the model was fitted to, or its epoch chosen by."""
-    path = model / model_folder.SPLIT
-    try:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        return {
-            (row["path"], row.get("start_s"), row.get("end_s"))
-            for row in rows
-            if row["split"] != TEST
-        }
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: is damaged; fetch the version again: {error!r}") from error
-
-
-def obstacle(
-    chosen: Chosen, candidate: model_folder.Description, champion: model_folder.Description
-) -> str:
+def obstacle(chosen: Chosen, candidate: Description, champion: Description) -> str:
     """Why there is nothing to compare on; empty where there is."""
     if champion.multi_label != candidate.multi_label:
         kinds = {True: "multi-label", False: "single-label"}

@@ -22,13 +22,13 @@ from soundgate.audio.classification.inference import BATCH_SIZE
 from soundgate.audio.classification.scored_clips import Judgement, judge
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.files.threads import one_torch_thread
-from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.clip_results import ClipResult, read_results
 from soundgate.audio.formats.feature_set import FeatureSet, read_features
 from soundgate.audio.formats.features import Info
+from soundgate.audio.formats.model import Description, read_description
 from soundgate.audio.metrics import classification as metrics
 from soundgate.audio.metrics import paired
-from soundgate.audio.signal import log_mel as features
+from soundgate.audio.signal.log_mel import clip_frames
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ VERSION = "version.json"
 MODEL = "model"
 
 _SEED = 0
-# They cut frames into patches and leave the frames as they are.
-_PATCH_FIELDS = {"patch_length", "overlap", "include_last_patch"}
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,7 @@ class ComputedFrames(FeatureSet):
         spec, preprocessing = self.info.feature_extraction, self.info.preprocessing
         path = self.folder / row.path
         with one_torch_thread():
-            mel = features.clip_frames(
-                path, preprocessing, spec, start_s=row.start_s, end_s=row.end_s
-            )
+            mel = clip_frames(path, preprocessing, spec, start_s=row.start_s, end_s=row.end_s)
         return mel.astype(np.float16)
 
 
@@ -134,10 +130,10 @@ def sentence(result: Mapping[str, Any]) -> str:
 def _against(
     candidate: Candidate, champion: Path, confidence: float, batch_size: int
 ) -> tuple[Judgement | None, dict[str, Any]]:
-    ours = model_folder.read_description(candidate.model)
-    theirs = model_folder.read_description(champion)
+    ours = read_description(candidate.model)
+    theirs = read_description(champion)
     manifest = read_manifest(candidate.clips, allow_unlabelled=True)
-    listed = {(clip.path, clip.start_s, clip.end_s): clip for clip in manifest}
+    listed = {clip.identity: clip for clip in manifest}
     results = list(read_results(candidate.report / evaluation.PREDICTIONS))
     chosen = choose(results, listed, champion, ours.classes, theirs.classes)
     reason = obstacle(chosen, ours, theirs)
@@ -163,7 +159,7 @@ def _against(
 def _judge_champion(
     candidate: Candidate,
     champion: Path,
-    description: model_folder.Description,
+    description: Description,
     results: Sequence[ClipResult],
     batch_size: int,
 ) -> Judgement:
@@ -183,16 +179,12 @@ def _judge_champion(
         description.preprocessing,
         description.feature_extraction,
     )
-    if _frames_as(ours.info) == _frames_as(info):
+    if ours.info.front_end.gives_frames_of(info.front_end):
         theirs = FeatureSet(candidate.features, info, rows, ours.frames)
     else:
         print("the champion has features of its own: computing them from the clips")
         theirs = ComputedFrames(candidate.clips, info, rows, ours.frames[:0])
     return judge(theirs, champion, rows, batch_size)
-
-
-def _frames_as(info: Info) -> tuple[Any, Any]:
-    return info.preprocessing, info.feature_extraction.model_dump(exclude=_PATCH_FIELDS)
 
 
 def _figures(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from soundgate.audio.classification.batches import Standardisation, standardisation
-from soundgate.audio.classification.inference import Classifier
-from soundgate.audio.formats import model as model_folder
+from soundgate.audio.classification.batches import standardisation
+from soundgate.audio.classification.inference import Classifier, read_network
+from soundgate.audio.formats.model import WEIGHTS
 from soundgate.audio.networks import keras as backbones
 from soundgate.audio.networks import models
 from soundgate.audio.networks.keras import conversion, keras_file
+from soundgate.audio.signal.standardisation import Standardisation
 from soundgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def digest(wanted: bool | str) -> str:  # noqa: FBT001 - the config's own type
     if not isinstance(wanted, str):
         return ""
     path = Path(wanted)
-    return backbones.digest(path / model_folder.WEIGHTS if path.is_dir() else path)
+    return backbones.digest(path / WEIGHTS if path.is_dir() else path)
 
 
 def _from_folder(folder: Path, network: nn.Module, info: Info) -> Start:
-    description, donor = model_folder.read(folder)
+    description, donor = read_network(folder)
     if description.feature_extraction != info.feature_extraction:
         raise ConfigError(f"{FIELD}: {folder} has another feature_extraction; use its values")
     own = network.state_dict()

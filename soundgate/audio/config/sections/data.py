@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from soundgate.audio.config.section import Section
+from soundgate.audio.config.sections.section import Section
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 

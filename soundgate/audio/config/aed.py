@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from soundgate.audio.config.data import Dataset, DatasetSpecific
-from soundgate.audio.config.learning import RECOMMENDED_AUGMENTATION, DataAugmentation, Training
-from soundgate.audio.config.section import Section
-from soundgate.audio.config.sound import FeatureExtraction, Preprocessing
+from soundgate.audio.config.sections.data import Dataset, DatasetSpecific
+from soundgate.audio.config.sections.learning import (
+    RECOMMENDED_AUGMENTATION,
+    DataAugmentation,
+    Training,
+)
+from soundgate.audio.config.sections.section import Section
+from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 
 if TYPE_CHECKING:
     from pathlib import Path

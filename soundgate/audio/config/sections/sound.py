@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from soundgate.audio.config.section import Section
+from soundgate.audio.config.sections.section import Section
 
 
 class Preprocessing(Section):

@@ -1,0 +1,1 @@
+"""Jobs that compute the features of a whole data set, as streams."""
