@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from soundgate.audio.prediction.choices import Format, Runtime
+
 CLASSES = tuple(f"class {k}" for k in range(10))
 
 
@@ -73,10 +75,11 @@ def make_noise(path: Path, seconds: float, *, channels: int = 1, seed: int = 0) 
 
 def contenders(model: Path, clips: Path, out: Path) -> dict[str, Callable[[], object]]:
     """Ways to predict all of ``clips``, by name."""
-    from soundgate.audio import prediction
+    from soundgate.audio.prediction import prediction
+    from soundgate.audio.prediction.settings import Settings
 
-    def ours(runtime: str, table: str) -> object:
-        settings = prediction.Settings(runtime=runtime, format=table)
+    def ours(runtime: Runtime, table: Format) -> object:
+        settings = Settings(runtime=runtime, format=table)
         return prediction.predict(model, clips, out / f"{runtime}-{table}", settings)
 
     found: dict[str, Callable[[], object]] = {
@@ -186,7 +189,7 @@ def peak_mb() -> float:
 
 def one(model: Path, path: Path) -> None:
     """Predict one file; print by how much the peak grew. Run in a process of its own."""
-    from soundgate.audio import prediction
+    from soundgate.audio.prediction import prediction
 
     before = peak_mb()
     with tempfile.TemporaryDirectory() as out:

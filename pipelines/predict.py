@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_parameters import PredictParameters  # noqa: TC001 # read when parameters are loaded
+from pipelines.parameters.predict import PredictParameters
 from soundgate.errors import ParameterError
 from soundgate.pipeline import File, Pipeline, Resources
 from steps.predict import PLACE

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from soundgate.step import CheckpointPath, InputPath, OutputPath, cpus, graceful_stop, main
+
+if TYPE_CHECKING:
+    from soundgate.audio.prediction.choices import Format, Runtime
 
 PLACE = "audio_path.txt"
 
@@ -52,13 +55,14 @@ def predict(
         batch_size: patches scored at once.
         strict: whether a file that cannot be read is an error.
     """
-    from soundgate.audio import prediction
+    from soundgate.audio.prediction import prediction
+    from soundgate.audio.prediction.settings import Settings
 
     place = Path(audio.read_text("utf-8")) if audio.name == PLACE else audio
     model, about = _model(version)
-    settings = prediction.Settings(
-        runtime=runtime,
-        format=format,
+    settings = Settings(
+        runtime=cast("Runtime", runtime),  # any other word is refused there
+        format=cast("Format", format),
         segment_s=segment_s,
         hop_s=hop_s,
         unknown_class_threshold=unknown_class_threshold,

@@ -11,6 +11,7 @@ import pytest
 from pipeline_parameters import AedParameters
 from pipelines import aed
 from soundgate import executors
+from soundgate.errors import ParameterError
 from soundgate.mermaid import mermaid
 from soundgate.parameters import ConfigFile, load
 from soundgate.runs import Run
@@ -82,6 +83,74 @@ def test_the_names_users_know_are_kept():
     assert PATCH_ACCURACY.json_path == "multiclass_classification_metrics.patch_acc.value"
     assert PATCH_ACCURACY.message == "Execution failed due to patch level acc <"
     assert PATCH_ACCURACY.regex == r"Patch-level accuracy on test set : ([0-9\.]+)"
+
+
+def test_parameters_are_read_like_the_model_zoo_s_dictionary():
+    from pipeline_parameters import get_pipeline_parameters
+
+    p = get_pipeline_parameters(default_threshold=0.7)
+    assert p["modelzoo_version"] == "v1"
+    assert p["processing_step_name"] == p.processing_step_name
+    clip, patch = p["validation_parameters"]
+    assert clip == {
+        "parameter_name": "q_clip_level_acc_threshold",
+        "default_threshold": 0.7,
+        "fail_step_msg": "Execution failed due to clip level acc <",
+        "json_path": "multiclass_classification_metrics.clip_acc.value",
+        "name": "clip:accuracy",
+        "regex": r"Clip-level accuracy on test set : ([0-9\.]+)",
+    }
+    assert patch["parameter_name"] == "q_patch_level_acc_threshold"
+    with pytest.raises(KeyError, match="did you mean 'validation_parameters'"):
+        p["validation_parameter"]
+
+
+@pytest.mark.parametrize("folds", ["", "folds=1,2"])
+def test_a_threshold_of_none_drops_the_gate(folds):
+    from pipeline_parameters import get_pipeline_parameters
+
+    assert get_pipeline_parameters(default_threshold=None)["validation_parameters"] == []
+    assignments = [*([folds] if folds else []), "q_clip_level_acc_threshold=none", "dataset=ESC-10"]
+    tasks = aed.get_pipeline(load(AedParameters, assignments=assignments)).tasks
+    assert [name for name in tasks if name.startswith("gate-")] == ["gate-patch-accuracy"]
+
+
+def test_the_stm32_project_s_name_of_the_pipeline_is_known():
+    from pipelines.stm import pipeline as stm
+
+    assert stm.get_pipeline is aed.get_pipeline
+
+
+@pytest.mark.parametrize("name", ["it's mine", "a/b", "a:b", 'a"b', "", " a", "a%20b", "x" * 201])
+def test_a_model_name_that_no_registry_holds_is_refused_at_once(name):
+    with pytest.raises(ParameterError, match=r"^model_name: .*use letters, digits"):
+        load(AedParameters, assignments=[f"model_name={name}"])
+
+
+def test_a_model_name_may_have_blanks_dots_and_umlauts():
+    assert load(AedParameters, assignments=["model_name=Bird Geräusche.v2_a-b"]).model_name
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("q_clip_level_acc_threshold=75", "expected 0 to 1, not 75.0"),
+        ("q_patch_level_acc_low_threshold=-0.1", "expected 0 to 1, not -0.1"),
+        ("q_worse_than_champion=nan", "expected 0 to 1, not nan"),
+        ("test_fold=-1", "expected 0 or more, not -1"),
+        ("folds=0,1", r"expected 1 or more, not \[0, 1\]"),
+        ("epochs=-3", "expected 0 or more, not -3"),
+    ],
+)
+def test_a_number_outside_its_range_is_one_line(assignment, said):
+    name = assignment.partition("=")[0]
+    with pytest.raises(ParameterError, match=f"^--set {name}: {said}$"):
+        load(AedParameters, assignments=[assignment])
+
+
+def test_a_fold_that_is_named_twice_is_refused():
+    with pytest.raises(ParameterError, match=r"^folds: \[2, 2\]: name each fold once$"):
+        load(AedParameters, assignments=["folds=2,2"])
 
 
 def test_the_data_set_s_name_is_read_from_the_user_config(tmp_path):

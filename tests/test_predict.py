@@ -278,10 +278,10 @@ def test_the_folder_of_a_manifest_is_its_audio(tmp_path):
     ("assignment", "text"),
     [
         ("version=champion", "nothing to predict: pass --set audio=FOLDER"),
-        ("format=xml", "format: 'xml' is none; known: csv, parquet, jsonl"),
+        ("format=xml", "--set format: expected csv, parquet or jsonl, not 'xml'$"),
         ("runtime=onxx", "did you mean 'onnx'"),
-        ("segment_s=-1", "segment_s: -1.0 is below 0"),
-        ("unknown_class_threshold=2", "no score from 0 to 1"),
+        ("segment_s=-1", "--set segment_s: expected 0 or more, not -1.0$"),
+        ("unknown_class_threshold=2", "unknown_class_threshold: expected 0 to 1, not 2.0$"),
         ("verison=1", "did you mean 'version'"),
     ],
 )

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pyarrow.parquet
 
-from soundgate.audio import prediction
+from soundgate.audio.prediction import prediction
 
 WORDS = {"path", "predicted", "unknown", "reason"}
 

@@ -9,7 +9,7 @@ import pytest
 from reading_tables import predict, rows, scores
 from toy_model import CLASSES, write_model, write_sound
 
-from soundgate.audio import prediction
+from soundgate.audio.prediction import prediction
 from soundgate.errors import Stopped
 
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept

@@ -16,7 +16,7 @@ import pytest
 from reading_tables import rows
 from toy_model import write_model, write_sound
 
-from soundgate.audio import prediction
+from soundgate.audio.prediction import prediction
 from soundgate.audio.prediction.reading import Failure
 from soundgate.audio.prediction.results import Scored
 from soundgate.audio.prediction.tables import Tables

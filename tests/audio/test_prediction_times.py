@@ -8,9 +8,8 @@ import soundfile
 from reading_tables import rows
 from toy_model import RATE_HZ, sound, write_model
 
-from soundgate.audio import prediction
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.prediction import times
+from soundgate.audio.prediction import prediction, times
 from soundgate.audio.signal import waveforms
 from soundgate.audio.signal.log_mel import arrange
 

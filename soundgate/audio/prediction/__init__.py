@@ -11,9 +11,7 @@ evaluation scores it. A longer one is cut into segments, each of them a clip wit
 
 Rows are sorted by path and time. Nothing but the settings and the audio has a say in them: not the
 number of workers, not the order in which a folder lists its files, not what shares a batch.
+
+Start with ``prediction.predict``. Importing this package imports none of it: a pipeline reads
+``choices`` where no audio library need be.
 """
-
-from soundgate.audio.prediction.prediction import predict
-from soundgate.audio.prediction.settings import FORMATS, RUNTIMES, Settings
-
-__all__ = ["FORMATS", "RUNTIMES", "Settings", "predict"]

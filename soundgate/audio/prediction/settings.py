@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated
 
 from soundgate.audio.classification.inference import BATCH_SIZE
-from soundgate.errors import ParameterError, nearest
+from soundgate.audio.prediction.choices import Format, Runtime, Seconds
+from soundgate.bounds import Bounds, Fraction, check_fields
+from soundgate.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from soundgate.audio.formats.model import Description
 
-FORMATS: Final = ("csv", "parquet", "jsonl")
-RUNTIMES: Final = ("torch", "onnx", "int8")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How to predict."""
 
-    runtime: str = "torch"
-    """One of ``RUNTIMES``: the trained network, its exported program, or that in 8 bits."""
-    format: str = "csv"
-    """One of ``FORMATS``."""
-    segment_s: float = 0.0
+    runtime: Runtime = "torch"
+    """What computes."""
+    format: Format = "csv"
+    """Of the tables."""
+    segment_s: Seconds = 0.0
     """Length of the segments that a long file is cut into, seconds; 0: the longest clip."""
-    hop_s: float = 0.0
+    hop_s: Seconds = 0.0
     """From the start of a segment to the next one's, seconds; 0: ``segment_s``."""
-    unknown_class_threshold: float = 0.0
+    unknown_class_threshold: Fraction = 0.0
     """A clip whose best score is below it is marked unknown; 0: never."""
-    batch_size: int = BATCH_SIZE
+    batch_size: Annotated[int, Bounds(1)] = BATCH_SIZE
     """Patches scored at once, at most; changes the scores by rounding only."""
     strict: bool = False
     """Whether a file that cannot be read is an error; otherwise it is listed, and the rest read."""
@@ -42,19 +41,7 @@ class Settings:
         Raises:
             ParameterError: names the setting.
         """
-        for name, known in (("runtime", RUNTIMES), ("format", FORMATS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ParameterError(f"{name}: {value!r} is none{nearest(value, known)}")
-        for name in ("segment_s", "hop_s"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ParameterError(f"{name}: {getattr(self, name)} is no length in seconds")
-        if not 0 <= self.unknown_class_threshold <= 1:
-            raise ParameterError(
-                f"unknown_class_threshold: {self.unknown_class_threshold} is no score from 0 to 1"
-            )
-        if self.batch_size < 1:
-            raise ParameterError(f"batch_size: {self.batch_size} is below 1")
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Parameters of pipelines: a group in each module, or all of one system."""
