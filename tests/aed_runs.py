@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +43,15 @@ def environment(runs: Path) -> dict[str, str]:
     return {**os.environ, "SOUNDGATE_RUNS": str(runs), "PYTHONWARNINGS": "default"}
 
 
-def run(runs: Path, *words: str, settings: tuple[str, ...] = SMALL, seconds: float = 280):
-    settings = (*settings, f"store={runs / 'store'}") if settings else ()
+def run(
+    runs: Path,
+    *words: str,
+    settings: tuple[str, ...] = SMALL,
+    store: Path | None = None,
+    seconds: float = 280,
+):
+    """Use the command line; the store is below ``runs`` unless another is given."""
+    settings = (*settings, f"store={store or runs / 'store'}") if settings else ()
     return subprocess.run(
         command(*words, settings=settings),
         cwd=ROOT,
@@ -52,6 +61,33 @@ def run(runs: Path, *words: str, settings: tuple[str, ...] = SMALL, seconds: flo
         check=False,
         timeout=seconds,
     )
+
+
+def make_small(folder: Path) -> None:
+    """Leave ``runs`` after one undisturbed run."""
+    done = run(folder / "runs", "run-pipeline", "-n", "pipelines.aed")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def copy_of(runs: Path, target: Path) -> Path:
+    """Copy a folder of runs to change it; the registry in it then holds addresses of the copy."""
+    shutil.copytree(runs, target, symlinks=True)
+    with sqlite3.connect(target / "mlflow.db") as registry:
+        for table, column in ADDRESSES:
+            registry.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(runs), str(target))
+            )
+    registry.close()
+    return target
+
+
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow's tables hold paths."""
 
 
 def start(runs: Path, *more: str) -> subprocess.Popen[str]:

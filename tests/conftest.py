@@ -5,8 +5,15 @@ from __future__ import annotations
 import compileall
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from aed_runs import make_small
+from emulator_tests import EmulatorTests
+from fixture_cache import FixtureCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Several trainings share the cores here: a thread that waits for another must not spin on one.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -18,11 +25,13 @@ PROGRAMS = ("pipeline_parameters.py", "pipelines", "soundgate", "steps")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the programs once, before the workers of pytest-xdist start.
+    """Register markers' plugin; compile the programs once, before the workers start.
 
     Tests start some thousand processes. Where PYTHONDONTWRITEBYTECODE is set, as it often is in
     containers, each of them would compile the programs again.
     """
+    if hasattr(config, "cache"):
+        config.pluginmanager.register(EmulatorTests(config))
     if not hasattr(config, "workerinput"):
         for name in PROGRAMS:
             path = str(ROOT / name)
@@ -48,9 +57,40 @@ def esc10(shared: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def fixture_cache(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FixtureCache]:
+    """Folders that tests share: see ``tests/fixture_cache.py``.
+
+    Kept between sessions below pytest's cache, unless ``--fresh-fixtures`` or CI asks for new ones.
+    """
+    fresh = request.config.getoption("--fresh-fixtures") or os.environ.get("CI")
+    if fresh or not hasattr(request.config, "cache"):
+        root = tmp_path_factory.getbasetemp()
+        root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+        root = root / "fixtures"
+        root.mkdir(exist_ok=True)
+    else:
+        root = Path(request.config.cache.mkdir("fixtures"))
+    made = FixtureCache(root)
+    yield made
+    altered = made.altered()
+    assert not altered, f"tests changed shared folders instead of copies: {altered}"
+
+
+@pytest.fixture(scope="session")
+def small_aed(fixture_cache: FixtureCache) -> Path:
+    """The folder of runs that one undisturbed run of the small AED pipeline left; to read."""
+    return fixture_cache.folder("small-aed", make_small, whole_product=True) / "runs"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the one option that rewrites expectations."""
+    """Add options that write expectations and shared folders again."""
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/")
+    parser.addoption(
+        "--fresh-fixtures", action="store_true", help="use no folder that an earlier session made"
+    )
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
+import aed_identity
 import jsonschema
 import pytest
 from aed_runs import (
@@ -12,6 +14,7 @@ from aed_runs import (
     SMALL,
     TASKS,
     comparison,
+    copy_of,
     evaluation,
     latest,
     run,
@@ -26,12 +29,22 @@ NAMES = "use letters, digits, '_', '-', '.' and blanks between them, 200 charact
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The folder of runs after one undisturbed run."""
-    runs = tmp_path_factory.mktemp("aed") / "runs"
-    done = run(runs, "run-pipeline", "-n", "pipelines.aed")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return runs
+def finished(small_aed, tmp_path_factory):
+    """A folder of runs after one undisturbed run, to go on with."""
+    return copy_of(small_aed, tmp_path_factory.mktemp("aed") / "runs")
+
+
+@pytest.fixture(scope="module")
+def go_on(small_aed, finished):
+    """Run the pipeline where the undisturbed run stands, with the store that it filled."""
+    return partial(run, finished, "run-pipeline", "-n", "pipelines.aed", store=small_aed / "store")
+
+
+def test_weights_and_figures_are_those_that_were_pinned(small_aed):
+    golden = json.loads(aed_identity.GOLDEN.read_text("utf-8"))["small"]
+    if golden["machine"] != aed_identity.machine():
+        pytest.skip(f"bits were pinned on {golden['machine']}, not on this machine")
+    assert aed_identity.differences(golden, latest(small_aed)) == []
 
 
 def test_every_task_leaves_records_that_match_the_documented_formats(finished):
@@ -89,9 +102,9 @@ def test_the_candidate_says_where_it_comes_from(finished):
     assert [point.step for point in curve] == [1, 2]
 
 
-def test_an_identical_run_reuses_everything_and_registers_nothing_new(finished):
+def test_an_identical_run_reuses_everything_and_registers_nothing_new(finished, go_on):
     before = latest(finished)
-    again = run(finished, "run-pipeline", "-n", "pipelines.aed", "--output", "json")
+    again = go_on("--output", "json")
     assert again.returncode == 0, again.stderr
     record = json.loads(again.stdout)
     run_again = {n: t["reason"] for n, t in record["tasks"].items() if t["state"] != "reused"}
@@ -102,25 +115,23 @@ def test_an_identical_run_reuses_everything_and_registers_nothing_new(finished):
     assert len(versions(finished)) == 1
 
 
-def test_other_epochs_run_the_training_again_and_leave_the_features(finished):
-    plan = run(
-        finished,
-        *("run-pipeline", "-n", "pipelines.aed", "--dry-run", "--output", "json"),
-        *("--set", "epochs=3"),
-    )
+@pytest.mark.parametrize("changed", ["epochs", "test_fold"])
+def test_another_training_leaves_the_features(go_on, changed):
+    plan = go_on("--dry-run", "--output", "json", "--set", f"{changed}=3")
     rows = {row["task"]: row for row in json.loads(plan.stdout)["plan"]}
     assert [rows[name]["action"] for name in ("fetch", "preprocess")] == ["reuse", "reuse"]
     assert rows["train"]["action"] == "run"
-    assert rows["train"]["reason"] == "argument changed: epochs 0 -> 3"
+    assert rows["train"]["reason"] == f"argument changed: {changed} 0 -> 3"
 
 
-def test_a_missed_gate_says_so_and_nothing_is_registered(finished):
+def test_a_missed_gate_says_so_and_nothing_is_registered(finished, go_on):
     already = len(versions(finished))
-    missed = run(
-        finished,
-        *("run-pipeline", "-n", "pipelines.aed"),
-        *("--set", "test_fold=2"),
-        settings=(*SMALL[:4], "q_clip_level_acc_threshold=0.99", "q_patch_level_acc_threshold=0"),
+    missed = go_on(
+        settings=(
+            *SMALL[:4],
+            "q_clip_level_acc_threshold=0.99",
+            "q_patch_level_acc_threshold=0.01",
+        ),
     )
     assert missed.returncode == 1
     value = evaluation(latest(finished))["multiclass_classification_metrics"]["clip_acc"]["value"]
@@ -185,8 +196,8 @@ def test_an_error_in_the_user_config_names_its_line(tmp_path):
     assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
 
 
-def test_cross_validation_pools_every_clip_once(finished):
-    done = run(finished, "run-pipeline", "-n", "pipelines.aed", "--set", "folds=1,3")
+def test_cross_validation_pools_every_clip_once(finished, go_on):
+    done = go_on("--set", "folds=1,3")
     assert done.returncode == 0, done.stdout + done.stderr
     folder = latest(finished)
     pooled = json.loads((folder / "tasks/pool/report/evaluation.json").read_text())
@@ -206,8 +217,8 @@ def test_cross_validation_pools_every_clip_once(finished):
     assert not (folder / "tasks/register").exists()
 
 
-def test_the_first_candidate_is_compared_with_nobody(finished):
-    found = comparison(min(finished.glob("aed/*"), key=lambda p: p.name))
+def test_the_first_candidate_is_compared_with_nobody(small_aed):
+    found = comparison(latest(small_aed))
     assert (found["champion"], found["compared"]) == (None, False)
     assert found["clip_acc"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from aed_runs import (
     comparison,
+    copy_of,
     latest,
     review,
     run,
@@ -15,11 +16,9 @@ from aed_runs import (
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory):
-    """Runs of a registry whose first candidate is champion, and what the reviewer was told."""
-    runs = tmp_path_factory.mktemp("released") / "runs"
-    first = run(runs, "run-pipeline", "-n", "pipelines.aed")
-    assert first.returncode == 0, first.stdout + first.stderr
+def released(small_aed, tmp_path_factory):
+    """Runs of a registry whose first candidate is champion."""
+    runs = copy_of(small_aed, tmp_path_factory.mktemp("released") / "runs")
     approved = review(runs, "approve", "candidate", "--comment", "good enough to begin with")
     assert approved.returncode == 0, approved.stderr
     return runs

@@ -12,17 +12,30 @@ from pathlib import Path
 import pytest
 from aed_runs import (
     SMALL,
+    copy_of,
     evaluation,
     latest,
     run,
     start,
 )
 
+EPOCHS = "training.epochs=4"
+"""Enough for a training to be killed after its first checkpoint and before its end."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_aed, tmp_path_factory):
+    """The folder of a run of as many epochs that nobody disturbed."""
+    runs = copy_of(small_aed, tmp_path_factory.mktemp("undisturbed") / "runs")
+    done = run(runs, "run-pipeline", "-n", "pipelines.aed", settings=(*SMALL, EPOCHS))
+    assert done.returncode == 0, done.stdout
+    return latest(runs)
+
 
 @pytest.mark.parametrize("victim", ["runner", "training"])
-def test_a_killed_run_resumes_to_the_same_metrics(tmp_path, victim):
+def test_a_killed_run_resumes_to_the_same_metrics(undisturbed, tmp_path, victim):
     runs = tmp_path / "runs"
-    epochs = ("training.epochs=4", f"store={runs / 'store'}")
+    epochs = (EPOCHS, f"store={runs / 'store'}")
     process = start(runs, *epochs)
     checkpoint = None
     deadline = time.monotonic() + 200
@@ -48,14 +61,9 @@ def test_a_killed_run_resumes_to_the_same_metrics(tmp_path, victim):
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert re.search(r"preprocess\s+reused\s+finished before", resumed.stdout)
 
-    undisturbed = tmp_path / "undisturbed"
-    other = run(
-        undisturbed, "run-pipeline", "-n", "pipelines.aed", settings=(*SMALL, "training.epochs=4")
-    )
-    assert other.returncode == 0, other.stdout
-    assert evaluation(interrupted) == evaluation(latest(undisturbed))
+    assert evaluation(interrupted) == evaluation(undisturbed)
     weights = "tasks/train/model/weights.safetensors"
-    assert (interrupted / weights).read_bytes() == (latest(undisturbed) / weights).read_bytes()
+    assert (interrupted / weights).read_bytes() == (undisturbed / weights).read_bytes()
 
 
 def training_processes(runs: Path) -> list[int]:

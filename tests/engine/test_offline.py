@@ -13,7 +13,7 @@ TRIED = "tried the network ({host}), but runs on a compute node without one"
 
 
 def attempt(code: str, offline: str) -> subprocess.CompletedProcess[str]:
-    program = f"from soundgate import offline; offline.guard()\nimport socket\n{code}"
+    program = f"from soundgate.programs import offline; offline.guard()\nimport socket\n{code}"
     return subprocess.run(
         [sys.executable, "-c", program],
         env={"SOUNDGATE_OFFLINE": offline},
@@ -43,7 +43,9 @@ def test_another_machine_is_out_of_reach(code, host):
 def test_this_machine_and_allowed_hosts_are_reached():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        accepted = threading.Thread(target=lambda: [server.accept()[0].close() for _ in "ab"])
+        accepted = threading.Thread(
+            target=lambda: [server.accept()[0].close() for _ in "ab"], daemon=True
+        )
         accepted.start()
         for host in ("127.0.0.1", "localhost"):
             ended = attempt(f"socket.create_connection(({host!r}, {port})).close()", "none")

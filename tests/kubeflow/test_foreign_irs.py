@@ -19,6 +19,8 @@ import ir_runner
 import pytest
 from ir_runner import IRError, Runner
 
+pytestmark = pytest.mark.emulator("ir_runner", "ir_lint")
+
 VARIABLE = "SOUNDGATE_FOREIGN_IRS"
 PROGRAMS = ("sh", "bash", "cat", "mkdir", "mktemp", "dirname", "basename", "cp", "ls", "env", "tee")
 LIMIT_S = 40.0

@@ -16,6 +16,8 @@ from soundgate.executors.kubeflow.compile import render
 from soundgate.executors.kubeflow.profile import Profile
 from soundgate.pipeline import Pipeline
 
+pytestmark = pytest.mark.emulator("ir_runner")
+
 SKIPPED, FAILED, SUCCEEDED = State.SKIPPED, State.FAILED, State.SUCCEEDED
 
 

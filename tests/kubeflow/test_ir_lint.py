@@ -8,6 +8,8 @@ import pytest
 import yaml
 from ir_samples import dsl
 
+pytestmark = pytest.mark.emulator("ir_lint")
+
 
 def sound(text: str = "hello", times: int = 2):
     made = ir_samples.write(text=text)

@@ -10,6 +10,8 @@ import yaml
 from ir_runner import IRError, State, values
 from ir_samples import compiled, dsl, kubernetes, lines, shell_task
 
+pytestmark = pytest.mark.emulator("ir_runner")
+
 SKIPPED, FAILED, SUCCEEDED = State.SKIPPED, State.FAILED, State.SUCCEEDED
 
 

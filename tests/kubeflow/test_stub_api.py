@@ -11,6 +11,8 @@ from kfp_server_api import ApiException
 from stub_api import KubeflowApi
 from urllib3.exceptions import HTTPError
 
+pytestmark = pytest.mark.emulator("stub_api", "ir_runner")
+
 
 @pytest.fixture
 def client(kubeflow_api):

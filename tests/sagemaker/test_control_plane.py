@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from definition_runner.errors import REASONS
 from jobs_by_hand import COPY, ROLE, WRITE, get, join, output, parameter
 
+pytestmark = pytest.mark.emulator("definition_runner", "control_plane")
+
 ONCE = Config(retries={"total_max_attempts": 1})
 CACHED = {"CacheConfig": {"Enabled": True}}
 

@@ -9,6 +9,8 @@ import servers
 from definition_runner import Cache, Faults
 from jobs_by_hand import COPY, WRITE, archived, get, output
 
+pytestmark = pytest.mark.emulator("definition_runner", "control_plane")
+
 TRAIN = """
 import pathlib, signal, sys, time
 state = pathlib.Path("/opt/ml/checkpoints/deep/epoch")

@@ -10,6 +10,8 @@ from definition_runner.conditions import holds
 from definition_runner.errors import StepFailed
 from definition_runner.retries import Patience
 
+pytestmark = pytest.mark.emulator("definition_runner")
+
 REPORT = b'{"acc": {"value": 0.75, "n": [1, 2]}, "name": "aed", "none": null}'
 PROPERTIES = {
     "ProcessingOutputConfig": {"Outputs": [{"OutputName": "a.b", "S3Output": {"S3Uri": "s3://x"}}]},
