@@ -124,7 +124,7 @@ def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end(tmp_path):
     assert b"Info" not in path.read_bytes()[:2000]
     samples, _ = io.read(path)
     assert 30.0 <= samples.size / 22_050 < 30.2
-    assert io.info(path).frames > samples.size  # a guess
+    assert io.info(path).frames == samples.size
     tagged = tmp_path / "tagged.mp3"
     cover = b"Info" * 500
     size = bytes([0, 0, len(cover) >> 7, len(cover) & 0x7F])

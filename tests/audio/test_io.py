@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
+import tracemalloc
 
 import librosa
 import numpy as np
@@ -279,14 +281,81 @@ def test_trailing_chunks_are_no_truncation(tmp_path):
     assert io.read(path)[0].size == 8000
 
 
-def test_a_flac_of_unknown_length_is_refused(tmp_path):
-    path = tmp_path / "a.flac"
-    soundfile.write(path, sine(8000), 8000)
+@pytest.mark.parametrize("samples", [1, 4096, 8000, 50_000])
+@pytest.mark.parametrize("rate_hz", [8000, 44_100])
+def test_reads_a_flac_without_a_length_to_its_end(tmp_path, samples, rate_hz):
+    """As an encoder writes it that is given a pipe."""
+    path, rng = tmp_path / "a.flac", np.random.default_rng(0)
+    wave = rng.integers(-(2**15), 2**15, samples).astype(np.int16)
+    soundfile.write(path, wave, rate_hz, "PCM_16")
     content = bytearray(path.read_bytes())
     content[21] &= 0xF0  # STREAMINFO: 36 bits of total samples
     content[22:26] = bytes(4)
     path.write_bytes(content)
+    assert io.info(path).frames == samples
+    assert (io.read(path)[0] * 32768 == wave).all()
+    if samples > 8000:
+        part, _ = io.read(path, start_s=0.1, end_s=0.15)
+        first = round(0.1 * rate_hz)
+        assert (part * 32768 == wave[first : first + part.size]).all()
+
+
+def test_refuses_a_flac_without_a_length_whose_frames_are_gone(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, sine(8000), 8000)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content[:60] + bytes(len(content) - 60))
     assert "does not give its length" in refusal(path)
+
+
+@pytest.mark.parametrize("rate_hz", [1, 99, 2_000_001, 2**31 - 1])
+def test_refuses_a_rate_that_no_recorder_has(tmp_path, rate_hz):
+    """At 1 Hz a file of 900 kB would be resampled to 8 hours."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sine(8000), 8000)
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate_hz)
+    path.write_bytes(content)
+    assert f"its header says {rate_hz} Hz" in refusal(path)
+
+
+def test_refuses_a_length_that_its_bytes_cannot_hold(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, sine(8000), 8000)
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0 | 0x0F, 255, 255, 255, 255])
+    path.write_bytes(content)
+    assert "promises 68719476735 samples" in refusal(path)
+
+
+def test_takes_no_memory_for_what_is_only_promised(tmp_path):
+    """A header within what is possible, and 300 MB of samples that are not there."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(0).standard_normal(16_000) / 10, 16_000)
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0]) + (75_000_000).to_bytes(4, "big")
+    path.write_bytes(content)
+    tracemalloc.start()
+    assert "damaged or cut short" in refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    tracemalloc.stop()
+
+
+def test_reads_a_data_chunk_as_long_as_the_file(tmp_path):
+    """Some recorders write the size of the whole file there; all samples are present."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sine(8000), 8000)
+    content = bytearray(path.read_bytes())
+    content[40:44] = struct.pack("<I", len(content))
+    path.write_bytes(content)
+    assert io.read(path)[0].size == 8000
+
+
+def test_refuses_a_pipe_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    assert refusal(tmp_path / "a.wav").endswith("a.wav: cannot be read: it is not a file")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

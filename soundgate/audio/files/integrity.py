@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import TYPE_CHECKING, Final
 
+from soundgate.audio.files import ogg
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,31 +26,34 @@ _PROMISED: Final = re.compile(
 )
 # A program that writes to a pipe cannot know the length: ffmpeg puts 2^32 - 1, sox about 2^31.
 _STREAMED_BYTES: Final = 0x7FFFF000
-_UNKNOWN_FRAMES: Final = 1 << 62
-# ID3v2: "ID3", version, flags, size.
-_ID3_BYTES: Final = 10
-# An MPEG layer 3 frame has at most 1441 bytes.
-_MP3_FRAME_BYTES: Final = 1441
-# RFC 3533: a page has 27 bytes of header, at most 255 lengths and 255 segments of 255 bytes.
-_OGG_PAGE_BYTES: Final = 27 + 255 + 255 * 255
-_OGG_END_OF_STREAM: Final = 0x04
+UNKNOWN_FRAMES: Final = 1 << 62
+"""From here on libsndfile means that the header gives no length."""
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 100, 2_000_000
+"""Seismometers record at 100 Hz, hydrophones at 1 MHz; beyond that a header is damaged."""
+MOST_FRAMES_A_BYTE: Final = 8192
+"""FLAC and Opus write some 5,000 samples of silence in a byte; no format writes more."""
 
 
-def check_bytes(path: str | os.PathLike[str]) -> None:
-    """Refuse a file that is missing or empty.
+def first_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Return the first four bytes of a file, by which formats are known.
 
     Raises:
-        DataError: it is.
+        DataError: it is missing, empty, no file or cannot be read.
     """
     try:
-        size_bytes = os.stat(path).st_size  # noqa: PTH116  # a Path costs as much as the call
-        if size_bytes:
-            return
+        status = os.stat(path)  # noqa: PTH116  # a Path costs as much as the call
+        # a pipe would be waited for, a device read without end
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{os.fspath(path)}: cannot be read: it is not a file")
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            head = file.read(4)
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{os.fspath(path)}: no such file: check the path") from None
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
-    raise DataError(f"{os.fspath(path)}: is empty (0 bytes): fetch or export it again")
+    if not head:
+        raise DataError(f"{os.fspath(path)}: is empty (0 bytes): fetch or export it again")
+    return head
 
 
 def cannot_decode(path: str | os.PathLike[str], error: soundfile.LibsndfileError) -> DataError:
@@ -69,29 +74,71 @@ def cannot_decode(path: str | os.PathLike[str], error: soundfile.LibsndfileError
     )
 
 
-def check_whole(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None:
-    """Refuse an open file that holds less than its header promises.
+def lacks_end(path: str | os.PathLike[str]) -> DataError:
+    """What to say of an Ogg file without its last page."""
+    return DataError(
+        f"{os.fspath(path)}: is cut short: the Ogg end-of-stream page is missing: "
+        "fetch or export it again"
+    )
+
+
+def check_plausible(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None:
+    """Refuse a header that no recording has, before time or memory is spent on it.
+
+    A WAV whose rate reads 1 Hz becomes 16,000 times as long when it is resampled to 16 kHz.
 
     Raises:
-        DataError: it does, or it holds no samples, or does not say how many.
+        DataError: its rate, or its length for its size, is absurd.
     """
-    if file.format == "OGG" and not _ogg_ends(path):
-        raise DataError(
-            f"{os.fspath(path)}: is cut short: the Ogg end-of-stream page is missing: "
-            "fetch or export it again"
-        )
-    if file.frames == 0:
-        raise DataError(f"{os.fspath(path)}: holds 0 samples: leave it out or export it again")
-    if file.frames >= _UNKNOWN_FRAMES:
+    check_rate(path, file.samplerate)
+    frames, size_bytes = file.frames, _size(path)
+    if frames >= UNKNOWN_FRAMES:
         raise DataError(
             f"{os.fspath(path)}: its header does not give its length: re-encode it to a file, "
             "not to a pipe"
         )
+    if frames * file.channels > size_bytes * MOST_FRAMES_A_BYTE:
+        raise DataError(
+            f"{os.fspath(path)}: its header promises {frames} samples in {size_bytes} bytes: "
+            "it is damaged; fetch or export it again"
+        )
+    if frames == 0:
+        raise holds_nothing(path)
+
+
+def check_rate(path: str | os.PathLike[str], rate_hz: int) -> None:
+    """Refuse a sample rate that no recorder has.
+
+    Raises:
+        DataError: it is too low or too high.
+    """
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise DataError(
+            f"{os.fspath(path)}: its header says {rate_hz} Hz, which is not between "
+            f"{LOWEST_RATE_HZ} and {HIGHEST_RATE_HZ} Hz: correct its sample rate or leave it out"
+        )
+
+
+def holds_nothing(path: str | os.PathLike[str]) -> DataError:
+    """What to say of a file without samples."""
+    return DataError(f"{os.fspath(path)}: holds 0 samples: leave it out or export it again")
+
+
+def check_whole(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None:
+    """Refuse an open file that holds less than its header promises.
+
+    Raises:
+        DataError: it does.
+    """
+    if file.format == "OGG" and not ogg.ends(path):
+        raise lacks_end(path)
     if file.format == "OGG":
         return  # its log is long and promises nothing
     for found in _PROMISED.finditer(file.extra_info):
         held, promised = (found[2], found[1]) if found[1] else (found[3], found[4])
         unit = "bytes" if found[1] else "samples"
+        if int(promised) == _size(path):
+            continue  # some recorders write the size of the whole file: all of it is there
         if int(held) < int(promised) < _STREAMED_BYTES:
             raise DataError(
                 f"{os.fspath(path)}: is cut short: the header promises {promised} {unit}, "
@@ -99,39 +146,5 @@ def check_whole(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None
             )
 
 
-def is_length_known(path: str | os.PathLike[str], file: soundfile.SoundFile) -> bool:
-    """Whether the number of samples was read; of an MP3 without a Xing header it is a guess.
-
-    Then nobody can tell whether the end is missing.
-    """
-    if file.format != "MP3":
-        return True
-    with open(path, "rb", buffering=0) as opened:  # noqa: PTH123
-        head = opened.read(_ID3_BYTES)
-        if head.startswith(b"ID3"):  # its size is 4 times 7 bits
-            size = sum(
-                (byte & 0x7F) << shift
-                for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False)
-            )
-            opened.seek(_ID3_BYTES + size)
-            head = b""
-        first_frame = head + opened.read(_MP3_FRAME_BYTES)
-    return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
-
-
-def _ogg_ends(path: str | os.PathLike[str]) -> bool:
-    """Whether the last page is whole and carries the end-of-stream flag (RFC 3533, section 6)."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        size_bytes = os.fstat(file.fileno()).st_size
-        # Pages are about 4 KiB as a rule; the longest possible one is sixteen times as long.
-        for tail_bytes in (2 * 4096, _OGG_PAGE_BYTES):
-            file.seek(max(0, size_bytes - tail_bytes))
-            tail = file.read(tail_bytes)
-            start = tail.rfind(b"OggS\0")
-            if start >= 0:
-                break
-    if start < 0 or start + 27 > len(tail):
-        return False
-    lengths = tail[start + 27 : start + 27 + tail[start + 26]]
-    whole = start + 27 + tail[start + 26] + sum(lengths) <= len(tail)
-    return whole and bool(tail[start + 5] & _OGG_END_OF_STREAM)
+def _size(path: str | os.PathLike[str]) -> int:
+    return os.stat(path).st_size  # noqa: PTH116

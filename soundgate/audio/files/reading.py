@@ -1,6 +1,7 @@
 """Read audio files: any rate, any number of channels, mono float32 out.
 
-Decoding is libsndfile (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, AU, CAF), resampling is soxr.
+Decoding is libsndfile (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF, AU, CAF), for the sound of phones
+and films PyAV, resampling is soxr.
 A file that holds less than its header promises is refused: libsndfile itself hands out the shorter
 clip without a word, and a shorter clip quietly changes every measurement made with it.
 """
@@ -10,40 +11,37 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import soundfile
 import soxr
-from numpy.typing import NDArray
 
-from soundgate.audio.files import integrity as wholeness
+from soundgate.audio.files import containers
+from soundgate.audio.files.streams import Samples, Stream, open_stream
 from soundgate.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Samples: TypeAlias = NDArray[np.float32]
+    from numpy.typing import NDArray
 
 EXTENSIONS: Final = frozenset(
     {".wav", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
     | {".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"}
     | {".avr", ".htk", ".iff", ".ircam", ".mp1", ".mp2", ".nist", ".paf", ".pvf"}
     | {".sds", ".sf", ".sph", ".svx", ".voc", ".wve"}
+    | containers.EXTENSIONS
 )
-"""Lower-case file name extensions that :func:`read` decodes."""
+"""Lower-case extensions of audio files. Some need PyAV; reading one without it says so."""
 
 # Tables give times with three decimals, so an end may lie half a millisecond after the last sample.
 SEGMENT_SLACK_S: Final = 0.001
 
-# Decoded and thrown away before a segment: a Vorbis block laps over the one before it, an MP3 frame
-# borrows bits from those before, and after a seek both would come out damaged.
-_PREROLL: Final = {"OGG": 8192, "MP3": 32 * 1152}
-
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What the header of an audio file says."""
+    """What an audio file holds."""
 
     frames: int
     """Samples of each channel."""
@@ -72,33 +70,24 @@ class Reader:
 
     def __enter__(self) -> Self:
         """Open the file, and check that it holds what its header promises."""
-        wholeness.check_bytes(self._path)
-        try:
-            self._file = soundfile.SoundFile(os.fsencode(self._path))
-        except soundfile.LibsndfileError as error:
-            raise wholeness.cannot_decode(self._path, error) from error
-        try:
-            wholeness.check_whole(self._path, self._file)
-        except DataError:
-            self._file.close()
-            raise
+        self._stream = open_stream(self._path)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
-        self._file.close()
+        self._stream.close()
 
     @property
     def info(self) -> Info:
-        """What the header says."""
-        return Info(self._file.frames, self._file.samplerate, self._file.channels)
+        """What the file holds."""
+        return Info(self._stream.frames, self._stream.rate_hz, self._stream.channels)
 
     def read(self, *, start_s: float | None = None, end_s: float | None = None) -> Samples:
         """Decode a segment as one channel at the file's own rate; see the function ``read``."""
-        first, last = _segment(self._path, self._file, start_s, end_s)
-        samples = _mono(_decode(self._path, self._file, first, last))
+        first, last = _segment(self._path, self._stream, start_s, end_s)
+        samples = _mono(self._stream.read(first, last))
         # Integer samples cannot be NaN, and looking costs as much as decoding 16-bit WAV does.
-        if not self._file.subtype.startswith("PCM_") and not np.isfinite(samples).all():
+        if not self._stream.is_integer and not np.isfinite(samples).all():
             raise DataError(f"{_name(self._path)}: holds NaN or infinite samples: export it again")
         return samples
 
@@ -107,7 +96,7 @@ class Reader:
     ) -> Samples:
         """Decode a segment as one channel at ``sample_rate_hz``; see the function ``load``."""
         _check_rate(sample_rate_hz)
-        samples, rate_hz = self.read(start_s=start_s, end_s=end_s), self._file.samplerate
+        samples, rate_hz = self.read(start_s=start_s, end_s=end_s), self._stream.rate_hz
         if rate_hz == sample_rate_hz:
             return samples
         resampled: Samples = soxr.resample(samples, rate_hz, sample_rate_hz, quality="HQ")
@@ -212,12 +201,12 @@ def _name(path: str | os.PathLike[str]) -> str:
 
 def _segment(
     path: str | os.PathLike[str],
-    file: soundfile.SoundFile,
+    stream: Stream,
     start_s: float | None,
     end_s: float | None,
 ) -> tuple[int, int]:
     """First frame and the frame after the last of a segment."""
-    frames, rate_hz = file.frames, file.samplerate
+    frames, rate_hz = stream.frames, stream.rate_hz
     if start_s is None and end_s is None:
         return 0, frames
     start, end = start_s or 0.0, frames / rate_hz if end_s is None else end_s
@@ -233,27 +222,6 @@ def _segment(
             "correct start_s or end_s"
         )
     return first, last
-
-
-def _decode(
-    path: str | os.PathLike[str], file: soundfile.SoundFile, first: int, last: int
-) -> Samples:
-    """Frames ``first`` to ``last`` as float32 (sample,) or (sample, channel)."""
-    skipped = 0
-    try:
-        if file.tell() != first:
-            skipped = min(first, _PREROLL.get(file.format, 0))
-            file.seek(first - skipped)
-        samples: Samples = file.read(last - first + skipped, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise wholeness.cannot_decode(path, error) from error
-    missing = last - first + skipped - len(samples)
-    if missing and (len(samples) <= skipped or wholeness.is_length_known(path, file)):
-        raise DataError(
-            f"{_name(path)}: is cut short: {missing} samples of the {file.frames} that the "
-            "header promises are missing: fetch or export it again"
-        )
-    return samples[skipped:]
 
 
 def _mono(samples: Samples) -> Samples:

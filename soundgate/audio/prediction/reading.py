@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from soundgate.audio.files import reading as io
@@ -119,8 +119,12 @@ def clips(folder: Path, part: Part, lengths: Lengths) -> Iterator[Heard | Failur
     try:
         with io.Reader(file) as opened:
             spans: Iterable[Span] = part.spans or _spans(stretch, opened.info, lengths)
-            for start_s, end_s in spans:
-                yield _clip(opened, stretch.path, file, (start_s, end_s), lengths.sample_rate_hz)
+            for span in spans:
+                clip = _clip(opened, stretch.path, file, span, lengths.sample_rate_hz)
+                if isinstance(clip, Failure):  # the rest is lost too, and one row says so
+                    yield replace(clip, end_s=_last_s(part, opened.info))
+                    return
+                yield clip
     except DataError as error:
         yield Failure(stretch.path, stretch.start_s, stretch.end_s, _reason(file, error))
 
@@ -130,6 +134,13 @@ def _spans(stretch: Stretch, info: io.Info, lengths: Lengths) -> Iterable[Span]:
     end_s = info.duration_s if stretch.end_s is None else stretch.end_s
     # A stretch that is not in the file is handed on as it is: reading it says what is wrong.
     return lengths.spans(start_s, end_s) if start_s < end_s else [(start_s, end_s)]
+
+
+def _last_s(part: Part, info: io.Info) -> float:
+    """Where a part ends, seconds; of a header that promises years, no list of spans is made."""
+    if part.spans:
+        return part.spans[-1][1]
+    return info.duration_s if part.stretch.end_s is None else part.stretch.end_s
 
 
 def _clip(

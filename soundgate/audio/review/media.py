@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
-    from soundgate.audio.files.reading import Samples
+    from soundgate.audio.files.streams import Samples
 
     Array = npt.NDArray[Any]
 

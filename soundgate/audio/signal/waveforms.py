@@ -11,7 +11,6 @@ rounding noise is as strong as the quiet bands of a log-mel spectrogram and move
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import struct
 import tempfile
@@ -34,8 +33,6 @@ T = TypeVar("T", bound=np.generic)
 
 # Floor of librosa.power_to_db: a clip that is quieter than it throughout holds no silence.
 _POWER_FLOOR = 1e-10
-# 16-bit mono at 48 kHz; a smaller file that is longer is compressed and decodes fast.
-_BYTES_PER_S = 96_000
 # What it is, number of samples, CRC-32 of the number and the samples.
 _HEAD = struct.Struct("<4sII")
 _MAGIC = b"SGW1"
@@ -229,24 +226,14 @@ def _read(
 ) -> Samples:
     """Decode and resample, at most ``longest_s`` seconds."""
     start = start_s or 0.0
-    if end_s is None and _may_be_long(path, longest_s):
-        end_s = io.info(path).duration_s
-    if end_s is None:
-        samples = io.load(path, sample_rate_hz=rate_hz, start_s=start_s)
-        if samples.size <= longest_s * rate_hz:
-            return samples
-        end_s = math.inf
-    return io.load(
-        path, sample_rate_hz=rate_hz, start_s=start_s, end_s=min(end_s, start + longest_s)
-    )
-
-
-def _may_be_long(path: Path, longest_s: float) -> bool:
-    """Whether reading the header first is worth it: that costs a tenth of decoding a short clip."""
-    try:
-        return path.stat().st_size > longest_s * _BYTES_PER_S
-    except OSError:
-        return False  # decoding says it better
+    with io.Reader(path) as file:  # what the file holds is asked first: it may be hours
+        duration_s = file.info.duration_s
+        if end_s is None and duration_s - start <= longest_s + 1 / rate_hz:
+            samples = file.load(sample_rate_hz=rate_hz, start_s=start)
+            if samples.size <= longest_s * rate_hz:
+                return samples
+        end = duration_s if end_s is None else end_s
+        return file.load(sample_rate_hz=rate_hz, start_s=start, end_s=min(end, start + longest_s))
 
 
 def _digest(path: Path) -> str:
