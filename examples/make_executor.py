@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.executors import folders, processes
-from soundgate.executors.base import Capabilities, Options, PlannedTask, Submission
+from soundgate.executors.base import NOTHING_REUSED, Capabilities, Options, PlannedTask, Submission
 from soundgate.executors.reuse import require_files
 from soundgate.runs import State
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from soundgate.executors.base import Finding
     from soundgate.pipeline import Pipeline
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
 SCRIPT = """cd {project} && rm -f {folder}/task.json && export {environment}
@@ -42,6 +43,7 @@ code=$?; echo $code > {folder}/exit; test $code = 0 && touch {folder}/done
 class MakeRequest:
     """The rules, and a script for each task, by its path below the run's folder."""
 
+    pipeline: Pipeline
     files: dict[str, str]
 
     def __str__(self) -> str:
@@ -64,7 +66,14 @@ class MakeExecutor:
         """Take what every executor takes."""
         self.parameter_defaults: Mapping[str, Any] = {}
 
-    def render(self, pipeline: Pipeline, run: Run) -> MakeRequest:
+    def render(
+        self,
+        pipeline: Pipeline,
+        run: Run,
+        *,
+        use_cache: bool = True,  # noqa: ARG002 - it reuses nothing
+        reused: Mapping[str, Hit] = NOTHING_REUSED,  # noqa: ARG002
+    ) -> MakeRequest:
         """Turn a pipeline into a Makefile and scripts. Pure."""
         run = replace(run, root=run.root.absolute())
         files, targets = {}, " ".join(f"tasks/{name}/done" for name in pipeline.tasks)
@@ -88,7 +97,7 @@ class MakeExecutor:
                 limit_s=task.resources.hours * 3600,
                 command=shlex.join([sys.executable, *folders.command_of(task, run)[1:]]),
             )
-        return MakeRequest({"Makefile": rules, **files})
+        return MakeRequest(pipeline, {"Makefile": rules, **files})
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:  # noqa: ARG002
         """Tell what make would do: all of it, for a new run."""
@@ -96,12 +105,13 @@ class MakeExecutor:
         return [PlannedTask(name, "run", "make knows only this run") for name in pipeline.tasks]
 
     def submit(
-        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+        self, request: MakeRequest, run: Run, record: dict[str, Any], submission: Submission
     ) -> dict[str, Any]:
         """Write the files, start make, and wait for it unless told not to."""
-        for task in pipeline.tasks.values():
+        folders.keep_request(run, request)
+        for task in request.pipeline.tasks.values():
             folders.place_inputs(run, [item for items in task.inputs.values() for item in items])
-        for name, text in self.render(pipeline, run).files.items():
+        for name, text in request.files.items():
             (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (run.folder / name).write_text(text, "utf-8")
         for task in record["tasks"].values():

@@ -64,7 +64,7 @@ def get_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def executor_of(record: dict[str, Any]) -> Executor:
+def executor_of(record: dict[str, Any]) -> Executor[Any]:
     """Return the executor of a run, with the site it was given."""
     asked = invocation.recorded(record)
     return executors.load(asked.executor, asked.options)
@@ -146,7 +146,7 @@ def show_logs(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_log(executor: Executor, run: runs.Run, name: str, *, follow: bool) -> None:
+def _print_log(executor: Executor[Any], run: runs.Run, name: str, *, follow: bool) -> None:
     """Print a task's log; with ``follow``, also new lines until the task or the run ends.
 
     Files on a shared file system are read every half second; the engine is polled less and less

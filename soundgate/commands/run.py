@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate import executors, invocation, parameters, runs
 from soundgate.commands.output import output_argument, print_table, runs_root
 from soundgate.errors import ParameterError
-from soundgate.executors.base import Submission, initial_tasks
+from soundgate.executors.base import Submission, initial_tasks, rendered
 from soundgate.executors.display import duration
 from soundgate.executors.reuse import require_files
 from soundgate.invocation import Invocation
@@ -156,21 +156,18 @@ def run_pipeline(args: argparse.Namespace) -> int:
             return 0
         run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id())
         record = {} if args.dry_run else invocation.new_record(asked, pipeline, values, run)
-    request = executor.render(pipeline, run)
-    if args.dry_run:
-        return _show_plan(executor.plan(pipeline, run, use_cache=not args.no_cache), request, args)
     require_files(pipeline)  # before the folder is made: a run that cannot start leaves none
+    request, plan = rendered(executor, pipeline, run, use_cache=not args.no_cache)
+    if args.dry_run:
+        plan = plan or executor.plan(pipeline, run, use_cache=not args.no_cache)
+        return _show_plan(plan, request, args)
     run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "request.txt").write_text(str(request), "utf-8")
     if not args.resume:  # a resumed run may still be held, and only its holder writes the record
         run.write(record)
     submission = Submission(
-        no_wait=args.no_wait,
-        timeout_s=args.timeout,
-        use_cache=not args.no_cache,
-        quiet=args.output == "json",
+        no_wait=args.no_wait, timeout_s=args.timeout, quiet=args.output == "json"
     )
-    record = executor.submit(pipeline, run, record, submission)
+    record = executor.submit(request, run, record, submission)
     return _report(run, record, args)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.executors.base import Options
@@ -19,7 +19,7 @@ EXECUTORS = {
 }
 
 
-def load(name: str, options: Options = Options()) -> Executor:
+def load(name: str, options: Options = Options()) -> Executor[Any]:
     """Return the executor a user named; its module is imported only now.
 
     Args:
@@ -38,4 +38,4 @@ def load(name: str, options: Options = Options()) -> Executor:
         raise ParameterError(
             f"--profile {options.profile}: the {name} executor has no profiles; drop it"
         )
-    return cast("Executor", kind(options))
+    return cast("Executor[Any]", kind(options))

@@ -1,14 +1,15 @@
-"""What an executor is: it renders a pipeline into a request, then submits it.
+"""What an executor is: it renders a pipeline into a request, then submits that request.
 
-``render`` is pure: no network, no clock, no random. ``str(request)`` is exactly what would be sent,
-and what ``--dry-run`` prints. Differences between engines are declared capabilities, never a
-question for an executor's name.
+``render`` is pure: no network, no clock, no random. ``str(request)`` is exactly what is sent:
+``--dry-run`` prints it, ``request.txt`` keeps it, the engine gets it; it is made once.
+Differences between engines are declared capabilities, never a question for an executor's name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from soundgate.arguments import SCALARS, spell
 from soundgate.parameters import parameter_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.pipeline import File, Output, Pipeline, Task
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
 
@@ -54,11 +56,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """How to submit: what is not part of the pipeline."""
+    """How to wait for a run that is submitted: what is no part of the request."""
 
     no_wait: bool = False
     timeout_s: float | None = None
-    use_cache: bool = True
     quiet: bool = False
     """Progress goes to standard error, the result alone to standard output."""
 
@@ -70,6 +71,8 @@ class PlannedTask:
     task: str
     action: str  # "run" | "reuse"
     reason: str
+    result: Hit | None = None
+    """What would be reused, where this host knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,9 @@ class Finding:
     """What to do; empty where it is as it should be."""
 
 
+NOTHING_REUSED: Mapping[str, Hit] = MappingProxyType({})
+
+
 class Request(Protocol):
     """What would be sent to an engine; ``str()`` of it is the whole truth."""
 
@@ -89,23 +95,48 @@ class Request(Protocol):
         """Return exactly what would be sent."""
 
 
-class Executor(Protocol):
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+class Executor(Protocol[RequestT]):
     """The two halves of an executor: rendering, and talking to the engine."""
 
     capabilities: Capabilities
     parameter_defaults: Mapping[str, Any]
     """Defaults that the site's profile sets for parameters of any pipeline that has them."""
 
-    def render(self, pipeline: Pipeline, run: Run) -> Request:
-        """Turn a pipeline into a request. Pure."""
+    def render(
+        self,
+        pipeline: Pipeline,
+        run: Run,
+        *,
+        use_cache: bool = True,
+        reused: Mapping[str, Hit] = NOTHING_REUSED,
+    ) -> RequestT:
+        """Turn a pipeline into a request. Pure.
+
+        Args:
+            pipeline: the pipeline.
+            run: the run.
+            use_cache: False runs every task, whatever results there are.
+            reused: tasks whose results are there already, which ``plan`` found. An executor that
+                hands over the whole graph and reuses results leaves them out.
+
+        Raises:
+            DefinitionError: the engine cannot run it; says why.
+        """
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         """Tell for each task whether it would be run or reused, and why. Starts nothing."""
 
     def submit(
-        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+        self, request: RequestT, run: Run, record: dict[str, Any], submission: Submission
     ) -> dict[str, Any]:
-        """Execute the pipeline; return the run's record as it stands when this returns."""
+        """Send a request as it was rendered, keep its text as ``request.txt``, and wait.
+
+        Returns:
+            The run's record as it stands when this returns.
+        """
 
     def poll(self, run: Run) -> dict[str, Any]:
         """Return the run's record, brought up to date."""
@@ -121,6 +152,22 @@ class Executor(Protocol):
 
     def examine(self, root: Path) -> Iterator[Finding]:
         """Look for what could keep a run from working here; ``root`` is the folder of runs."""
+
+
+def rendered(
+    executor: Executor[RequestT], pipeline: Pipeline, run: Run, *, use_cache: bool = True
+) -> tuple[RequestT, list[PlannedTask] | None]:
+    """Render what would be sent now.
+
+    Returns:
+        The request; and what will become of each task, where the request depends on that.
+    """
+    can = executor.capabilities
+    if not (can.renders_whole_graph and can.reuses_results):
+        return executor.render(pipeline, run, use_cache=use_cache), None
+    plan = executor.plan(pipeline, run, use_cache=use_cache)
+    reused = {each.task: each.result for each in plan if each.result is not None}
+    return executor.render(pipeline, run, use_cache=use_cache, reused=reused), plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,12 @@ def command_of(task: Task, run: Run) -> list[str]:
     )
 
 
+def keep_request(run: Run, request: object) -> None:
+    """Write what is sent beside the run's record."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "request.txt").write_text(str(request), "utf-8")
+
+
 def collect(run: Run, task: str, output: str, target: Path) -> None:
     """Copy what a task wrote below ``target``.
 

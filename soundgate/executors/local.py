@@ -20,13 +20,21 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.errors import ParameterError
 from soundgate.executors import folders, reuse
-from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
+from soundgate.executors.base import (
+    NOTHING_REUSED,
+    Capabilities,
+    Finding,
+    Options,
+    PlannedTask,
+    Submission,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from soundgate.pipeline import Pipeline
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
     from soundgate.task import Task
 
@@ -46,12 +54,16 @@ class Command:
 class LocalRequest:
     """The commands of a run in an order that respects their edges; a shell script as text."""
 
+    pipeline: Pipeline
     folder: str
     commands: tuple[Command, ...]
+    use_cache: bool = True
 
     def __str__(self) -> str:
         """Return a script that does by hand what the executor does, one task after another."""
-        lines = ["#!/bin/sh", f"# {self.folder}", "set -eu"]
+        lines = ["#!/bin/sh", f"# {self.folder}"]
+        lines += [] if self.use_cache else ["# --no-cache: no earlier result is reused"]
+        lines += ["set -eu"]
         for command in self.commands:
             lines += ["", f"# {command.task}: {command.about}", shlex.join(command.argv)]
         return "\n".join(lines) + "\n"
@@ -72,35 +84,51 @@ class LocalExecutor:
         """Take what every executor takes; this machine needs no description."""
         self.parameter_defaults: Mapping[str, Any] = {}
 
-    def render(self, pipeline: Pipeline, run: Run) -> LocalRequest:
+    def render(
+        self,
+        pipeline: Pipeline,
+        run: Run,
+        *,
+        use_cache: bool = True,
+        reused: Mapping[str, Hit] = NOTHING_REUSED,  # noqa: ARG002 - decided task by task
+    ) -> LocalRequest:
         """Turn a pipeline into commands. Pure: reads and writes nothing."""
         commands = [
             Command(task.name, tuple(folders.command_of(task, run)), _about(task))
             for task in pipeline.tasks.values()
         ]
-        return LocalRequest(str(run.folder), tuple(commands))
+        return LocalRequest(pipeline, str(run.folder), tuple(commands), use_cache)
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         """Tell for each task whether it would be run or reused, and why."""
         return reuse.plan(pipeline, run, use_cache=use_cache)
 
     def submit(
-        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+        self, request: LocalRequest, run: Run, record: dict[str, Any], submission: Submission
     ) -> dict[str, Any]:
-        """Run the pipeline; with ``no_wait`` in a process of its own."""
+        """Run the commands; with ``no_wait`` in a process of its own."""
         if submission.no_wait:
-            return self._detach(run, record, submission)
-        from soundgate.executors.runner import Runner
+            folders.keep_request(run, request)
+            return self._detach(request, run, record, submission)
+        from soundgate.executors.runner import Runner, Work
 
-        with folders.lock(run), Runner(pipeline, run, record, submission) as runner:
-            return runner.execute()
+        commands = {each.task: each.argv for each in request.commands}
+        with folders.lock(run):
+            folders.keep_request(run, request)
+            work = Work(
+                pipeline=request.pipeline, run=run, commands=commands, use_cache=request.use_cache
+            )
+            with Runner(work, record, submission) as runner:
+                return runner.execute()
 
-    def _detach(self, run: Run, record: dict[str, Any], submission: Submission) -> dict[str, Any]:
+    def _detach(
+        self, request: LocalRequest, run: Run, record: dict[str, Any], submission: Submission
+    ) -> dict[str, Any]:
         command = [sys.executable, "-m", "soundgate.cli", "run-pipeline"]
         command += ["--resume", str(run.folder.resolve())]
         if submission.timeout_s is not None:
             command += ["--timeout", str(submission.timeout_s)]
-        if not submission.use_cache:
+        if not request.use_cache:
             command += ["--no-cache"]
         with (run.folder / "runner.txt").open("ab") as log:
             process = subprocess.Popen(

@@ -7,10 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from soundgate.executors.machine import Share
 
 
-def process_argv(command: list[str], share: Share) -> list[str]:
+def process_argv(command: Sequence[str], share: Share) -> list[str]:
     """Return what is really executed: this interpreter; torchrun for several GPUs."""
     argv = [sys.executable, *command[1:]]
     if len(share.gpus) > 1:

@@ -104,7 +104,7 @@ def plan(pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
             components = cache.components(task, digests)
             found = decide(cache, pipeline, task, components, run, use_cache=use_cache)
             if isinstance(found, Hit):
-                planned.append(PlannedTask(task.name, "reuse", found.reason))
+                planned.append(PlannedTask(task.name, "reuse", found.reason, found))
                 add_outputs(digests, task, found.mark)
                 continue
             reason = found.reason

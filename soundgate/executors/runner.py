@@ -24,6 +24,7 @@ from soundgate.reuse.cache import Cache, Hit, Miss
 from soundgate.runs import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import FrameType, TracebackType
     from typing import Self
 
@@ -36,6 +37,20 @@ TICK_S = 0.5
 SAVE_INTERVAL_S = 0.25
 SAVE_SHARE = 0.05  # of the time goes to writing run.json, which grows with the number of tasks
 USER_ERROR = 2  # an exit code that another attempt would only repeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a runner is to do: the tasks of one run, as they were rendered."""
+
+    pipeline: Pipeline
+    run: Run
+    commands: Mapping[str, Sequence[str]]
+    """``python -m steps.NAME ...`` by task."""
+    use_cache: bool = True
+    digests: reuse.Digests | None = None
+    """Of what no task of these writes; what they write is added. None: the files of the pipeline
+    are read."""
 
 
 @dataclass(slots=True)
@@ -56,15 +71,15 @@ class Runner:
 
     def __init__(
         self,
-        pipeline: Pipeline,
-        run: Run,
+        work: Work,
         record: dict[str, Any],
         submission: Submission,
         machine: Machine | None = None,
     ) -> None:
         """Prepare; nothing is started before ``execute``."""
-        self.pipeline = pipeline
-        self.run = run
+        self.work = work
+        self.pipeline = pipeline = work.pipeline
+        self.run = run = work.run
         self.record = record
         self.submission = submission
         self.machine = machine or Machine()
@@ -121,6 +136,8 @@ class Runner:
 
     def _known_digests(self) -> reuse.Digests:
         """Return the digests of what no task of this runner writes."""
+        if self.work.digests is not None:
+            return self.work.digests
         return reuse.file_digests(self.cache, self.pipeline)
 
     # -- starting ---------------------------------------------------------------------------------
@@ -147,7 +164,7 @@ class Runner:
                 task,
                 components,
                 self.run,
-                use_cache=self.submission.use_cache,
+                use_cache=self.work.use_cache,
             )
             self.decisions[task.name] = components, found
         components, found = self.decisions[task.name]
@@ -214,9 +231,6 @@ class Runner:
         """Return what starts this runner's processes."""
         return launcher(libraries)
 
-    def _absolute(self) -> Run:
-        return runs.Run(self.run.root.absolute(), self.run.pipeline, self.run.id)
-
     def _context(self, task: Task, key: str, attempt: int, cpus: int) -> runs.Context:
         folder = self.run.task(task.name).absolute()
         return runs.Context(
@@ -238,7 +252,7 @@ class Runner:
 
     def _argv(self, task: Task, share: Share) -> list[str]:
         """Return what is executed for a task."""
-        return process_argv(folders.command_of(task, self._absolute()), share)
+        return process_argv(self.work.commands[task.name], share)
 
     def _limits(self, share: Share) -> dict[str, str]:
         """Return the variables that keep a task within its share."""
@@ -313,7 +327,7 @@ class Runner:
             state=State.FAILED,
             reason=reason,
             exit_code=status,
-            argv=folders.command_of(task, self.run),
+            argv=list(self.work.commands[task.name]),
             started_at=runs.time_of(attempt.started),
             ended_at=runs.now(),
             duration_s=runs.seconds_since(attempt.started),

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("conformance.suite", "conformance.engine")
+pytest.register_assert_rewrite("conformance.suite", "conformance.sending", "conformance.engine")

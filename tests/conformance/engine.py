@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from toy_project import Toy
 
 STEPS = Path(__file__).parent / "toy"
-OWN = Path(__file__).resolve().parents[2] / "steps"
-BORROWED = ("gate", "gather", "place")
-"""Steps that executors add to a pipeline, or that a pipeline has by its declaration."""
 LONGEST_S = 200
 
 
@@ -31,6 +30,8 @@ class Engine:
     words: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = ("-m", "soundgate.cli")
+    check_received: Callable[[Path, str], None] = lambda _folder, _text: None
+    """Asserts that the engine got what a request's text says, of the run in a folder."""
     outside: Path = Path()
     """A folder that tasks and tests both see: the project's own, where tasks may write there."""
 
@@ -38,8 +39,6 @@ class Engine:
         """Add the steps of this suite to the toy project."""
         self.outside = self.toy.folder / self.outside
         shutil.copytree(STEPS, self.toy.folder, dirs_exist_ok=True)
-        for name in BORROWED:
-            shutil.copy(OWN / f"{name}.py", self.toy.folder / "steps")
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of Soundgate in the project's folder."""

@@ -1,19 +1,18 @@
 """What every executor must do alike; each inherits this and runs it for real.
 
-A row of the table is one test. The name of the test after ``test_`` is the row's key, its docstring
-the sentence that the table shows.
+Rows about what is sent to an engine stand in ``sending.py``.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 
 import pytest
 from toy_project import wait_for
 
-from conformance.table import DEVIATIONS, ROWS
+from conformance.sending import Sending
+from conformance.table import row
 
 TEXTS = ["", "a b", "it's", 'say "x"', "été 日本", "$HOME `id` \\ %s {{x}} {}", "-0", "true", "[1"]
 NUMBERS = [-3, 0, 160, 2**40]
@@ -51,25 +50,8 @@ SHAPES = f"""
 """
 
 
-def row(test):
-    """Make a test a row of the table, and expect it to fail where the table says so."""
-    key = test.__name__.removeprefix("test_")
-    ROWS[key] = " ".join(test.__doc__.split()).rstrip(".")
-
-    @functools.wraps(test)
-    def run(self, engine, **fixtures):
-        deviation = DEVIATIONS.get((engine.name, key))
-        if deviation is None:
-            test(self, engine, **fixtures)
-            return
-        with pytest.raises(AssertionError):
-            test(self, engine, **fixtures)
-
-    return run
-
-
 @pytest.mark.timeout(280)
-class Conformance:
+class Conformance(Sending):
     """The suite; a subclass provides the fixture ``engine``."""
 
     @row

@@ -1,12 +1,16 @@
 """What works on which executor: the table in docs/executors.md.
 
-``suite.py`` runs every row on every executor. A deviation listed here is run as well and must
+``suite.py`` runs every row on every executor. A row is one test: its name after ``test_`` is the
+row's key, its docstring the sentence in the table. A deviation listed here is run as well and must
 fail; if it passes, the table is wrong.
 """
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+
+import pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "executors.md"
 ENGINES = ("local", "slurm", "sagemaker", "kubeflow", "make (example)")
@@ -27,6 +31,24 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("make (example)", "no_cache"): "`make` looks only at the folder of one run",
 }
 """(executor, row): what happens instead."""
+
+
+def row(test):
+    """Make a test a row of the table, and expect it to fail where the table says so."""
+    key = test.__name__.removeprefix("test_")
+    ROWS[key] = " ".join(test.__doc__.split()).rstrip(".")
+
+    @functools.wraps(test)
+    def run(self, engine, **fixtures):
+        deviation = DEVIATIONS.get((engine.name, key))
+        if deviation is None:
+            test(self, engine, **fixtures)
+            return
+        with pytest.raises(AssertionError):
+            test(self, engine, **fixtures)
+
+    return run
+
 
 BEGIN, END = "<!-- conformance: begin -->", "<!-- conformance: end -->"
 

@@ -20,7 +20,14 @@ def engine(toy):
     if not shutil.which("make"):
         pytest.skip("no GNU make here")
     shutil.copytree(ROOT / "examples", toy.folder / "examples")
-    return Engine("make (example)", toy, ("--executor", "make"), program=("-c", LINE))
+    words = ("--executor", "make")
+    return Engine("make (example)", toy, words, program=("-c", LINE), check_received=check_received)
+
+
+def check_received(folder, text):
+    assert (folder / "Makefile").read_text("utf-8") in text
+    for script in folder.glob("tasks/*/task.sh"):
+        assert script.read_text("utf-8") in text
 
 
 class TestExample(Conformance):

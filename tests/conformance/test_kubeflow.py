@@ -87,7 +87,16 @@ def engine(toy, bucket, tmp_path_factory):
         }
         toy.write("site.yaml", yaml.safe_dump(profile))
         words = ("--executor", "kubeflow", "--profile", "site.yaml")
-        yield Engine("kubeflow", toy, words, environment, outside=outside)
+
+        def check_received(_run, text):
+            sent = [r for r in api.requests if (r.method, r.path[-5:]) == ("POST", "/runs")][-1]
+            spec = sent.body["pipeline_spec"]
+            got = [spec] if "pipeline_spec" not in spec else list(spec.values())
+            assert got == list(yaml.safe_load_all(text))
+
+        yield Engine(
+            "kubeflow", toy, words, environment, outside=outside, check_received=check_received
+        )
     shutil.rmtree(outside)
 
 

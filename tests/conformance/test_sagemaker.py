@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -43,7 +44,18 @@ def engine(toy, tmp_path_factory):
         Bucket="conformance-sagemaker",
         CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
     )
-    yield Engine("sagemaker", toy, words, plane.environment(), outside=outside)
+
+    def check_received(_run, text):
+        assert plane.execution().definition == json.loads(text)
+
+    yield Engine(
+        "sagemaker",
+        toy,
+        words,
+        plane.environment(),
+        outside=outside,
+        check_received=check_received,
+    )
     plane.close()
     shutil.rmtree(outside)
 

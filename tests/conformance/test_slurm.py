@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -27,7 +28,23 @@ def engine(toy, tmp_path_factory):
     with slurm_cluster.cluster(folder) as configuration:
         words = ("--executor", "slurm", "--profile", "site.yaml")
         environment = {"SLURM_CONF": str(configuration)}
-        yield Engine("slurm", toy, words, environment)
+
+        def check_received(run, text):
+            """The controller has the scripts that the request shows."""
+            path = run / "slurm" / "jobs.json"  # absent where everything is reused
+            jobs = json.loads(path.read_text("utf-8")) if path.exists() else {}
+            for job in jobs.values():
+                got = subprocess.run(
+                    ["scontrol", "write", "batch_script", job["id"], "-"],
+                    env={"PATH": "/usr/bin:/bin", **environment},
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                )
+                assert f"<<'SBATCH'\n{got.stdout.strip()}\nSBATCH\n" in text
+            assert text.count("$(sbatch ") == len(jobs)
+
+        yield Engine("slurm", toy, words, environment, check_received=check_received)
         subprocess.run(
             ["scancel", "--me"],
             env={"PATH": "/usr/bin:/bin", "SLURM_CONF": str(configuration)},

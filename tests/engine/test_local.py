@@ -35,6 +35,7 @@ RUN_ON = """
 import json, sys
 from soundgate import invocation, runs
 from soundgate.executors import runner
+from soundgate.executors.local import LocalExecutor
 from soundgate.executors.base import Submission
 from soundgate.executors.machine import Machine
 from soundgate.invocation import Invocation
@@ -45,7 +46,9 @@ def run(module, **of):
     pipeline, values = invocation.declare(asked, Path("runs"))
     run = runs.Run(Path("runs"), pipeline.name, runs.new_run_id())
     record = invocation.new_record(asked, pipeline, values, run)
-    with runner.Runner(pipeline, run, record, Submission(), Machine(gpus=(), **of)) as found:
+    commands = {each.task: each.argv for each in LocalExecutor().render(pipeline, run).commands}
+    work = runner.Work(pipeline=pipeline, run=run, commands=commands)
+    with runner.Runner(work, record, Submission(), Machine(gpus=(), **of)) as found:
         return found.execute()
 """
 

@@ -9,6 +9,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from submitting import submit
 
 from soundgate.errors import ConfigError, ExecutorError, MissingExtra, ParameterError
 from soundgate.executors.base import Submission
@@ -38,7 +39,7 @@ def test_a_run_goes_through_and_its_outputs_are_fetched(
     pipeline.add(labour, name="second", source=first["out"], names_run=True)
     run, record = start(pipeline)
     executor = site()
-    record = executor.submit(pipeline, run, record, Submission())
+    record = submit(executor, pipeline, run, record)
     assert states(record) == {"first": "succeeded", "second": "succeeded"}
     assert (record["state"], record["reason"]) == ("succeeded", "")
     assert run.read() == record
@@ -65,8 +66,7 @@ def test_a_second_run_comes_from_kubeflow_s_cache_unless_it_is_switched_off(
     found = []
     for use_cache in (True, True, False):
         run, record = start(pipeline)
-        submission = Submission(use_cache=use_cache)
-        found.append(executor.submit(pipeline, run, record, submission))
+        found.append(submit(executor, pipeline, run, record, use_cache=use_cache))
     assert [states(record)["first"] for record in found] == ["succeeded", "reused", "succeeded"]
     assert [states(record)["always"] for record in found] == ["succeeded"] * 3
     assert {record["state"] for record in found} == {"succeeded"}
@@ -87,7 +87,7 @@ def test_a_gate_decides_says_why_and_what_it_does_not_concern_is_done(
     pipeline.add(labour, name="index", source=page["out"])
     pipeline.add(labour, name="register", source=page["out"], text="r", after=[gate])
     run, record = start(pipeline)
-    record = site().submit(pipeline, run, record, Submission(quiet=True))
+    record = submit(site(), pipeline, run, record, Submission(quiet=True))
     found = states(record)
     assert (found["evaluate"], found["page"], found["index"]) == ("succeeded",) * 3
     if threshold < 0.7:
@@ -122,7 +122,7 @@ def test_a_failed_run_goes_on_where_it_stopped_and_a_changed_one_begins_anew(
 
     pipeline, executor = declare("a"), site()
     run, record = start(pipeline)
-    record = executor.submit(pipeline, run, record, Submission())
+    record = submit(executor, pipeline, run, record)
     assert states(record) == {"first": "succeeded", "second": "failed", "third": "skipped"}
     assert (record["state"], record["reason"]) == ("failed", "second: no such clip")
     assert record["tasks"]["third"]["reason"] == "second failed"
@@ -130,12 +130,12 @@ def test_a_failed_run_goes_on_where_it_stopped_and_a_changed_one_begins_anew(
     assert "--- last lines of second's log\nlabouring at a\nerror: no such clip" in shown
     mended.touch()
     before = record["engine_id"]
-    record = executor.submit(pipeline, run, run.read(), Submission())
+    record = submit(executor, pipeline, run, run.read())
     assert (record["engine_id"], record["state"]) == (before, "succeeded")
     attempts = {n: t.attempts for n, t in kubeflow_api.runs[before].runner.tasks.items()}
     assert attempts == {"first": 0, "second": 1, "third": 1}
     changed = declare("b")
-    record = executor.submit(changed, run, run.read(), Submission())
+    record = submit(executor, changed, run, run.read())
     assert record["engine_id"] != before
     assert states(record) == dict.fromkeys(("first", "second", "third"), "succeeded")
 
@@ -144,7 +144,7 @@ def test_an_attempt_that_failed_is_repeated(labour, site, start, tmp_path):
     pipeline = Pipeline("toy")
     pipeline.add(labour, name="first", fail="not yet", unless=str(tmp_path / "there"), retries=1)
     run, record = start(pipeline)
-    record = site().submit(pipeline, run, record, Submission())
+    record = submit(site(), pipeline, run, record)
     assert (record["state"], record["tasks"]["first"]["attempt"]) == ("failed", 2)
 
 
@@ -153,7 +153,7 @@ def test_a_run_is_looked_at_and_cancelled_later(labour, site, start, kubeflow_ap
     first = pipeline.add(labour, name="first", seconds=30)
     pipeline.add(labour, name="second", source=first["out"])
     run, record = start(pipeline)
-    record = site().submit(pipeline, run, record, Submission(no_wait=True))
+    record = submit(site(), pipeline, run, record, Submission(no_wait=True))
     assert record["state"] == "running"
     until_state(site(), run, "first", "running")
     site().cancel(run)
@@ -181,7 +181,7 @@ def test_a_run_that_takes_too_long_is_ended(labour, site, start):
     pipeline = Pipeline("toy")
     pipeline.add(labour, name="first", seconds=30)
     run, record = start(pipeline)
-    record = site().submit(pipeline, run, record, Submission(timeout_s=0.5))
+    record = submit(site(), pipeline, run, record, Submission(timeout_s=0.5))
     assert (record["state"], record["reason"]) == ("cancelled", "the run exceeded --timeout 0.5 s")
 
 
@@ -197,7 +197,7 @@ def test_a_server_that_is_silent_for_a_while_is_asked_again(
         kubeflow_api.drop("GET", "/runs/", times=4)
 
     threading.Timer(0.2, disturb).start()
-    record = site().submit(pipeline, run, record, Submission())
+    record = submit(site(), pipeline, run, record)
     assert (record["state"], record["reason"]) == ("succeeded", "")
     shown = capsys.readouterr().out
     assert "refused (503): overloaded" in shown
@@ -219,7 +219,7 @@ def test_a_refusal_is_one_line_and_leaves_no_trace(labour, site, start, kubeflow
     run, record = start(pipeline)
     kubeflow_api.fail("POST", "/runs", **fault)
     with pytest.raises(ExecutorError) as caught:
-        site(namespace="team").submit(pipeline, run, record, Submission())
+        submit(site(namespace="team"), pipeline, run, record)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not kubeflow_api.runs
@@ -228,7 +228,7 @@ def test_a_refusal_is_one_line_and_leaves_no_trace(labour, site, start, kubeflow
     reason = f"nothing was submitted: {caught.value}"
     assert (record["state"], record["reason"]) == ("failed", reason)
     assert record["tasks"]["first"]["reason"] == "nothing was submitted"
-    record = site().submit(pipeline, run, record, Submission())  # --resume, once it is mended
+    record = submit(site(), pipeline, run, record)  # --resume, once it is mended
     assert states(record) == {"first": "succeeded"}
 
 
@@ -238,7 +238,7 @@ def test_a_host_that_is_not_there_is_one_line_at_once(labour, site, start):
     run, record = start(pipeline)
     began = time.monotonic()
     with pytest.raises(ExecutorError) as caught:
-        site(host="http://127.0.0.1:9").submit(pipeline, run, record, Submission())
+        submit(site(host="http://127.0.0.1:9"), pipeline, run, record)
     assert str(caught.value) == (
         "http://127.0.0.1:9 does not answer ([Errno 111] Connection refused): correct host in the "
         "profile, or look at its network"
@@ -255,12 +255,12 @@ def test_a_token_is_sent_and_one_that_is_absent_is_said(
     kubeflow_api.token = "secret"
     run, record = start(pipeline)
     with pytest.raises(ConfigError, match="token_variable: KFP_TOKEN is not set"):
-        site(token_variable="KFP_TOKEN").submit(pipeline, run, record, Submission())
+        submit(site(token_variable="KFP_TOKEN"), pipeline, run, record)
     monkeypatch.setenv("KFP_TOKEN", "wrong")
     with pytest.raises(ExecutorError, match="renew the token in KFP_TOKEN"):
-        site(token_variable="KFP_TOKEN").submit(pipeline, run, record, Submission())
+        submit(site(token_variable="KFP_TOKEN"), pipeline, run, record)
     monkeypatch.setenv("KFP_TOKEN", "secret")
-    record = site(token_variable="KFP_TOKEN").submit(pipeline, run, record, Submission())
+    record = submit(site(token_variable="KFP_TOKEN"), pipeline, run, record)
     assert record["state"] == "succeeded"
 
 
@@ -269,9 +269,9 @@ def test_what_would_only_fail_in_a_pod_is_refused_before(labour, site, start, ku
     pipeline.add(labour, name="first", environment=["MLFLOW_TRACKING_URI"])
     run, record = start(pipeline)
     with pytest.raises(ConfigError, match="task 'first' uses the model registry"):
-        site().submit(pipeline, run, record, Submission())
+        submit(site(), pipeline, run, record)
     with pytest.raises(ConfigError, match="CHANGE_ME: name the image"):
-        site(image="x:CHANGE_ME").submit(pipeline, run, record, Submission())
+        submit(site(image="x:CHANGE_ME"), pipeline, run, record)
     assert not kubeflow_api.requests
 
 
@@ -283,7 +283,7 @@ def test_the_registry_s_address_goes_to_the_tasks_that_use_it(
     pipeline.add(labour, name="other")
     run, record = start(pipeline)
     executor = site(mlflow_tracking_uri="http://mlflow:5000")
-    record = executor.submit(pipeline, run, record, Submission())
+    record = submit(executor, pipeline, run, record)
     tasks = kubeflow_api.runs[record["engine_id"]].runner.tasks
     read = {n: (t.artifacts["out"].path / "registry.txt").read_text() for n, t in tasks.items()}
     assert read == {"first": "http://mlflow:5000", "other": "none"}
@@ -312,9 +312,9 @@ def test_files_of_this_machine_are_uploaded_once_and_read(
             executor_files = SimpleNamespace(upload=lambda *_: found)  # noqa: B023
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr("soundgate.executors.kubeflow.executor.files", executor_files)
-                record = executor.submit(pipeline, run, record, Submission())
+                record = submit(executor, pipeline, run, record)
         else:
-            record = executor.submit(pipeline, run, record, Submission())
+            record = submit(executor, pipeline, run, record)
         assert record["state"] == "succeeded", record["reason"]
         tasks = kubeflow_api.runs[record["engine_id"]].runner.tasks
         written = [tasks[name].artifacts["out"].path for name in ("folder", "file")]

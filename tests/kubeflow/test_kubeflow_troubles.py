@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from submitting import submit
 
 from soundgate.errors import ExecutorError, ParameterError
 from soundgate.executors.base import Submission
@@ -38,7 +39,7 @@ def test_a_run_whose_making_was_not_confirmed_is_found_again(labour, site, start
     pipeline = toy(labour)
     run, record = start(pipeline)
     kubeflow_api.lose("POST", CREATE)
-    record = site().submit(pipeline, run, record, Submission())
+    record = submit(site(), pipeline, run, record)
     assert record["state"] == "succeeded"
     assert list(kubeflow_api.runs) == [record["engine_id"]]
 
@@ -51,7 +52,7 @@ def test_a_run_of_which_nothing_is_known_is_asked_for_until_it_is(
     kubeflow_api.lose("POST", CREATE)
     kubeflow_api.drop("GET", LIST, times=2)
     with pytest.raises(ExecutorError, match=f"show-run {run.id} will tell"):
-        site().submit(pipeline, run, record, Submission())
+        submit(site(), pipeline, run, record)
     assert run.read()["state"] == "pending"
     assert until_over(site(), run)["state"] == "succeeded"
     assert run.read()["engine_id"] == next(iter(kubeflow_api.runs))
@@ -73,15 +74,18 @@ def test_a_submitter_that_is_killed_while_it_asks_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Client, "create_run", killed)
         with pytest.raises(SystemExit):
-            site().submit(pipeline, run, record, Submission())
+            submit(site(), pipeline, run, record)
     if how == "resume":
-        record = site().submit(pipeline, run, run.read(), Submission())
+        record = submit(site(), pipeline, run, run.read())
         assert (record["state"], len(kubeflow_api.runs)) == ("succeeded", 1)
     elif made:
         assert until_over(site(), run)["state"] == "succeeded"
     else:
         record = site().poll(run)
-        assert (record["state"], record["reason"]) == ("failed", "its submission was cut off")
+        assert (record["state"], record["reason"]) == (
+            "failed",
+            "nothing was submitted: its submission was cut off",
+        )
 
 
 def test_a_run_that_somebody_deletes_is_over_and_can_be_run_again(
@@ -89,7 +93,7 @@ def test_a_run_that_somebody_deletes_is_over_and_can_be_run_again(
 ):
     pipeline = toy(labour, seconds=1.0)
     run, record = start(pipeline)
-    record = site().submit(pipeline, run, record, NO_WAIT)
+    record = submit(site(), pipeline, run, record, NO_WAIT)
     kubeflow_api.fail("GET", "/runs/", status=404, message="default backend - 404")
     kubeflow_api.faults[-1].plain = True
     with pytest.raises(ExecutorError, match="default backend"):  # a proxy knows nothing of runs
@@ -102,7 +106,7 @@ def test_a_run_that_somebody_deletes_is_over_and_can_be_run_again(
     assert record["reason"] == f"somebody deleted it from {kubeflow_api.url}"
     with pytest.raises(ParameterError, match="is not running"):
         site().cancel(run)
-    again = site().submit(pipeline, run, run.read(), Submission())
+    again = submit(site(), pipeline, run, run.read())
     assert again["state"] == "succeeded"
     assert list(kubeflow_api.runs) == [again["engine_id"]] != [gone.record["run_id"]]
 
@@ -112,11 +116,11 @@ def test_a_run_that_goes_on_is_not_started_a_second_time_as_another_one(
 ):
     pipeline = toy(labour, seconds=30)
     run, record = start(pipeline)
-    site().submit(pipeline, run, record, NO_WAIT)
+    submit(site(), pipeline, run, record, NO_WAIT)
     with pytest.raises(ParameterError, match="still runs as it was declared before"):
-        site().submit(toy(labour, text="b"), run, run.read(), NO_WAIT)
+        submit(site(), toy(labour, text="b"), run, run.read(), NO_WAIT)
     assert run.read()["state"] == "running"
-    site().submit(pipeline, run, run.read(), NO_WAIT)
+    submit(site(), pipeline, run, run.read(), NO_WAIT)
     assert len(kubeflow_api.runs) == 1
     site().cancel(run)
 
@@ -126,11 +130,11 @@ def test_a_run_that_cannot_be_tried_again_is_made_anew_and_an_answer_that_is_los
 ):
     pipeline = toy(labour, fail="no such clip")
     run, record = start(pipeline)
-    first = site().submit(pipeline, run, record, Submission())["engine_id"]
+    first = submit(site(), pipeline, run, record)["engine_id"]
     kubeflow_api.lose("POST", ":retry")
-    assert site().submit(pipeline, run, run.read(), Submission())["engine_id"] == first
+    assert submit(site(), pipeline, run, run.read())["engine_id"] == first
     kubeflow_api.fail("POST", ":retry", status=500, message="its workflow is gone")
-    second = site().submit(pipeline, run, run.read(), Submission())["engine_id"]
+    second = submit(site(), pipeline, run, run.read())["engine_id"]
     assert list(kubeflow_api.runs) == [first, second]
 
 
@@ -140,7 +144,7 @@ def test_a_refusal_to_end_what_takes_too_long_is_not_the_last_word(
     pipeline = toy(labour, seconds=30)
     run, record = start(pipeline)
     kubeflow_api.fail("POST", ":terminate", times=3, message="not now")
-    record = site().submit(pipeline, run, record, Submission(timeout_s=0.3))
+    record = submit(site(), pipeline, run, record, Submission(timeout_s=0.3))
     assert (record["state"], record["reason"]) == ("cancelled", "the run exceeded --timeout 0.3 s")
     assert capsys.readouterr().out.count("not now") == 1
 
@@ -155,7 +159,7 @@ def test_who_gives_up_waiting_says_that_the_run_goes_on(
     with pytest.raises(
         ExecutorError, match=f"expired.*the run goes on: look with show-run {run.id}"
     ):
-        site().submit(pipeline, run, record, Submission())
+        submit(site(), pipeline, run, record)
     assert until_over(site(), run)["state"] == "succeeded"
 
 
@@ -172,7 +176,7 @@ def test_two_first_runs_of_a_pipeline_share_its_experiment(labour, site, start, 
 
     kubeflow_api.answer = answer
     run, record = start(pipeline)
-    assert site().submit(pipeline, run, record, Submission())["state"] == "succeeded"
+    assert submit(site(), pipeline, run, record)["state"] == "succeeded"
     assert len(kubeflow_api.experiments) == 1
 
 
@@ -181,5 +185,5 @@ def test_a_connection_that_breaks_is_said_in_words(labour, site, start, kubeflow
     run, record = start(pipeline)
     kubeflow_api.drop("GET", "/healthz", times=2)
     with pytest.raises(ExecutorError, match=r"does not answer \(Remote end closed connection w"):
-        site().submit(pipeline, run, record, Submission())
+        submit(site(), pipeline, run, record)
     assert json.loads((run.folder / "run.json").read_text())["state"] == "failed"

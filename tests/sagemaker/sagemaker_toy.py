@@ -7,6 +7,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from submitting import submit
+
 from soundgate import invocation, runs
 from soundgate.executors.base import Options, Submission
 from soundgate.executors.sagemaker.executor import SageMakerExecutor
@@ -119,15 +121,15 @@ class Site:
         run.write(record)
         return run, record
 
-    def submit(self, pipeline: Pipeline, *, no_wait: bool = False, **options: Any):
+    def submit(self, pipeline: Pipeline, *, use_cache: bool = True, **options: Any):
         """Run a pipeline; return the run and its record."""
         run, record = self.begin(pipeline)
-        how = Submission(no_wait=no_wait, **options)
-        return run, self.executor().submit(pipeline, run, record, how)
+        how = Submission(**options)
+        return run, submit(self.executor(), pipeline, run, record, how, use_cache=use_cache)
 
     def resume(self, pipeline: Pipeline, run: runs.Run, **options: Any) -> dict[str, Any]:
         """Go on with a run, as ``--resume`` does."""
-        return self.executor().submit(pipeline, run, run.read(), Submission(**options))
+        return submit(self.executor(), pipeline, run, run.read(), Submission(**options))
 
 
 def settings() -> dict[str, Any]:

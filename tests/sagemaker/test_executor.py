@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import pytest
 from sagemaker_toy import BUCKET, IMAGE, ROLE, Site, settings, toy, write_project
+from submitting import submit
 
 from soundgate.errors import ExecutorError, ParameterError
-from soundgate.executors.base import Submission
 from soundgate.executors.sagemaker import client, executions, executor, logs, states, waiting
 from soundgate.executors.sagemaker.definition import SageMakerRequest
 from soundgate.executors.sagemaker.pipelines import Deployment, Place
@@ -110,7 +110,7 @@ def test_a_run_from_nothing(site, capsys):
     site.settings["max_parallel"] = 2
     run, record = site.begin(toy())
     options = {"description": "nightly\nrun " + "x" * 500, "tags": ({"Key": "a", "Value": "b"},)}
-    record = site.executor(**options).submit(toy(), run, record, Submission())
+    record = submit(site.executor(**options), toy(), run, record)
     assert (record["state"], record["reason"], tasks(record)) == ("succeeded", "", DONE)
     assert reused(record) == []
     assert run.read() == json.loads(json.dumps(record))
@@ -277,7 +277,7 @@ def test_interrupted_while_waiting_it_goes_on(site, capsys):
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        site.executor().submit(slow, run, record, Submission())
+        submit(site.executor(), slow, run, record)
     shown = capsys.readouterr().out
     assert f"watch it with: show-run {run.id}" in shown
     assert f"end it with: cancel-run {run.id}" in shown
@@ -298,7 +298,7 @@ def test_credentials_that_expire_while_waiting_end_nothing(site):
     site.aws.fail("ListPipelineExecutionSteps", code="ExpiredTokenException")
     run, record = site.begin(toy())
     with pytest.raises(ParameterError, match=f"expired.*goes on: look with show-run {run.id}"):
-        site.executor().submit(toy(), run, record, Submission())
+        submit(site.executor(), toy(), run, record)
     assert until_over(site, run)["state"] == "succeeded"
 
 

@@ -11,6 +11,7 @@ import boto3
 import pytest
 import yaml
 from sagemaker_toy import BUCKET, IMAGE, ROLE, Site, settings, toy, write_project
+from submitting import submit
 
 from soundgate import cli
 from soundgate.errors import ConfigError, ExecutorError, MissingExtra, StoreError, UserError
@@ -56,7 +57,7 @@ def refused(site, kind, pipeline=None):
     """Submit in vain; return the line, and what was left in the account."""
     run, record = site.begin(pipeline or toy())
     with pytest.raises(kind) as refusal:
-        site.executor().submit(pipeline or toy(), run, record, Submission(no_wait=True))
+        submit(site.executor(), pipeline or toy(), run, record, Submission(no_wait=True))
     line = str(refusal.value)
     assert "\n" not in line
     found = run.read()
@@ -127,8 +128,8 @@ def test_a_refused_run_is_taken_up_again(site):
     site.aws.fail("StartPipelineExecution", code="ThrottlingException", times=1)
     run, record = site.begin(toy())
     with pytest.raises(ExecutorError, match="throttled"):
-        site.executor().submit(toy(), run, record, Submission(no_wait=True))
-    again = site.executor().submit(toy(), run, run.read(), Submission(no_wait=True))
+        submit(site.executor(), toy(), run, record, Submission(no_wait=True))
+    again = submit(site.executor(), toy(), run, run.read(), Submission(no_wait=True))
     assert (again["state"], again["reason"]) == ("running", "")
     assert {task["state"] for task in again["tasks"].values()} == {"pending"}
 
@@ -215,7 +216,7 @@ def test_nobody_answers(site, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     run, record = site.begin(toy())
     with pytest.raises(ExecutorError, match=r"DescribePipeline: no answer: .*check the region"):
-        site.executor().submit(toy(), run, record, Submission())
+        submit(site.executor(), toy(), run, record)
     assert left(site) == NOTHING
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sagemaker_toy import BUCKET, Site, settings, toy, write_project
+from submitting import submit
 
 from soundgate.errors import ExecutorError
 from soundgate.executors.base import Submission
@@ -108,7 +109,7 @@ def test_after_a_refusal_the_pipeline_is_made_again(site):
     site.aws.fail("StartPipelineExecution", code="ThrottlingException")
     run, record = site.begin(toy())
     with pytest.raises(ExecutorError, match="throttled"):
-        site.executor().submit(toy(), run, record, Submission(no_wait=True))
+        submit(site.executor(), toy(), run, record, Submission(no_wait=True))
     assert site.resume(toy(), run, no_wait=True)["state"] == "running"
 
 

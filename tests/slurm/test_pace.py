@@ -7,6 +7,7 @@ from itertools import pairwise
 from threading import Thread
 
 import pytest
+from submitting import submit
 from toy_project import Toy, wait_for
 
 from soundgate import runs
@@ -86,14 +87,14 @@ def cluster(fake):
 def test_calls_of_a_run_do_not_depend_on_the_number_of_its_tasks(tmp_path, cluster, count):
     pipeline, run, record = run_of(tmp_path, count)
     executor = SlurmExecutor()
-    executor.submit(pipeline, run, record, Submission(no_wait=True, use_cache=False))
+    submit(executor, pipeline, run, record, Submission(no_wait=True), use_cache=False)
     assert len(cluster.calls()) == 3  # sbatch, scontrol release, squeue
     for _ in range(2):
         assert executor.poll(run)["state"] == "running"
     assert len(cluster.calls()) == 5
     worker = Thread(target=finish, args=(run, list(pipeline.tasks), 1.5 / count))
     worker.start()
-    ended = executor.submit(pipeline, run, record, Submission(use_cache=False))
+    ended = submit(executor, pipeline, run, record, use_cache=False)
     worker.join()
     assert ended["state"] == "succeeded"
     assert {task["state"] for task in ended["tasks"].values()} == {"succeeded"}

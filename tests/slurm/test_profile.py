@@ -10,7 +10,14 @@ import pytest
 from soundgate.errors import ConfigError, ParameterError
 from soundgate.executors.slurm.jobs import Job
 from soundgate.executors.slurm.profile import Container, Partition, Profile, load
-from soundgate.executors.slurm.scripts import dependencies, is_held, render, script, warning_s
+from soundgate.executors.slurm.scripts import (
+    SlurmRequest,
+    dependencies,
+    is_held,
+    script,
+    warning_s,
+)
+from soundgate.pipeline import Pipeline
 from soundgate.runs import Run
 from soundgate.task import Resources
 
@@ -106,7 +113,10 @@ def test_edges_become_dependencies_and_only_what_waits_for_nothing_is_held(run):
         "afterok:1,afterok:2,aftercorr:3"
     )
     assert not is_held(waiting)
-    text = str(render([job(name="x"), waiting], run, Profile()))
+    jobs = (job(name="x"), waiting)
+    scripts = tuple(script(each, run, Profile()) for each in jobs)
+    pipeline = Pipeline("p")
+    text = str(SlurmRequest(pipeline=pipeline, folder="runs/p", jobs=jobs, scripts=scripts))
     assert "job_x=$(sbatch --parsable --hold <<'SBATCH'" in text
     assert 'job_b=$(sbatch --parsable --dependency="afterok:${job_x},' in text
     assert text.rstrip().endswith('scontrol release "$job_x"')

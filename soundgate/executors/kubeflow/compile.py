@@ -92,7 +92,14 @@ def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> K
     inputs = {**frame.opened, **({COMMIT: ""} if needs_commit else {})}
     name = engine_names([pipeline.name])[pipeline.name]
     definition = graph.compile(name, inputs, list(files))
-    return KubeflowRequest(name, definition, names, files, needs_commit=needs_commit)
+    return KubeflowRequest(
+        pipeline=pipeline,
+        name=name,
+        definition=definition,
+        tasks=names,
+        files=files,
+        needs_commit=needs_commit,
+    )
 
 
 def _components(pipeline: Pipeline, names: Mapping[str, str], frame: Frame) -> dict[str, Component]:

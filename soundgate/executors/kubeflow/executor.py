@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.errors import ConfigError, ParameterError, SoundgateError
 from soundgate.executors import folders, records
-from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
+from soundgate.executors.base import (
+    NOTHING_REUSED,
+    Capabilities,
+    Finding,
+    Options,
+    PlannedTask,
+    Submission,
+)
 from soundgate.executors.kubeflow import artifacts, doctor, files, profile, states
 from soundgate.executors.kubeflow.client import Client
 from soundgate.executors.kubeflow.compile import check_value, render
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
 
     from soundgate.executors.kubeflow.request import KubeflowRequest
     from soundgate.pipeline import Pipeline
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
 ENDED = (states.FAILED, states.CANCELED)
@@ -71,14 +79,21 @@ class KubeflowExecutor:
         """What the site sets for parameters of any pipeline that has them."""
         return self.profile.parameters
 
-    def render(self, pipeline: Pipeline, run: Run) -> KubeflowRequest:  # noqa: ARG002 - no run in it
+    def render(
+        self,
+        pipeline: Pipeline,
+        run: Run,  # noqa: ARG002 - no run in it
+        *,
+        use_cache: bool = True,
+        reused: Mapping[str, Hit] = NOTHING_REUSED,  # noqa: ARG002 - Kubeflow decides
+    ) -> KubeflowRequest:
         """Turn a pipeline into a definition; the same for every run.
 
         Raises:
             DefinitionError: Kubeflow cannot run it.
             MissingExtra: kfp is not installed.
         """
-        return render(pipeline, self.profile)
+        return render(pipeline, self.profile, use_cache=use_cache)
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:  # noqa: ARG002
         """Tell for each task whether Kubeflow may reuse a result; only it knows which it has."""
@@ -89,20 +104,18 @@ class KubeflowExecutor:
         ]
 
     def submit(
-        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+        self, request: KubeflowRequest, run: Run, record: dict[str, Any], submission: Submission
     ) -> dict[str, Any]:
         """Start the run, or go on with it, and wait; with ``no_wait`` return once it is in."""
-        request = render(pipeline, self.profile, use_cache=submission.use_cache)
         with folders.lock(run):
             try:
-                self._check(pipeline)
+                self._check(request.pipeline)
                 self.client.health()
-                watch = self._send(pipeline, run, record, request)
+                watch = self._send(request, run, record)
             except SoundgateError as error:
                 if not _may_be_running(run):
                     records.refuse(run, record, str(error))
                 raise
-            (run.folder / "request.txt").write_text(str(request), "utf-8")
             record["engine_id"] = watch.sent["run_id"]
             run.write(record)
         if not submission.no_wait:
@@ -187,12 +200,10 @@ class KubeflowExecutor:
                     "set mlflow_tracking_uri in the profile"
                 )
 
-    def _send(
-        self, pipeline: Pipeline, run: Run, record: dict[str, Any], request: KubeflowRequest
-    ) -> Watch:
+    def _send(self, request: KubeflowRequest, run: Run, record: dict[str, Any]) -> Watch:
         """Start a run, or let the one that ended go on where what would be sent is the same."""
         folder = run.folder / FOLDER
-        addresses = files.upload(pipeline, request.files, self.profile.files, run.root)
+        addresses = files.upload(request.pipeline, request.files, self.profile.files, run.root)
         for name, address in addresses.items():
             check_value(name, address)
         values = {**addresses, **({COMMIT: record["commit"]} if request.needs_commit else {})}
@@ -231,6 +242,7 @@ class KubeflowExecutor:
         experiment = self.client.experiment(name, make=True)
         assert experiment is not None
         folder.mkdir(parents=True, exist_ok=True)
+        folders.keep_request(run, definition)
         runs.write_json(folder / ASKED, {**sent, "experiment_id": experiment})
         try:
             made = self.client.create_run(

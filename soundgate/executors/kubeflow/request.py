@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from soundgate.pipeline import Pipeline
     from soundgate.task import File
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KubeflowRequest:
     """A compiled pipeline (KFP's intermediate representation, version 2)."""
 
+    pipeline: Pipeline
     name: str
     """As KFP knows the pipeline."""
     definition: str

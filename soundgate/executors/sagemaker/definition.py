@@ -17,7 +17,14 @@ from soundgate.executors.reuse import file_digests
 from soundgate.executors.sagemaker import gates, joins, names, packages
 from soundgate.executors.sagemaker.expressions import Expression, processing_output
 from soundgate.executors.sagemaker.jobs import Job, Site, references
-from soundgate.executors.sagemaker.parameters import BUCKET, JOB_ROLE, RUN, Parameters
+from soundgate.executors.sagemaker.parameters import (
+    BUCKET,
+    COMMIT,
+    FRESH,
+    JOB_ROLE,
+    RUN,
+    Parameters,
+)
 from soundgate.executors.sagemaker.placement import (
     CHECKPOINTS,
     OUTPUTS,
@@ -45,13 +52,13 @@ Step = dict[str, Any]
 class SageMakerRequest:
     """What would be sent: a definition, the files it reads, and the values to start it with."""
 
+    pipeline: Pipeline
     name: str
     """Of the pipeline at SageMaker: letters, digits and dashes."""
     definition: dict[str, Any]
     uploads: tuple[Upload, ...]
     parameters: dict[str, str | int | float]
-    """Values to start an execution with: all that are known here. ``commit`` and ``fresh`` are
-    for whoever starts it to add."""
+    """Values to start an execution with, but for ``commit``, which is added at the start."""
     role_arn: str
     """Role that SageMaker takes; empty where neither the profile nor the command line has one."""
 
@@ -60,13 +67,16 @@ class SageMakerRequest:
         return json.dumps(self.definition, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
 
-def render(pipeline: Pipeline, run: Run, profile: Profile) -> SageMakerRequest:
+def render(
+    pipeline: Pipeline, run: Run, profile: Profile, *, use_cache: bool = True
+) -> SageMakerRequest:
     """Turn a pipeline into a definition. Sends nothing.
 
     Args:
         pipeline: the pipeline.
         run: the run; its id is a value to start with and stands nowhere in the definition.
         profile: the site.
+        use_cache: False starts it with a value that no earlier execution had.
 
     Raises:
         DefinitionError: SageMaker cannot run it so: something is too long or too much, or no
@@ -95,10 +105,11 @@ def render(pipeline: Pipeline, run: Run, profile: Profile) -> SageMakerRequest:
         "Parameters": parameters.declared,
     }
     return SageMakerRequest(
+        pipeline=pipeline,
         name=profile.pipeline_name or pipeline_name(pipeline.name),
         definition=definition,
         uploads=tuple(bucket.uploads[key] for key in sorted(bucket.uploads)),
-        parameters=_values(definition, run, profile),
+        parameters=_values(definition, run, profile, use_cache=use_cache),
         role_arn=profile.pipeline_role_arn or "",
     )
 
@@ -112,17 +123,13 @@ def pipeline_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
 
 
-def _values(definition: Step, run: Run, profile: Profile) -> dict[str, Any]:
+def _values(definition: Step, run: Run, profile: Profile, *, use_cache: bool) -> dict[str, Any]:
     """Every value, although most are defaults, too: another definition may come in between."""
     found = {p["Name"]: p.get("DefaultValue") for p in definition["Parameters"]}
     role = profile.job_role_arn or profile.pipeline_role_arn
-    found |= {name: value for name, value in ((RUN, run.id), (JOB_ROLE, role)) if name in found}
-    started_with = {"commit", "fresh"}
-    return {
-        name: value
-        for name, value in found.items()
-        if value is not None and name not in started_with
-    }
+    own = {RUN: run.id, JOB_ROLE: role, FRESH: None if use_cache else run.id, COMMIT: None}
+    found |= {name: value for name, value in own.items() if name in found}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _log_metrics(pipeline: Pipeline) -> dict[str, list[LogMetric]]:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ExecutorError, ParameterError, SoundgateError
 from soundgate.executors import folders, records
-from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
+from soundgate.executors.base import (
+    NOTHING_REUSED,
+    Capabilities,
+    Finding,
+    Options,
+    PlannedTask,
+    Submission,
+)
 from soundgate.executors.pace import Pace
 from soundgate.executors.reuse import reason_to_run, require_files
 from soundgate.executors.sagemaker import (
@@ -30,6 +37,7 @@ from soundgate.executors.sagemaker import (
 )
 from soundgate.executors.sagemaker.client import Aws, AwsRefused
 from soundgate.executors.sagemaker.definition import SageMakerRequest, render
+from soundgate.executors.sagemaker.parameters import COMMIT
 from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe
 from soundgate.executors.sagemaker.watched import WatchedExecution, stop
 from soundgate.executors.waiting import wait
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.pipeline import Pipeline
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
 Record = dict[str, Any]
@@ -83,9 +92,16 @@ class SageMakerExecutor:
         self._readers: dict[str, logs.Reader] = {}
         self._looked_at: dict[str, float] = {}
 
-    def render(self, pipeline: Pipeline, run: Run) -> SageMakerRequest:
+    def render(
+        self,
+        pipeline: Pipeline,
+        run: Run,
+        *,
+        use_cache: bool = True,
+        reused: Mapping[str, Hit] = NOTHING_REUSED,  # noqa: ARG002 - SageMaker decides
+    ) -> SageMakerRequest:
         """Turn a pipeline into a definition and what goes with it. Pure."""
-        return render(pipeline, run, self.profile)
+        return render(pipeline, run, self.profile, use_cache=use_cache)
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         """Tell what would be run; what is reused, SageMaker decides when it comes to a step."""
@@ -101,12 +117,12 @@ class SageMakerExecutor:
         return planned
 
     def submit(
-        self, pipeline: Pipeline, run: Run, record: Record, submission: Submission
+        self, request: SageMakerRequest, run: Run, record: Record, submission: Submission
     ) -> Record:
         """Start an execution and wait for it; with ``no_wait`` return once it has started."""
         with folders.lock(run):
             try:
-                watcher = self._start(pipeline, run, record, submission)
+                watcher = self._start(request, run, record)
             except SoundgateError as error:
                 if not record["engine_id"]:
                     records.refuse(run, record, str(error))
@@ -168,12 +184,9 @@ class SageMakerExecutor:
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def _start(
-        self, pipeline: Pipeline, run: Run, record: Record, submission: Submission
-    ) -> states.Watcher:
-        request = self.render(pipeline, run)
+    def _start(self, request: SageMakerRequest, run: Run, record: Record) -> states.Watcher:
         validation.check(request.definition)
-        values = self._values(request, run, record, submission)
+        values = self._values(request, record)
         previous = record["engine_id"]
         way = resume.Way("anew", "", "")
         if previous:
@@ -186,40 +199,32 @@ class SageMakerExecutor:
             return watcher
         since = datetime.now(UTC)
         try:
-            arn = self._go(pipeline, request, values, run, way)
+            arn = self._go(request, values, run, way)
         except AwsRefused as error:
             if way.action == "anew" or error.code not in NOT_THIS_WAY:
                 raise
             print(f"{run.id}: {error}; everything is started anew", file=sys.stderr)
             way = resume.Way("anew", str(error), previous)
-            arn = self._go(pipeline, request, values, run, way)
+            arn = self._go(request, values, run, way)
         states.reset(record, keep=way.action != "anew", steps=way.steps)
         record["engine_id"] = arn
         run.write(record)
         return states.Watcher(self.aws, arn, since if way.action == "retry" else None)
 
     def _go(
-        self,
-        pipeline: Pipeline,
-        request: SageMakerRequest,
-        values: Mapping[str, Any],
-        run: Run,
-        way: resume.Way,
+        self, request: SageMakerRequest, values: Mapping[str, Any], run: Run, way: resume.Way
     ) -> str:
         """Start an execution, or an earlier one again; return its ARN."""
         if way.action == "retry":
             return self._retry(way.source)
-        return self._deploy(pipeline, request, values, run, way)
+        return self._deploy(request, values, run, way)
 
-    def _values(
-        self, request: SageMakerRequest, run: Run, record: Record, submission: Submission
-    ) -> dict[str, Any]:
-        """The parameters of this execution: those of the request, and what names the run."""
+    def _values(self, request: SageMakerRequest, record: Record) -> dict[str, Any]:
+        """The parameters of this execution: those of the request, and the commit."""
         declared = {each["Name"]: each for each in request.definition.get("Parameters", [])}
-        own = {"run": run.id, "commit": record["commit"]}
-        if not submission.use_cache:
-            own["fresh"] = run.id
-        values = {**request.parameters, **{n: v for n, v in own.items() if n in declared}}
+        values = dict(request.parameters)
+        if COMMIT in declared:
+            values[COMMIT] = record["commit"]
         for name, where in PROFILE_FIELDS.items():
             default = declared.get(name, {"DefaultValue": ""}).get("DefaultValue")
             if values.get(name, default) is None or values.get(name) == "":
@@ -232,12 +237,7 @@ class SageMakerExecutor:
         return values
 
     def _deploy(
-        self,
-        pipeline: Pipeline,
-        request: SageMakerRequest,
-        values: Mapping[str, Any],
-        run: Run,
-        way: resume.Way,
+        self, request: SageMakerRequest, values: Mapping[str, Any], run: Run, way: resume.Way
     ) -> str:
         """Bring files and pipeline up to date and start an execution; return its ARN."""
         deployment = Deployment(
@@ -245,7 +245,7 @@ class SageMakerExecutor:
             name=request.name,
             definition=request.definition,
             role_arn=request.role_arn,
-            description=pipeline.description,
+            description=request.pipeline.description,
             max_parallel=self.profile.max_parallel,
             tags=self.profile.tag_list,
         )
@@ -253,6 +253,7 @@ class SageMakerExecutor:
         deployment.look()
         artifacts.check_bucket(self.aws, bucket)
         place = Place(artifacts.open_bucket(self.aws, bucket), bucket, self.profile.prefix)
+        folders.keep_request(run, request)
         artifacts.upload(place.store, ((each.key, each.file) for each in request.uploads))
         for attempt in range(RACES):
             try:

@@ -13,25 +13,33 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.errors import ExecutorError
 from soundgate.executors import folders, records, reuse
-from soundgate.executors.base import Capabilities, Finding, Options, PlannedTask, Submission
+from soundgate.executors.base import (
+    NOTHING_REUSED,
+    Capabilities,
+    Finding,
+    Options,
+    PlannedTask,
+    Submission,
+)
 from soundgate.executors.pace import Pace
 from soundgate.executors.slurm import handover, profile, states
 from soundgate.executors.slurm.client import ENDED, LEAVING, Client
 from soundgate.executors.slurm.jobs import lower
 from soundgate.executors.slurm.marks import FOLDER, forget_starts
-from soundgate.executors.slurm.preparation import check_network, run_here, to_submit
-from soundgate.executors.slurm.scripts import SlurmRequest, dependencies, is_held, render
+from soundgate.executors.slurm.preparation import adopt, check_network, run_here
+from soundgate.executors.slurm.scripts import SlurmRequest, dependencies, is_held, script
 from soundgate.executors.slurm.watched import WatchedJobs, end, logs_of
 from soundgate.executors.waiting import wait
 from soundgate.reuse.cache import Cache
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from soundgate.executors.slurm.jobs import Job
     from soundgate.pipeline import Pipeline
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
 LAST_POLL_S = 60.0
@@ -59,40 +67,50 @@ class SlurmExecutor:
         self.client = Client()
 
     def render(
-        self, pipeline: Pipeline, run: Run, names: Sequence[str] | None = None
+        self,
+        pipeline: Pipeline,
+        run: Run,
+        *,
+        use_cache: bool = True,
+        reused: Mapping[str, Hit] = NOTHING_REUSED,
     ) -> SlurmRequest:
         """Turn a pipeline into sbatch scripts. Pure: reads and writes nothing.
-
-        Args:
-            pipeline: the pipeline.
-            run: the run.
-            names: only these tasks; what they need of others is there.
 
         Raises:
             DefinitionError: the site cannot run it.
         """
-        wanted = list(pipeline.tasks if names is None else names)
-        here: list[list[str]] = []
+        wanted = [name for name in pipeline.tasks if name not in reused]
+        here: dict[str, list[str]] = {}
         if self.profile.network is None:
             check_network(pipeline)
             first = [pipeline.tasks[n] for n in wanted if pipeline.tasks[n].needs_network]
-            here = [folders.command_of(task, run) for task in first]
-            wanted = [n for n in wanted if not pipeline.tasks[n].needs_network]
-        return render(lower(pipeline, self.profile, wanted), run, self.profile, here)
+            here = {task.name: folders.command_of(task, run) for task in first}
+            wanted = [name for name in wanted if name not in here]
+        jobs = lower(pipeline, self.profile, wanted)
+        scripts = [script(job, run, self.profile, use_cache=use_cache) for job in jobs]
+        return SlurmRequest(
+            pipeline=pipeline,
+            folder=str(run.folder),
+            jobs=tuple(jobs),
+            scripts=tuple(scripts),
+            here=here,
+            reused=reused,
+            use_cache=use_cache,
+        )
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         """Tell for each task whether it would be run or reused, and why."""
         return reuse.plan(pipeline, run, use_cache=use_cache)
 
     def submit(
-        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+        self, request: SlurmRequest, run: Run, record: dict[str, Any], submission: Submission
     ) -> dict[str, Any]:
         """Hand the graph over and wait for it; with ``no_wait`` return once it is in."""
-        watcher = states.Watcher(run, pipeline, self.client)
+        watcher = states.Watcher(run, request.pipeline, self.client)
         with folders.lock(run):
             if _is_over(record) or not self._in_queue(run):
                 self._withdraw(run)
-                self._hand_over(pipeline, run, record, submission)
+                self._hand_over(request, run, record, submission)
             record["engine_id"] = ",".join(states.job_ids(run)[:1])
             watcher.look(record)
             states.conclude(record, run)
@@ -165,15 +183,13 @@ class SlurmExecutor:
         )
 
     def _hand_over(
-        self, pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission
+        self, request: SlurmRequest, run: Run, record: dict[str, Any], submission: Submission
     ) -> None:
-        cache = Cache(run.root)
-        digests = reuse.file_digests(cache, pipeline)
+        folders.keep_request(run, request)
+        digests = reuse.file_digests(Cache(run.root), request.pipeline)
         folders.place_inputs(run, digests)
-        if self.profile.network is None:
-            check_network(pipeline)
-            run_here(pipeline, run, record, submission)
-        names = to_submit(cache, pipeline, run, record, digests, submission)
+        adopt(request, run, record, digests)
+        run_here(request, run, record, submission, digests)
         folder = run.folder / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         (folder / states.CANCELLED).unlink(missing_ok=True)
@@ -182,15 +198,12 @@ class SlurmExecutor:
             if not State(task["state"]).done:
                 task.update(state=State.PENDING, reason="", note="", attempt=0)
         record.update(state=State.RUNNING, reason="", ended_at=None)
-        request = self.render(pipeline, run, names)
-        (run.folder / "request.txt").write_text(str(request), "utf-8")
         handover.Handover(
             run=run,
             commit=record["commit"],
-            pipeline=pipeline,
+            pipeline=request.pipeline,
             jobs={job.name: handover.Share.of(job) for job in request.jobs},
             digests=digests,
-            use_cache=submission.use_cache,
             site=handover.Site.of(self.profile),
         ).write(folder)
         self._send(request, folder)
@@ -202,9 +215,9 @@ class SlurmExecutor:
         path = folder / states.SUBMITTED
         path.unlink(missing_ok=True)
         try:
-            for job, script in zip(request.jobs, request.scripts, strict=True):
-                (folder / f"{job.name}.sbatch").write_text(script, "utf-8")
-                ids[job.name] = self.client.submit(script, _options(job, ids))
+            for job, text in zip(request.jobs, request.scripts, strict=True):
+                (folder / f"{job.name}.sbatch").write_text(text, "utf-8")
+                ids[job.name] = self.client.submit(text, _options(job, ids))
                 elements = [list(element) for element in job.elements]
                 sent[job.name] = {
                     "id": ids[job.name],
@@ -217,8 +230,6 @@ class SlurmExecutor:
             with suppress(ExecutorError):
                 self.client.cancel(ids.values())
             raise
-
-    # -- waiting ----------------------------------------------------------------------------------
 
 
 def _is_over(record: dict[str, Any]) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from soundgate.executors.slurm.jobs import Job
     from soundgate.executors.slurm.profile import Profile
 
-FORMAT = "soundgate.slurm/1"
+FORMAT = "soundgate.slurm/2"
 NAME = "handover.json"
 TYPES = {kind.__name__: kind for kind in (str, int, float, bool)}
 
@@ -89,7 +89,6 @@ class Handover:
     jobs: Mapping[str, Share]
     digests: Mapping[Output | File, str]
     """Of what was known at submit: files, and results that were there already."""
-    use_cache: bool
     site: Site
 
     def write(self, folder: Path) -> Path:
@@ -106,7 +105,6 @@ class Handover:
             "interfaces": interfaces,
             "jobs": {name: asdict(share) for name, share in self.jobs.items()},
             "digests": [[_item_out(item), digest] for item, digest in self.digests.items()],
-            "use_cache": self.use_cache,
             "site": asdict(self.site),
         }
         path = folder / NAME
@@ -137,7 +135,6 @@ def read(path: Path) -> Handover:
         pipeline=pipeline,
         jobs={name: _share_in(fields) for name, fields in value["jobs"].items()},
         digests={_item_in(item): digest for item, digest in value["digests"]},
-        use_cache=value["use_cache"],
         site=Site(**{**value["site"], "container": Box(**box) if box else None}),
     )
 

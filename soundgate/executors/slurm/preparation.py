@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.errors import DefinitionError, ExecutorError
 from soundgate.executors import records, reuse
-from soundgate.executors.runner import Runner
+from soundgate.executors.runner import Runner, Work
 from soundgate.pipeline import Pipeline
-from soundgate.reuse.cache import Cache, Hit
+from soundgate.reuse.cache import Cache
 from soundgate.runs import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from soundgate.executors.base import Submission
+    from soundgate.executors.slurm.scripts import SlurmRequest
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
 
@@ -31,18 +35,33 @@ def check_network(pipeline: Pipeline) -> None:
                 )
 
 
-def run_here(pipeline: Pipeline, run: Run, record: dict[str, Any], submission: Submission) -> None:
+def run_here(
+    request: SlurmRequest,
+    run: Run,
+    record: dict[str, Any],
+    submission: Submission,
+    digests: reuse.Digests,
+) -> None:
     """Run the tasks that need the network on this host, before anything is submitted.
+
+    What they write is added to ``digests``.
 
     Raises:
         ExecutorError: one of them failed.
     """
-    here = Pipeline(pipeline.name)
-    here.tasks = {n: t for n, t in pipeline.tasks.items() if t.needs_network}
-    if not here.tasks:
+    if not request.here:
         return
+    here = Pipeline(request.pipeline.name)
+    here.tasks = {name: request.pipeline.tasks[name] for name in request.here}
     part = {**record, "tasks": {name: record["tasks"][name] for name in here.tasks}}
-    with Runner(here, run, part, replace(submission, no_wait=False)) as runner:
+    work = Work(
+        pipeline=here,
+        run=run,
+        commands=request.here,
+        use_cache=request.use_cache,
+        digests=digests,
+    )
+    with Runner(work, part, replace(submission, no_wait=False)) as runner:
         done = runner.execute()
     record["tasks"].update(done["tasks"])
     run.write({**record, "state": State.RUNNING})
@@ -51,41 +70,38 @@ def run_here(pipeline: Pipeline, run: Run, record: dict[str, Any], submission: S
         raise ExecutorError(record["reason"])
 
 
-def to_submit(
-    cache: Cache,
-    pipeline: Pipeline,
-    run: Run,
-    record: dict[str, Any],
-    digests: reuse.Digests,
-    submission: Submission,
-) -> list[str]:
-    """Adopt the results that are there already; return the names of the other tasks."""
-    left: dict[str, None] = {}
-    for task in pipeline.tasks.values():
-        if not any(name in left for name in task.depends_on):
-            components = cache.components(task, digests)
-            found = reuse.decide(
-                cache, pipeline, task, components, run, use_cache=submission.use_cache
-            )
-            if isinstance(found, Hit) and _adopt(cache, run, task.name, found, record):
-                reuse.add_outputs(digests, task, runs.read_mark(run.task(task.name)) or {})
-                continue
-        (run.task(task.name) / runs.MARK).unlink(missing_ok=True)
-        left[task.name] = None
-    return list(left)
+def adopt(request: SlurmRequest, run: Run, record: dict[str, Any], digests: reuse.Digests) -> None:
+    """Take over the results that are there already; the other tasks begin without a mark.
+
+    Raises:
+        ExecutorError: a result went away since the request was rendered.
+    """
+    cache = Cache(run.root)
+    for task in request.pipeline.tasks.values():
+        hit = request.reused.get(task.name)
+        if hit is None:
+            (run.task(task.name) / runs.MARK).unlink(missing_ok=True)
+            continue
+        mark = _adopted(cache, run, task.name, hit, record)
+        if mark is None:
+            reason = f"the result of {task.name} that was to be reused went away: start it again"
+            records.refuse(run, record, reason)
+            raise ExecutorError(reason)
+        reuse.add_outputs(digests, task, mark)
 
 
-def _adopt(cache: Cache, run: Run, task: str, hit: Hit, record: dict[str, Any]) -> bool:
+def _adopted(
+    cache: Cache, run: Run, task: str, hit: Hit, record: dict[str, Any]
+) -> Mapping[str, Any] | None:
     folder = run.task(task)
-    if hit.folder != folder:
-        context = runs.Context(
-            task=task,
-            run=run.id,
-            pipeline=run.pipeline,
-            commit=record["commit"],
-            key=hit.mark["key"],
-            attempt="0",
-        )
-        if cache.adopt(hit, folder, context) is None:
-            return False
-    return True
+    if hit.folder == folder:
+        return hit.mark
+    context = runs.Context(
+        task=task,
+        run=run.id,
+        pipeline=run.pipeline,
+        commit=record["commit"],
+        key=hit.mark["key"],
+        attempt="0",
+    )
+    return cache.adopt(hit, folder, context)

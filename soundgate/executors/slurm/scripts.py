@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,35 +14,41 @@ from soundgate.executors.slurm.jobs import Job, partition_of
 from soundgate.executors.slurm.marks import FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from soundgate.executors.slurm.profile import Profile
+    from soundgate.pipeline import Pipeline
+    from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
 WORKER = "soundgate.executors.slurm.worker"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlurmRequest:
     """The scripts of a run in the order of their submission; a shell script as text."""
 
+    pipeline: Pipeline
     folder: str
     jobs: tuple[Job, ...]
     scripts: tuple[str, ...]
-    here: tuple[tuple[str, ...], ...] = ()
+    here: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Commands of the tasks that run on the submitting host, before anything is submitted."""
+    reused: Mapping[str, Hit] = field(default_factory=dict)
+    """Results that are there already; of these tasks nothing is submitted."""
+    use_cache: bool = True
 
     def __str__(self) -> str:
         """Return a script that does by hand what ``submit`` does."""
         lines = ["#!/bin/sh", f"# {self.folder}", "set -eu"]
-        for command in self.here:
+        for command in self.here.values():
             lines += ["", "# needs the network: runs here", shlex.join(command)]
-        for job, script in zip(self.jobs, self.scripts, strict=True):
+        for job, text in zip(self.jobs, self.scripts, strict=True):
             lines += ["", f"# {_about(job)}"]
             lines.append(f"{variable(job.name)}=$({self._sbatch(job)} <<'SBATCH'")
-            lines += [script.rstrip("\n"), "SBATCH", ")"]
+            lines += [text.rstrip("\n"), "SBATCH", ")"]
         held = [f'"${variable(job.name)}"' for job in self.jobs if is_held(job)]
-        lines += ["", f"scontrol release {' '.join(held)}"]
+        lines += ["", f"scontrol release {' '.join(held)}"] if held else []
         return "\n".join(lines) + "\n"
 
     def _sbatch(self, job: Job) -> str:
@@ -72,7 +78,7 @@ def variable(name: str) -> str:
     return "job_" + "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def script(job: Job, run: Run, profile: Profile) -> str:
+def script(job: Job, run: Run, profile: Profile, *, use_cache: bool = True) -> str:
     """Return the sbatch script of a job.
 
     Raises:
@@ -85,7 +91,8 @@ def script(job: Job, run: Run, profile: Profile) -> str:
     lines += surroundings(profile)
     python = profile.python or sys.executable
     element = ['"$SLURM_ARRAY_TASK_ID"'] if job.is_array else []
-    words = [python, "-m", WORKER, str(folder / "handover.json"), job.name]
+    words = [python, "-m", WORKER, *([] if use_cache else ["--no-cache"])]
+    words += [str(folder / "handover.json"), job.name]
     # exec: signals of Slurm reach the worker itself
     lines += [f"cd {shlex.quote(str(Path.cwd()))}"]
     lines += [" ".join(["exec", shlex.join(words), *element])]
@@ -159,11 +166,3 @@ def _check_path(folder: Path) -> None:
             f"{folder}: Slurm cannot name log files there because of {wrong[0]!r}; choose another "
             "folder of runs (SOUNDGATE_RUNS)"
         )
-
-
-def render(
-    jobs: Sequence[Job], run: Run, profile: Profile, here: Sequence[Sequence[str]] = ()
-) -> SlurmRequest:
-    """Write all scripts; ``here`` are the commands that the submitting host runs first."""
-    texts = tuple(script(job, run, profile) for job in jobs)
-    return SlurmRequest(str(run.folder), tuple(jobs), texts, tuple(map(tuple, here)))

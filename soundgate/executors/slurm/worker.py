@@ -1,6 +1,6 @@
 """What a job runs on its node: some tasks of a run, as the local executor would run them.
 
-    python -m soundgate.executors.slurm.worker HANDOVER JOB [ELEMENT]
+    python -m soundgate.executors.slurm.worker [--no-cache] HANDOVER JOB [ELEMENT]
 
 A task starts only where the finished marks of its inputs are there, whatever the controller
 thought of the jobs before. Results that exist are reused here too, because only now all inputs are
@@ -26,7 +26,7 @@ from soundgate.executors.base import Submission, initial_tasks
 from soundgate.executors.launcher import DirectLauncher
 from soundgate.executors.machine import Machine
 from soundgate.executors.processes import environment
-from soundgate.executors.runner import Runner
+from soundgate.executors.runner import Runner, Work
 from soundgate.executors.slurm import handover as handovers
 from soundgate.executors.slurm import marks
 from soundgate.executors.slurm.client import Client
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from soundgate.executors.slurm.handover import Handover
     from soundgate.task import Resources, Task
 
+NO_CACHE = "--no-cache"
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -57,7 +58,9 @@ OFFLINE = {
 class NodeRunner(Runner):
     """Runs the tasks of one element of a job, within what the job was given."""
 
-    def __init__(self, given: Handover, tasks: Sequence[str], share: Resources) -> None:
+    def __init__(
+        self, given: Handover, tasks: Sequence[str], share: Resources, *, use_cache: bool
+    ) -> None:
         """Prepare to run ``tasks`` with what the job was given."""
         pipeline = Pipeline(given.pipeline.name)
         pipeline.tasks = {name: given.pipeline.tasks[name] for name in tasks}
@@ -67,8 +70,11 @@ class NodeRunner(Runner):
             gpus=tuple(range(share.gpus)),
         )
         record = {"commit": given.commit, "tasks": initial_tasks(pipeline)}
-        submission = Submission(use_cache=given.use_cache)
-        super().__init__(pipeline, given.run, record, submission, machine)
+        commands = {
+            name: folders.command_of(task, given.run) for name, task in pipeline.tasks.items()
+        }
+        work = Work(pipeline=pipeline, run=given.run, commands=commands, use_cache=use_cache)
+        super().__init__(work, record, Submission(), machine)
         self.given = given
         self.warned = False
 
@@ -93,9 +99,8 @@ class NodeRunner(Runner):
         """The run's record belongs to whoever looks at the run."""
 
     def _argv(self, task: Task, share: Share) -> list[str]:
-        command = folders.command_of(task, self._absolute())
-        gpus, cpus = len(share.gpus), share.cpus
-        return step_argv(command, task, self.given.site, self.run, gpus=gpus, cpus=cpus)
+        command, site = self.work.commands[task.name], self.given.site
+        return step_argv(command, task, site, self.run, gpus=len(share.gpus), cpus=share.cpus)
 
     def _limits(self, share: Share) -> dict[str, str]:
         # a process a GPU; which ones, Slurm says
@@ -170,7 +175,7 @@ def lacking(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def work(given: Handover, job: str, element: int, client: Client) -> int:
+def work(given: Handover, job: str, element: int, client: Client, *, use_cache: bool = True) -> int:
     """Run the tasks of an element; return the exit code for Slurm."""
     tasks = given.jobs[job].elements[element]
     restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
@@ -189,7 +194,9 @@ def work(given: Handover, job: str, element: int, client: Client) -> int:
         if scratch and given.jobs[job].resources.nodes == 1:
             parent = Path(os.path.expandvars(scratch))
             os.environ["TMPDIR"] = str(stack.enter_context(workspace(parent, slurm_id())))
-        runner = stack.enter_context(NodeRunner(given, ready, given.jobs[job].resources))
+        runner = stack.enter_context(
+            NodeRunner(given, ready, given.jobs[job].resources, use_cache=use_cache)
+        )
         signal.signal(signal.SIGUSR1, runner.warn)
         runner.execute()
         left = runner.unfinished
@@ -255,10 +262,11 @@ def slurm_id() -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Run as a program."""
-    path, job, *rest = argv
+    path, job, *rest = [word for word in argv if word != NO_CACHE]
     try:
         given = handovers.read(Path(path))
-        return work(given, job, int(rest[0]) if rest else 0, Client())
+        element = int(rest[0]) if rest else 0
+        return work(given, job, element, Client(), use_cache=NO_CACHE not in argv)
     except SoundgateError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
