@@ -6,6 +6,7 @@ separate programs, because users of SageMaker's project templates know them by t
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -16,7 +17,6 @@ from soundgate.commands import doctor, look, review, run
 from soundgate.errors import SoundgateError, UserError, about_place
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., None]]] = {
@@ -40,6 +40,20 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
 
 A name of two words is a command and one of its actions.
 """
+
+
+class Version(argparse.Action):
+    """Prints the version; it is looked up only then, because that costs an import."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_args: object) -> None:
+        """Print it and end the program."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"soundgate {version('soundgate')}")
+        except PackageNotFoundError:  # a checkout on the path, as in container images
+            print("soundgate, not installed: run from source")
+        parser.exit()
 
 
 def _execute(command: str, args: argparse.Namespace) -> int:
@@ -87,6 +101,9 @@ def _program(command: str, argv: Sequence[str] | None = None) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``soundgate COMMAND ...``."""
     parser = Parser(prog="soundgate", description="Audio machine learning as code")
+    parser.add_argument(
+        "--version", action=Version, nargs=0, help="print the version of Soundgate and exit"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in dict.fromkeys(name.partition(" ")[0] for name in COMMANDS):
         about = COMMANDS[name][0].__doc__ if name in COMMANDS else ACTIONS[name]

@@ -97,6 +97,8 @@ def list_runs(args: argparse.Namespace) -> int:
     """List runs, newest first."""
     found: list[dict[str, Any]] = []
     silent: dict[tuple[str, str], str] = {}
+    if args.pipeline:
+        _check_pipeline(args.pipeline)
     for run in runs.all_runs(runs_root(), args.pipeline):
         if len(found) == args.limit:
             break
@@ -111,6 +113,14 @@ def list_runs(args: argparse.Namespace) -> int:
     ]
     print_table([["run", "pipeline", "executor", "state", "time", "reason"], *rows])
     return 0
+
+
+def _check_pipeline(name: str) -> None:
+    """Refuse a pipeline that has no run and is not declared here: an empty list would mislead."""
+    ran = {run.pipeline for run in runs.all_runs(runs_root())}
+    known = sorted(ran | {path.stem for path in Path("pipelines").glob("[!_]*.py")})
+    if name not in known:
+        raise ParameterError(f"no pipeline {name!r}{nearest(name, known)}")
 
 
 def show_run(args: argparse.Namespace) -> int:

@@ -398,3 +398,56 @@ def test_an_output_that_was_never_written_is_said(ran):
     got = ran.cli("get-output", "last", "a", "out", "--to", "x")
     assert (got.returncode, "a has not written out yet" in got.stderr) == (2, True)
     assert not (ran.folder / "x").exists()
+
+
+def test_the_version_is_printed(toy):
+    from importlib.metadata import version
+
+    ended = toy.module("soundgate", "--version")
+    assert (ended.returncode, ended.stdout) == (0, f"soundgate {version('soundgate')}\n")
+
+
+def test_the_package_is_a_program(ran):
+    assert ran.module("soundgate", "list-runs").stdout == ran.cli("list-runs").stdout
+
+
+def test_runs_of_an_unknown_pipeline_are_no_empty_list(ran):
+    ended = ran.cli("list-runs", "ones")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "list-runs: no pipeline 'ones'; did you mean 'one'?\n"
+    ran.pipeline("fresh", "t.add(work)")
+    never = ran.cli("list-runs", "fresh")  # declared, but it never ran
+    assert (never.returncode, len(never.stdout.splitlines())) == (0, 1)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_option_says_what_it_does(command):
+    from soundgate.arguments import Parser
+
+    parser = Parser(prog=command)
+    COMMANDS[command][1](parser)
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
+def test_project_templates_write_options_with_one_dash(toy, one):
+    toy.write("user.yaml", "training: {}\n")
+    words = (
+        "-kwargs",
+        '{"text": "k"}',
+        "-description",
+        "why",
+        "-tags",
+        "[{'Key': 'k', 'Value': 'v'}]",
+    )
+    ended = toy.run(one, *words, "--output", "json")
+    assert ended.returncode == 0, ended.stderr
+    asked = json.loads(ended.stdout)["invocation"]
+    assert (asked["kwargs"], asked["description"]) == ({"text": "k"}, "why")
+    assert asked["tags"] == [{"Key": "k", "Value": "v"}]
+
+
+def test_a_role_is_assumed_by_sagemaker_alone_so_that_a_template_s_call_runs_there(toy, one):
+    ended = toy.run(one, "-role-arn", "arn:aws:iam::111122223333:role/x", "--dry-run")
+    assert "SageMaker decides by its cache keys" in ended.stdout, ended.stderr
+    local = toy.run(one, "--role-arn", "x", "--executor", "local", "--dry-run")
+    assert "never ran" in local.stdout
