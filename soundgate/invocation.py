@@ -172,10 +172,16 @@ def _check(check: Callable[[str, str], Any], file: parameters.ConfigFile, text: 
 
 
 def _stamp(module: str) -> str:
-    """Tell versions of the checking code apart, without importing it."""
-    source = find_source(module)
-    files = sorted(source.parent.glob("*.py")) if source else []
-    return " ".join(str(path.stat().st_mtime_ns) for path in files)
+    """Tell versions of the checking code apart, without importing it.
+
+    What a package checks may stand in the packages beside it, as the options of data sets do.
+    """
+    above = module.rpartition(".")[0]
+    source = find_source(above or module)
+    if source is None:
+        return ""
+    files = source.parent.rglob("*.py") if above else source.parent.glob("*.py")
+    return " ".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(files))
 
 
 def new_record(

@@ -18,16 +18,8 @@ whole; what the config asks for of it is chosen afterwards.
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from soundgate.step import InputPath, OutputPath, cpus, main
-
-if TYPE_CHECKING:
-    from soundgate.audio.config import UserConfig
-    from soundgate.audio.datasets.base import Source
-    from soundgate.store import Store
 
 PREFIX = "train/datasets"
 
@@ -51,113 +43,40 @@ def fetch(
     download_command: str = "",
 ) -> None:
     """Fetch ``dataset`` through the store; say how many clips of how many classes there are."""
-    from soundgate.audio import datasets
     from soundgate.audio.config import load
-    from soundgate.store import get_tree, has_tree, open_store, put_tree
+    from soundgate.audio.datasets.plan import make_plan
+    from soundgate.reuse.digests import digest_tree
+    from soundgate.store import bring_tree, open_store
 
-    splits = ((source, source_labels), (validation, validation_labels), (test, test_labels))
-    sources = _sources(splits)
-    settings = load(config)
     if download_script is not None:
         download_command = download_script.read_text("utf-8")
-    own = datasets.CUSTOM if sources or download_command else dataset
-    name = str(description or dataset)
-    name = datasets.resolve(name if datasets.is_known(name) else own, sources)
-    known = datasets.load(name)
-    label = known.name if datasets.is_description(name) else dataset
-    options, chosen = _options(name, settings, ontology)
+    files = {
+        "source": source,
+        "validation": validation,
+        "test": test,
+        "source_labels": source_labels,
+        "validation_labels": validation_labels,
+        "test_labels": test_labels,
+        "description": description,
+        "ontology": ontology,
+    }
+    plan = make_plan(dataset, load(config), files, download_command)
     place = open_store(store)
-    key = f"{PREFIX}/{label}"
-    if recipe := _recipe(name, download_command, known.download_command, options):
-        key = f"{key}/{recipe}"
-    downloaded = not sources and known.render is None
-    if downloaded and has_tree(place, key):
-        digest = get_tree(place, key, clips, workers=4 * cpus())
-    else:
-        if downloaded:
-            datasets.acquire(name, clips, command=download_command or None, options=options)
-        else:
-            datasets.prepare(name, sources, clips, options=options)
-            key = f"{key}/{_digest(clips)[:16]}"
-        digest = put_tree(place, key, clips, workers=4 * cpus())
-        if sources:
-            _detach(place, key, clips)
-    if chosen and datasets.narrow(name, clips, chosen):
-        digest = _digest(clips)
+    key, digest = bring_tree(
+        place,
+        f"{PREFIX}/{plan.key}",
+        clips,
+        plan.make,
+        by_content=not plan.is_downloaded,
+        workers=4 * cpus(),
+    )
+    digest = digest_tree(clips).digest if plan.narrow(clips) else f"sha256:{digest}"
     about = json.loads((clips / "dataset.json").read_text("utf-8"))
-    digest = f"sha256:{digest}"
-    _write_card(card, {**about, "name": label, "digest": digest, "stored": f"{place.url}/{key}"})
-    print(f"{about['clips']} clips of {len(about['classes'])} classes, kept as {key} in {store}")
-
-
-def _sources(splits: tuple[tuple[Path | None, Path | None], ...]) -> list[Source]:
-    from soundgate.audio.datasets.base import Source
-
-    names: tuple[str | None, ...] = ("training", "validation", "test")
-    if not any(audio for audio, _ in splits[1:]):
-        names = (None, None, None)  # one folder for everything: it is divided by folds
-    pairs = zip(names, splits, strict=True)
-    return [Source(audio, table, split) for split, (audio, table) in pairs if audio]
-
-
-def _options(
-    name: str, settings: UserConfig, ontology: Path | None
-) -> tuple[dict[str, object], dict[str, object]]:
-    """What the data set is read with, and what is then chosen of it."""
-    classes = () if settings.dataset.use_garbage_class else settings.dataset.class_names
-    if name == "FSD50K":
-        monolabel = settings.dataset_specific.fsd50k.only_keep_monolabel
-        chosen = {"only_keep_monolabel": monolabel, "classes": classes}
-        return {"ontology": str(ontology)} if ontology else {}, chosen
-    if name == "synthetic":
-        return settings.dataset_specific.synthetic.model_dump(), {}
-    options: dict[str, object] = {}
-    if name in ("csv", "folder") and not settings.dataset.use_garbage_class:
-        options["classes"] = classes
-    if name == "csv":
-        options["file_extension"] = settings.dataset.file_extension
-    return options, {}
-
-
-def _detach(place: Store, key: str, clips: Path) -> None:
-    """Give the run bytes of its own: until now its clips are links to the user's files.
-
-    Someone who edits a clip in place must not edit finished runs with it.
-    """
-    from soundgate.store import get_tree
-
-    if place.url.startswith("s3://"):  # they would come back over the network: copy them here
-        for path in [p for p in clips.rglob("*") if p.is_file() and p.stat().st_nlink > 1]:
-            copy = path.with_name(f"{path.name}.copy")
-            shutil.copy2(path, copy)
-            copy.replace(path)
-        return
-    for child in clips.iterdir():
-        shutil.rmtree(child) if child.is_dir() else child.unlink()
-    get_tree(place, key, clips, workers=4 * cpus())  # links to the store's objects
-
-
-def _recipe(name: str, command: str, usual: str | None, options: dict[str, object]) -> str:
-    """Tell what one command or description of the user's own brought from what another did."""
-    from soundgate.audio import datasets
-    from soundgate.reuse.digests import digest_text
-
-    text = json.dumps(options, sort_keys=True)
-    if datasets.is_description(name):
-        return digest_text(Path(name).read_text("utf-8"), command, text)[:16]
-    return digest_text(command, text)[:16] if command and command != usual else ""
-
-
-def _digest(clips: Path) -> str:
-    from soundgate.reuse.digests import digest_tree
-
-    return digest_tree(clips).digest.removeprefix("sha256:")
-
-
-def _write_card(card: Path, about: dict[str, object]) -> None:
+    about |= {"name": plan.name, "digest": digest, "stored": f"{place.url}/{key}"}
     card.mkdir(parents=True, exist_ok=True)
     text = json.dumps(about, indent=1, ensure_ascii=False)
     (card / "dataset.json").write_text(f"{text}\n", "utf-8")
+    print(f"{about['clips']} clips of {len(about['classes'])} classes, kept as {key} in {store}")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,14 @@ def config_keys(
         if not nested or field.default is None:
             default = field.get_default(call_default_factory=True)
             kind = "section" if nested else config_type(field.annotation, field.metadata)
-            rows.append((key, kind, null(default), meanings(section).get(name, "")))
+            rows.append(
+                (
+                    key,
+                    kind,
+                    null(default),
+                    meanings(getattr(section, "options", section)).get(name, ""),
+                )
+            )
         if nested:
             rows += config_keys(inner, f"{key}.")
     return rows

@@ -169,7 +169,10 @@ def test_a_wrong_setting_is_one_line_before_anything_runs(tmp_path, setting, sai
 def test_folds_of_clips_that_bring_their_own_test_are_refused(tmp_path):
     own = ("--set", f"dataset.test_audio_path={tmp_path}", "--set", "folds=1,2")
     wrong = run(tmp_path, "run-pipeline", "-n", "pipelines.aed", *own, settings=())
-    said = "folds: dataset.test_audio_path gives every fold the same test clips: drop one of both"
+    said = (
+        "folds cannot be combined with test clips of their own (dataset.test_audio_path): "
+        "they would be the test of every fold; remove one"
+    )
     assert (wrong.returncode, wrong.stderr) == (2, f"run-pipeline: {said}\n")
 
 

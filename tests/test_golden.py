@@ -179,3 +179,10 @@ def test_config_values_that_evaluation_and_training_need_reach_their_tasks(tmp_p
                 assert [str(f.path) for f in task.inputs["pretrained"]] == ["weights/model"]
             elif name == "pool":
                 assert task.arguments["confidence"] == 0.9
+
+
+@pytest.mark.parametrize("asked", ["test_fold=6", "folds=1,6", "dataset.test_fold=6"])
+def test_a_fold_that_the_data_cannot_have_is_refused_before_anything_runs(asked):
+    parameters = load(AedParameters, assignments=["dataset=ESC-10", asked])
+    with pytest.raises(ParameterError, match=r"fold.*: ESC-10 has folds 1 to 5, got 6"):
+        aed.get_pipeline(parameters)

@@ -235,13 +235,13 @@ def test_an_unknown_data_set_is_answered_with_the_nearest(config, tmp_path):
 def test_clips_kept_on_s3_are_detached_by_copying(tmp_path):
     from types import SimpleNamespace
 
-    from steps.fetch import _detach
+    from soundgate.store.trees import _detach
 
     mine, folder = tmp_path / "mine.wav", tmp_path / "clips" / "audio"
     folder.mkdir(parents=True)
     mine.write_bytes(b"sound")
     (folder / "a.wav").hardlink_to(mine)
-    _detach(SimpleNamespace(url="s3://bucket/prefix"), "key", tmp_path / "clips")
+    _detach(SimpleNamespace(url="s3://bucket/prefix"), "key", tmp_path / "clips", 1)
     assert [p.name for p in folder.iterdir()] == ["a.wav"]
     mine.write_bytes(b"edited")
     assert (folder / "a.wav").read_bytes() == b"sound"

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.parameters.data import UNNAMED_DATASET
 from pipelines.parts.resources import CPU
+from soundgate.audio.datasets.declaration import OWN_FILES, declare
 from soundgate.errors import ParameterError
 from soundgate.pipeline import File
 from steps.fetch import fetch
 
 if TYPE_CHECKING:
     from pipelines.parameters.data import DataParameters
+    from soundgate.audio.datasets.declaration import Declaration
     from soundgate.pipeline import Pipeline, Task
 
 LONGEST_COMMAND = 200
@@ -31,10 +33,8 @@ def add_data(pipeline: Pipeline, p: DataParameters) -> Task:
     Raises:
         ParameterError: the data set is not one, or cannot have the folds that are asked for.
     """
-    if p.folds and p.config.get("dataset.test_audio_path"):
-        raise ParameterError(
-            "folds: dataset.test_audio_path gives every fold the same test clips: drop one of both"
-        )
+    # Each file of the user's is an artifact: a changed clip is noticed.
+    files: dict[str, Any] = {name: pipeline.file(path) for name, path in _data(p).files.items()}
     return pipeline.add(
         fetch,
         dataset=p.dataset_name,
@@ -44,7 +44,7 @@ def add_data(pipeline: Pipeline, p: DataParameters) -> Task:
         needs_network=True,
         retries=2,
         resources=CPU,
-        **_sources(pipeline, p),
+        **files,
     )
 
 
@@ -56,38 +56,14 @@ def _download(p: DataParameters) -> dict[str, Any]:
     return {"download_command": command}
 
 
-def _fsd50k(pipeline: Pipeline, p: DataParameters) -> dict[str, Any]:
-    """The parts of FSD50K, where the user config names them one by one."""
-    parts = {
-        "source": "dev_audio_folder",
-        "source_labels": "csv_folder",
-        "test": "eval_audio_folder",
-        "test_labels": "csv_folder",
-        "ontology": "audioset_ontology_path",
-    }
-    paths = {name: p.config.get(f"dataset_specific.fsd50k.{key}") for name, key in parts.items()}
-    return {
-        name: pipeline.file(path) for name, path in paths.items() if isinstance(path, str) and path
-    }
-
-
-def _sources(pipeline: Pipeline, p: DataParameters) -> dict[str, Any]:
-    """Folders and tables that the user brings, each an artifact: a changed clip is noticed."""
-    found = _fsd50k(pipeline, p)
-    if p.is_described:
-        found["description"] = pipeline.file(p.dataset_name)
-    for split, argument in (("training", "source"), ("validation", "validation"), ("test", "test")):
-        path = p.config.get(f"dataset.{split}_audio_path")
-        if split == "training":
-            path = p.dataset_path or path
-        table = p.config.get(f"dataset.{split}_csv_path")
-        if path:
-            found[argument] = pipeline.file(path)
-        if table:
-            found[f"{argument}_labels"] = pipeline.file(table)
-    if not found and not p.download_command and p.dataset_name == UNNAMED_DATASET:
+def _data(p: DataParameters) -> Declaration:
+    """What the data set reads, once its name and the folds that are asked for have been checked."""
+    own = (p.dataset_path, p.download_command, *map(p.config.get, OWN_FILES.values()))
+    if p.dataset_name == UNNAMED_DATASET and not any(own):
         raise ParameterError(
             f"no data set is named: pass --config FILE ({p.config.path} is absent or names none) "
             "or --set dataset=NAME"
         )
-    return found
+    data = declare(p.dataset_name, p.config.get, path=p.dataset_path, command=p.download_command)
+    data.check_folds(p.folds, p.test_fold or p.config.get("dataset.test_fold", 1))
+    return data

@@ -15,10 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.store.contract import Store, object_key
-from soundgate.store.trees import get_tree, has_tree, put_tree
+from soundgate.store.trees import bring_tree, get_tree, has_tree, put_tree
 
 __all__ = [
     "Store",
+    "bring_tree",
     "get_tree",
     "has_tree",
     "object_key",

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundgate.errors import DataError, StoreError
 from soundgate.progress import track
-from soundgate.reuse.digests import listing_digest
+from soundgate.reuse.digests import digest_tree, listing_digest
 from soundgate.store.contract import is_portable, object_key, source_sha256
 from soundgate.store.folder import FolderStore
 from soundgate.store.parallel import in_parallel
 from soundgate.store.scratch import Scratch, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from soundgate.store.contract import Store
@@ -119,6 +120,58 @@ def get_tree(store: Store, name: str, folder: Path, *, workers: int = 8) -> str:
         else:
             _rename(whole, folder)
     return digest
+
+
+def bring_tree(
+    store: Store,
+    name: str,
+    folder: Path,
+    make: Callable[[Path], None],
+    *,
+    by_content: bool = False,
+    workers: int = 8,
+) -> tuple[str, str]:
+    """Write the data set ``name`` to ``folder``; where the store lacks it, it is made and kept.
+
+    Args:
+        store: The store.
+        name: Name of the data set.
+        folder: Absent or empty before.
+        make: Fills the folder; links to files of the user's become links to objects of the store.
+        by_content: Make it in any case, and add its digest to the name.
+        workers: Files kept or fetched at a time.
+
+    Returns:
+        The name in the store, and the tree's digest.
+
+    Raises:
+        StoreError: the store failed.
+    """
+    if not by_content and has_tree(store, name):
+        return name, get_tree(store, name, folder, workers=workers)
+    make(folder)
+    if by_content:
+        name = f"{name}/{digest_tree(folder).digest.removeprefix('sha256:')[:16]}"
+    digest = put_tree(store, name, folder, workers=workers)
+    if any(path.stat().st_nlink > 1 for path in folder.rglob("*") if path.is_file()):
+        _detach(store, name, folder, workers)
+    return name, digest
+
+
+def _detach(store: Store, name: str, folder: Path, workers: int) -> None:
+    """Give the run bytes of its own: until now its files are links to the user's.
+
+    A user who edits a file in place must not edit finished runs with it.
+    """
+    if store.url.startswith("s3://"):  # they would come back over the network: copy them here
+        for path in [p for p in folder.rglob("*") if p.is_file() and p.stat().st_nlink > 1]:
+            copy = path.with_name(f"{path.name}.copy")
+            shutil.copy2(path, copy)
+            copy.replace(path)
+        return
+    for child in folder.iterdir():
+        shutil.rmtree(child) if child.is_dir() else child.unlink()
+    get_tree(store, name, folder, workers=workers)  # links to the store's objects
 
 
 def _paths(folder: Path) -> Iterator[str]:

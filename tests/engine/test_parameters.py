@@ -374,3 +374,20 @@ def test_parameters_are_recorded_as_json():
         "words": [],
     }
     assert to_json(None) == {}
+
+
+def test_a_kept_check_is_dropped_when_code_beside_the_checking_package_changes(
+    tmp_path, monkeypatch
+):
+    import os
+
+    from soundgate.invocation import _stamp
+
+    for path in ("stamped/checks/__init__.py", "stamped/options.py", "stamped/__init__.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    before = _stamp("stamped.checks")
+    assert before == _stamp("stamped.checks")
+    os.utime(tmp_path / "stamped/options.py", ns=(1, 1))
+    assert _stamp("stamped.checks") != before

@@ -283,8 +283,10 @@ def test_a_missed_patch_gate_says_so_itself(site):
     assert execution.steps["gate-patch-accuracy-missed"].reason == said
 
 
-def test_a_training_that_fails_says_why(site):
-    record = site.run("test_fold=9", code=1)
+def test_a_training_that_fails_says_why(site, tmp_path):
+    weights = tmp_path / "weights.h5"
+    weights.write_text("no weights")
+    record = site.run(f"training.model.pretrained_weights={weights}", code=1)
     execution = site.execution()
     [job] = execution.steps["train"].jobs
     failure = job.reason.removeprefix("AlgorithmError: ").removesuffix(", exit code: 2")

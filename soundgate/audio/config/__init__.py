@@ -14,7 +14,8 @@ from soundgate.audio.config.aed import (
     UserConfig,
 )
 from soundgate.audio.config.reading import check, load, parse
-from soundgate.audio.config.sections.data import Dataset, DatasetSpecific, Fsd50k, Synthetic
+from soundgate.audio.config.sections.data import Dataset
+from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
 from soundgate.audio.config.sections.learning import (
     Callbacks,
     DataAugmentation,
@@ -40,7 +41,6 @@ __all__ = [
     "EarlyStopping",
     "Evaluation",
     "FeatureExtraction",
-    "Fsd50k",
     "Gain",
     "GaussianNoise",
     "General",
@@ -52,7 +52,6 @@ __all__ = [
     "Quantization",
     "ReduceLROnPlateau",
     "SpecAug",
-    "Synthetic",
     "Training",
     "UserConfig",
     "VolumeAugment",

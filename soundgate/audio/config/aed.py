@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from soundgate.audio.config.sections.data import Dataset, DatasetSpecific
+from soundgate.audio.config.sections.data import Dataset
+from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
 from soundgate.audio.config.sections.learning import (
     RECOMMENDED_AUGMENTATION,
     DataAugmentation,

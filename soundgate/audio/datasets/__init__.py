@@ -1,14 +1,17 @@
 """The data sets that Soundgate can bring into one form, the ``clips/`` folder.
 
-Importing this package imports none of them: a submitting host has no audio libraries.
+``declaration`` says at submission what a data set needs, ``plan`` in the fetching task how it is
+made. Importing this package imports no data set; importing one imports the standard library only,
+since a submitting host has no audio libraries.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from soundgate.audio.datasets.base import read_options
 from soundgate.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ def is_known(name: str) -> bool:
     return is_description(name) or _plain(name) in {_plain(known) for known in (*DATASETS, CUSTOM)}
 
 
-def load(name: str, sources: Sequence[Source] = ()) -> Dataset:
+def load(name: str, sources: Sequence[Source] = ()) -> Dataset[Any]:
     """The description of a data set.
 
     Raises:
@@ -71,8 +74,14 @@ def load(name: str, sources: Sequence[Source] = ()) -> Dataset:
         from soundgate.audio.datasets import custom
 
         return custom.load(Path(key))
-    dataset: Dataset = import_module(DATASETS[key]).DATASET
+    dataset: Dataset[Any] = import_module(DATASETS[key]).DATASET
     return dataset
+
+
+def sections() -> dict[str, type]:
+    """The options of every data set that has a section in ``dataset_specific``, by its key."""
+    known = [load(name) for name in DATASETS]
+    return {dataset.section: dataset.options for dataset in known if dataset.section}
 
 
 def prepare(
@@ -91,7 +100,7 @@ def prepare(
         name: A key of :data:`DATASETS`, an alias of it, or the path of a YAML description.
         sources: The folders, and tables of labels, that hold it; none for "synthetic".
         out: A folder that is empty or does not exist.
-        options: What the data set takes: see its module.
+        options: Values of the fields of its module's ``Options``.
 
     Raises:
         DataError: a file, a label or the whole set is wrong, or ``out`` cannot be written.
@@ -99,7 +108,8 @@ def prepare(
     """
     from soundgate.audio.datasets import preparation
 
-    preparation.prepare(load(name, sources), sources, out, options or {})
+    dataset = load(name, sources)
+    preparation.prepare(dataset, sources, out, read_options(dataset, options or {}))
 
 
 def acquire(
@@ -117,7 +127,7 @@ def acquire(
         name: A key of :data:`DATASETS`, an alias of it, or the path of a YAML description.
         out: A folder that is empty or does not exist.
         command: Replaces the data set's own download command.
-        options: What the data set takes: see its module.
+        options: Values of the fields of its module's ``Options``.
 
     Raises:
         DataError: the command failed, or what it brought is incomplete or wrong.
@@ -125,7 +135,8 @@ def acquire(
     """
     from soundgate.audio.datasets import download
 
-    download.acquire(load(name), out, command, options or {})
+    dataset = load(name)
+    download.acquire(dataset, out, command, read_options(dataset, options or {}))
 
 
 def narrow(name: str, clips: Path, options: Mapping[str, object]) -> bool:
@@ -140,7 +151,8 @@ def narrow(name: str, clips: Path, options: Mapping[str, object]) -> bool:
     """
     from soundgate.audio.datasets import preparation
 
-    return preparation.narrow(load(name), clips, options)
+    dataset = load(name)
+    return preparation.narrow(dataset, clips, read_options(dataset, options))
 
 
 def _plain(name: str) -> str:

@@ -11,10 +11,6 @@ Columns, in any order; others are passed over:
     source | src_file                   optional: the original recording; clips of one stay together
 
 The tables of ESC-50 and of the STM32 model zoo work as they are.
-
-Options:
-    classes         list of the class names allowed; another one in the table is an error
-    file_extension  appended to names that have no audio extension, such as ".wav"
 """
 
 from __future__ import annotations
@@ -29,14 +25,12 @@ from soundgate.audio.clips.manifest import SPLITS, Clip
 from soundgate.audio.datasets import esc_names
 from soundgate.audio.datasets.base import (
     Dataset,
-    Options,
     Source,
     check_class,
     check_folder,
-    class_names,
+    option,
 )
-from soundgate.audio.files import reading as io
-from soundgate.errors import DataError, ParameterError, nearest
+from soundgate.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,6 +53,16 @@ _SPLITS: Final = {
     "valid": "validation",
     "eval": "test",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a table and the files that it names are read."""
+
+    classes: tuple[str, ...] = option((), key="dataset.class_names")
+    """The only class names allowed; empty: any."""
+    file_extension: str = option("", key="dataset.file_extension")
+    """Appended to names without an audio extension, such as ".wav"; "": nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,6 @@ def list_clips(source: Source, options: Options) -> Iterator[Clip]:
 
     Raises:
         DataError: the table is wrong, or names a file that is not there.
-        ParameterError: an option is wrong.
     """
     check_folder(source)
     table = source.labels or source.audio
@@ -156,12 +159,11 @@ def to_clips(rows: Iterable[Row], folder: Path, options: Options) -> Iterator[Cl
     Raises:
         DataError: a file is missing or outside of the folder, a class is unknown, a clip is twice.
     """
-    classes = class_names(options)
     extension = _extension(options)
     first: dict[tuple[str, float | None, float | None], str] = {}
     for row in rows:
         for label in row.labels:
-            check_class(row.where, label, classes)
+            check_class(row.where, label, options.classes)
         path = _locate(row, folder, extension)
         twin = first.setdefault((path, row.start_s, row.end_s), row.where)
         if twin != row.where:
@@ -179,15 +181,15 @@ def _delimiter(header: str) -> str:
 
 
 def _extension(options: Options) -> str:
-    extension = options.get("file_extension") or ""
-    if not isinstance(extension, str):
-        raise ParameterError(f"file_extension: {extension!r} is not a text such as '.wav'")
+    extension = options.file_extension
     return extension if extension.startswith(".") or not extension else f".{extension}"
 
 
 def _locate(row: Row, folder: Path, extension: str) -> str:
+    from soundgate.audio.files import reading
+
     name = row.name
-    if extension and not name.lower().endswith(tuple(io.EXTENSIONS)):
+    if extension and not name.lower().endswith(tuple(reading.EXTENSIONS)):
         name += extension
     if name.startswith("/") or ".." in name.split("/") or "\\" in name:
         raise DataError(f"{row.where}: {name!r} is not inside of {folder}: write it relative to it")
@@ -298,6 +300,7 @@ def _times(where: str, start: str, end: str) -> tuple[float | None, float | None
 
 
 DATASET: Final = Dataset(
+    size="yours",
     name="csv",
     title="A table of labels",
     licence="not stated",
@@ -305,6 +308,7 @@ DATASET: Final = Dataset(
     homepage="",
     labels="The classes that the table gives the clip.",
     list_clips=list_clips,
-    options=("classes", "file_extension"),
+    options=Options,
+    folds=lambda _options: None,
     brought_by_user=True,
 )

@@ -45,8 +45,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from soundgate.audio.config.document import Document
 from soundgate.audio.config.sections.section import Section, spellings
 from soundgate.audio.datasets import csv_labels, folder
-from soundgate.audio.datasets.base import Dataset, Options, Source, check_folder
-from soundgate.audio.files import reading as io
+from soundgate.audio.datasets.base import Dataset, NoOptions, Source, check_folder
+from soundgate.audio.files import reading
 from soundgate.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
@@ -187,10 +187,11 @@ class _Layout:
     description: Description
     where: str
     """The file, for errors."""
-    reading: csv_labels.Reading
+    words: csv_labels.Reading
+    """What the description calls columns, splits and folds."""
 
 
-def load(path: Path) -> Dataset:
+def load(path: Path) -> Dataset[NoOptions]:
     """Read a description.
 
     Raises:
@@ -199,7 +200,7 @@ def load(path: Path) -> Dataset:
     """
     description = _read(path)
     table = description.table
-    reading = csv_labels.Reading(
+    words = csv_labels.Reading(
         columns={} if table is None else table.columns.model_dump(exclude_none=True),
         delimiter=None if table is None else table.delimiter,
         label_separators=description.labels.separators,
@@ -217,9 +218,11 @@ def load(path: Path) -> Dataset:
         citation=description.citation,
         homepage=description.homepage,
         labels=meaning if meaning.endswith(".") else f"{meaning}.",
-        list_clips=partial(_list_clips, _Layout(description, str(path), reading)),
+        list_clips=partial(_list_clips, _Layout(description, str(path), words)),
         download_command=description.download_command,
         clips_per_class=counts,
+        options=NoOptions,
+        folds=lambda _options: None,
         brought_by_user=True,
     )
 
@@ -263,7 +266,7 @@ def _problem(detail: dict[str, Any], location: tuple[str | int, ...]) -> str:
     return f"{message[0].lower()}{message[1:]}; got {detail['input']!r}"
 
 
-def _list_clips(layout: _Layout, source: Source, _options: Options) -> Iterator[Clip]:
+def _list_clips(layout: _Layout, source: Source, _options: NoOptions) -> Iterator[Clip]:
     check_folder(source)
     description = layout.description
     root = source.audio / description.audio
@@ -272,7 +275,7 @@ def _list_clips(layout: _Layout, source: Source, _options: Options) -> Iterator[
             f"{root}: no such folder: correct audio in {layout.where}, or the path of the data"
         )
     rows = {"folders": _from_folders, "table": _from_table, "names": _from_names}
-    options = {"classes": description.classes, "file_extension": description.file_extension}
+    options = csv_labels.Options(description.classes, description.file_extension)
     labelled = _relabel(layout, rows[description.layout](layout, source, root))
     prefix = "" if description.audio == "." else f"{PurePosixPath(description.audio)}/"
     for clip in csv_labels.to_clips(labelled, root, options):
@@ -280,7 +283,7 @@ def _list_clips(layout: _Layout, source: Source, _options: Options) -> Iterator[
 
 
 def _from_folders(_layout: _Layout, _source: Source, root: Path) -> Iterator[Row]:
-    for clip in folder.list_clips(Source(root), {}):
+    for clip in folder.list_clips(Source(root), folder.Options()):
         yield csv_labels.Row(
             str(root / clip.path), clip.path, clip.labels, None, None, None, None, clip.source
         )
@@ -291,13 +294,13 @@ def _from_table(layout: _Layout, source: Source, _root: Path) -> Iterator[Row]:
     table = source.labels or source.audio / layout.description.table.file
     if table.is_dir():
         table = table / layout.description.table.file
-    return csv_labels.read_rows(table, layout.reading)
+    return csv_labels.read_rows(table, layout.words)
 
 
 def _from_names(layout: _Layout, _source: Source, root: Path) -> Iterator[Row]:
     assert layout.description.names is not None
     pattern = re.compile(layout.description.names.pattern)
-    for path in io.find(root):
+    for path in reading.find(root):
         relative = path.relative_to(root).as_posix()
         found = pattern.fullmatch(relative)
         if found is None:
@@ -306,7 +309,7 @@ def _from_names(layout: _Layout, _source: Source, root: Path) -> Iterator[Row]:
                 "pattern, or move the file away"
             )
         given = {key: value or "" for key, value in found.groupdict().items()}
-        yield csv_labels.to_row(str(path), {"file": relative, **given}, layout.reading)
+        yield csv_labels.to_row(str(path), {"file": relative, **given}, layout.words)
 
 
 def _relabel(layout: _Layout, rows: Iterator[Row]) -> Iterator[Row]:

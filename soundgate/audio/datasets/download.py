@@ -11,41 +11,44 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.datasets.base import Source, check_options
+from soundgate.audio.datasets.base import Source
 from soundgate.audio.datasets.preparation import prepare
 from soundgate.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.audio.datasets.base import Dataset, Options
+    from soundgate.audio.datasets.base import Dataset, OptionsT
 
 DOWNLOAD: Final = "temp"
 """The folder that a download command fills, as ``git clone URL ./temp`` does."""
 
 
-def acquire(dataset: Dataset, out: Path, command: str | None, options: Options) -> None:
+def acquire(dataset: Dataset[OptionsT], out: Path, command: str | None, options: OptionsT) -> None:
     """Download and prepare; see :func:`soundgate.audio.datasets.acquire`.
 
     Raises:
         DataError: the command failed, or what it brought is incomplete or wrong.
-        ParameterError: unknown option, or no command is known.
+        ParameterError: no command is known, or one is given for a data set that is rendered.
     """
-    check_options(dataset, options)
     if dataset.render is not None:
         if command:
             raise ParameterError(f"dataset {dataset.name} is rendered: it takes no command")
         prepare(dataset, (), out, options)
         return
     command = command or dataset.download_command
-    if not command:
+    if not command and dataset.download is None:
         raise ParameterError(
             f"dataset {dataset.name}: no download is known: give its folder (dataset_path) "
             "or the command that fills ./temp (download_command)"
         )
     with _workplace(out) as folder:
         (folder / DOWNLOAD).mkdir()
-        _run(dataset.name, command, folder)
+        if command:
+            _run(dataset.name, command, folder)
+        else:
+            assert dataset.download is not None
+            dataset.download(folder / DOWNLOAD, options)
         if dataset.unpack is not None:
             dataset.unpack(folder / DOWNLOAD)
         source = Source(folder / DOWNLOAD)

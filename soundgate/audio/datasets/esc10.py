@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets import csv_labels, esc50, esc_names
-from soundgate.audio.datasets.base import Dataset, Options, Source, check_folder
-from soundgate.audio.files import reading as io
+from soundgate.audio.datasets.base import Dataset, NoOptions, Source, check_folder
 from soundgate.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ CLASSES: Final = frozenset(_FOLDERS.values())
 _CLASS_FOLDER: Final = re.compile(r"\d{3} - .+")
 
 
-def list_clips(source: Source, _options: Options) -> Iterator[Clip]:
+def list_clips(source: Source, _options: NoOptions) -> Iterator[Clip]:
     """Yield the clips of either layout; paths are relative to ``source.audio``.
 
     Raises:
@@ -53,11 +52,13 @@ def list_clips(source: Source, _options: Options) -> Iterator[Clip]:
 
 
 def _original(root: Path, folders: Sequence[Path]) -> Iterator[Clip]:
+    from soundgate.audio.files import reading
+
     for folder in folders:
         label = _FOLDERS.get(folder.name)
         if label is None:
             raise DataError(f"{folder}: no class of ESC-10{nearest(folder.name, _FOLDERS)}")
-        for path in io.find(folder):
+        for path in reading.find(folder):
             named = esc_names.parse(path.stem)
             if named is None:
                 raise DataError(f"{path}: is not named FOLD-ID-TAKE as in ESC-10: restore its name")
@@ -76,6 +77,9 @@ DATASET: Final = Dataset(
     licence="CC BY 3.0 (single clips CC0, CC BY or CC Sampling+)",
     citation=esc50.CITATION,
     homepage=esc50.HOMEPAGE,
+    size="400 clips, 0.6 h, 0.6 GB (within ESC-50)",
+    options=NoOptions,
+    folds=lambda _options: esc50.FOLDS,
     labels="The one class that the whole clip was chosen for; it need not sound all the time.",
     list_clips=list_clips,
     download_command=esc50.DOWNLOAD_COMMAND,

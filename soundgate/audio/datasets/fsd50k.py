@@ -8,23 +8,18 @@ Tables are read, never written.
 Every clip carries its labels *smeared*: with "Electric_guitar" come "Guitar" and "Music". As in the
 STM32 model zoo a label is dropped if a child of it, by the ontology's ``child_ids``, is among the
 clip's labels; one level, so that a label whose grandchild alone is there stays.
-
-Options:
-    ontology             path of ontology.json; by default it is looked for beside the tables
-    only_keep_monolabel  drop clips that still carry several labels
-    classes              keep clips that carry one of these; the others' labels stay
 """
 
 from __future__ import annotations
 
 import csv
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips.manifest import Clip
-from soundgate.audio.datasets.base import Dataset, Options, Source, check_folder, class_names
-from soundgate.audio.files import split_archive
+from soundgate.audio.datasets.base import OWN_SPLIT, Dataset, Source, check_folder, option
 from soundgate.errors import DataError, ParameterError, nearest
 
 if TYPE_CHECKING:
@@ -55,12 +50,30 @@ DOWNLOAD_COMMAND: Final = "\n".join(
 _SPLITS: Final = {"train": "training", "val": "validation"}
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """FSD50K (Fonseca et al., 2022): where it lies, if not downloaded, and which clips are used."""
+
+    csv_folder: str | None = option(None, arguments=("source_labels", "test_labels"))
+    """Folder ``FSD50K.ground_truth``."""
+    dev_audio_folder: str | None = option(None, arguments=("source",))
+    """Folder ``FSD50K.dev_audio``."""
+    eval_audio_folder: str | None = option(None, arguments=("test",))
+    """Folder ``FSD50K.eval_audio``."""
+    audioset_ontology_path: str | None = option(None, arguments=("ontology",))
+    """AudioSet's ``ontology.json``, which says what label is whose parent; null: it is looked for
+    beside the tables."""
+    only_keep_monolabel: bool = option(default=True, chooses=True)
+    """Whether clips are dropped that carry several labels, none of which implies another."""
+    classes: tuple[str, ...] = option((), key="dataset.class_names", chooses=True)
+    """Classes of which a clip must carry one, whatever its other labels; empty: all clips."""
+
+
 def list_clips(source: Source, options: Options) -> Iterator[Clip]:
     """Yield the clips of the whole layout, or of one of its two folders with the tables.
 
     Raises:
         DataError: a folder, a table, the ontology or a clip is missing or wrong.
-        ParameterError: an option is wrong.
     """
     check_folder(source)
     tables = _tables(source)
@@ -85,6 +98,8 @@ def unpack(folder: Path) -> None:
     Raises:
         DataError: an archive is damaged, or a part of one is missing.
     """
+    from soundgate.audio.files import split_archive
+
     for archive in sorted(folder.glob("*.zip")):
         split_archive.extract(archive, folder, remove=True)
 
@@ -96,12 +111,12 @@ def narrow(clips: Iterable[Clip], options: Options) -> Iterator[Clip]:
         ParameterError: a class is none of the data set's.
     """
     clips = list(clips)
-    classes = frozenset(class_names(options))
+    classes = frozenset(options.classes)
     known = {label for clip in clips for label in clip.labels}
     for name in sorted(classes - known):
         raise ParameterError(f"dataset.class_names: FSD50K has no {name!r}{nearest(name, known)}")
     for clip in clips:
-        if options.get("only_keep_monolabel") and len(clip.labels) > 1:
+        if options.only_keep_monolabel and len(clip.labels) > 1:
             continue
         if not classes or not classes.isdisjoint(clip.labels):
             yield clip
@@ -147,9 +162,8 @@ def _tables(source: Source) -> Path:
 
 
 def _ontology(source: Source, tables: Path, options: Options) -> Path:
-    given = options.get("ontology")
-    if given:
-        return Path(str(given))
+    if options.audioset_ontology_path:
+        return Path(options.audioset_ontology_path)
     places = [folder / ONTOLOGY for folder in (source.audio, tables, tables.parent)]
     found = next((path for path in places if path.is_file()), None)
     if found is None:
@@ -227,6 +241,7 @@ DATASET: Final = Dataset(
   doi       = {10.1109/TASLP.2021.3133208},
 }""",
     homepage=HOMEPAGE,
+    size="51,197 clips, 108 h, 25 GB",
     labels="Every class that people heard in the clip, without those that another one implies.",
     list_clips=list_clips,
     download_command=DOWNLOAD_COMMAND,
@@ -234,5 +249,7 @@ DATASET: Final = Dataset(
     narrow=narrow,
     own_split=True,
     clips_per_split={"training": 36_796, "validation": 4_170, "test": 10_231},
-    options=("ontology", "only_keep_monolabel", "classes"),
+    options=Options,
+    section="fsd50k",
+    folds=lambda _options: OWN_SPLIT,
 )

@@ -19,8 +19,8 @@ from soundgate.audio.clips.manifest import (
     sort_key,
     write_manifest,
 )
-from soundgate.audio.datasets.base import check_folder, check_options
-from soundgate.audio.files import reading as io
+from soundgate.audio.datasets.base import check_folder, rules
+from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError, nearest
 from soundgate.progress import track
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from soundgate.audio.datasets.base import Dataset, Options, Source
+    from soundgate.audio.datasets.base import Dataset, OptionsT, Source
 
 DESCRIPTION: Final = "dataset.json"
 AUDIO: Final = "audio"
@@ -46,10 +46,10 @@ class _Entry:
 
 
 def prepare(
-    dataset: Dataset,
+    dataset: Dataset[OptionsT],
     sources: Sequence[Source],
     out: Path,
-    options: Options,
+    options: OptionsT,
     *,
     complete: bool = False,
 ) -> None:
@@ -59,14 +59,13 @@ def prepare(
         dataset: The data set.
         sources: Where it lies.
         out: A folder that is empty or does not exist.
-        options: Checked against ``dataset.options``.
+        options: Of the data set's own type.
         complete: Insist on every clip that the data set is known to have.
 
     Raises:
         DataError: a file, a label or the set as a whole is wrong, or ``out`` cannot be written.
-        ParameterError: unknown option, or sources for a data set that has none.
+        ParameterError: sources for a data set that has none, or none for one that needs them.
     """
-    check_options(dataset, options)
     with _output(out):
         if dataset.render is not None:
             if sources:
@@ -106,7 +105,9 @@ def _cannot_write(path: Path, error: OSError) -> DataError:
     )
 
 
-def _entries(dataset: Dataset, sources: Sequence[Source], options: Options) -> list[_Entry]:
+def _entries(
+    dataset: Dataset[OptionsT], sources: Sequence[Source], options: OptionsT
+) -> list[_Entry]:
     if not sources:
         raise ParameterError(f"dataset {dataset.name}: no folder given: say where it lies")
     entries: list[_Entry] = []
@@ -121,7 +122,7 @@ def _entries(dataset: Dataset, sources: Sequence[Source], options: Options) -> l
 
 
 def _source_entries(
-    dataset: Dataset, source: Source, prefix: str, options: Options
+    dataset: Dataset[OptionsT], source: Source, prefix: str, options: OptionsT
 ) -> Iterator[_Entry]:
     check_folder(source)
     if source.split is not None and source.split not in SPLITS:
@@ -154,7 +155,7 @@ def _check_apart(entries: Sequence[_Entry]) -> None:
             )
 
 
-def _check_counts(dataset: Dataset, clips: Sequence[Clip], *, complete: bool) -> None:
+def _check_counts(dataset: Dataset[OptionsT], clips: Sequence[Clip], *, complete: bool) -> None:
     counts = Counter(label for clip in clips for label in clip.labels)
     splits = Counter(clip.split for clip in clips)
     if complete:
@@ -187,9 +188,9 @@ def _check_audio(entries: Sequence[_Entry]) -> None:
     for entry in track(entries, total=len(entries), label="check audio"):
         duration_s = durations_s.get(entry.file)
         if duration_s is None:
-            duration_s = durations_s[entry.file] = io.info(entry.file).duration_s
+            duration_s = durations_s[entry.file] = reading.info(entry.file).duration_s
         end_s = max(entry.clip.start_s or 0.0, entry.clip.end_s or 0.0)
-        if end_s > duration_s + io.SEGMENT_SLACK_S:
+        if end_s > duration_s + reading.SEGMENT_SLACK_S:
             raise DataError(
                 f"{entry.file}: start_s or end_s {end_s:g} lies after its end at {duration_s:g} s: "
                 "correct the table"
@@ -222,14 +223,13 @@ def _link_or_copy(file: Path, target: Path) -> None:
         raise _cannot_write(target, error) from error
 
 
-def narrow(dataset: Dataset, out: Path, options: Options) -> bool:
+def narrow(dataset: Dataset[OptionsT], out: Path, options: OptionsT) -> bool:
     """Leave in the ``clips/`` folder ``out`` what the options ask for; whether any clip went.
 
     Raises:
         DataError: no clip is left, or the folder cannot be changed.
-        ParameterError: an option is unknown or wrong.
+        ParameterError: an option names what the data set does not have.
     """
-    check_options(dataset, options)
     if dataset.narrow is None:
         return False
     before = list(read_manifest(out))
@@ -237,7 +237,11 @@ def narrow(dataset: Dataset, out: Path, options: Options) -> bool:
     if len(kept) == len(before):
         return False
     if not kept:
-        asked = ", ".join(f"{name} {value}" for name, value in options.items())
+        asked = ", ".join(
+            f"{name} {getattr(options, name)}"
+            for name, rule in rules(dataset.options).items()
+            if rule.chooses
+        )
         raise DataError(f"dataset {dataset.name}: no clip is left with {asked}: ask for less")
     paths = {clip.path for clip in kept}
     try:
@@ -251,7 +255,7 @@ def narrow(dataset: Dataset, out: Path, options: Options) -> bool:
     return True
 
 
-def _describe(dataset: Dataset, clips: Sequence[Clip], out: Path) -> None:
+def _describe(dataset: Dataset[OptionsT], clips: Sequence[Clip], out: Path) -> None:
     """Write ``dataset.json``: whoever finds it finds the whole data set."""
     description = {
         "name": dataset.name,

@@ -58,6 +58,7 @@ def test_every_entry_describes_itself(name):
     assert dataset.labels.endswith(".")
     assert dataset.title
     assert dataset.licence
+    assert dataset.size
     if dataset.download_command:
         assert "./temp" in dataset.download_command
         assert dataset.homepage.startswith("https://")
@@ -78,9 +79,12 @@ def test_esc10_is_part_of_esc50():
     )
 
 
-def test_importing_the_table_imports_no_audio_library():
+def test_describing_data_sets_imports_the_standard_library_only():
     code = (
-        "import sys, soundgate.audio.datasets as d; d.resolve('esc10');"
-        "assert not {'numpy', 'torch', 'soundfile'} & set(sys.modules), 'heavy'"
+        "import sys; before = set(sys.modules)\n"
+        "import soundgate.audio.datasets as d, soundgate.audio.datasets.declaration as e\n"
+        "[d.load(name) for name in d.DATASETS]; e.declare('esc10', {}.get).check_folds([1], 1)\n"
+        "found = {m.split('.')[0] for m in set(sys.modules) - before}\n"
+        "assert found - set(sys.stdlib_module_names) == {'soundgate'}, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,16 +11,18 @@ from numpy.random import RandomState
 
 from soundgate.audio import datasets
 from soundgate.audio.clips.manifest import MANIFEST, read_manifest
+from soundgate.audio.datasets.base import read_options
 from soundgate.audio.datasets.synthetic import dataset as synthetic
-from soundgate.audio.datasets.synthetic.dataset import Recipe, describe, render_clip
-from soundgate.audio.datasets.synthetic.scene import CLASSES, Difficulty, Source
+from soundgate.audio.datasets.synthetic.dataset import Options
+from soundgate.audio.datasets.synthetic.rendering import describe, render_clip
+from soundgate.audio.datasets.synthetic.scene import CLASSES, Source
 from soundgate.audio.datasets.synthetic.sounds import SOUNDS
 from soundgate.audio.datasets.synthetic.synthesis import band_pass, noise, rms
 from soundgate.audio.files import reading as io
 from soundgate.errors import ParameterError
 
 SECOND = 16_000
-SHORT = Recipe(duration_s=1.0)
+SHORT = Options(duration_s=1.0)
 TINY = {"clips_per_class": 4, "duration_s": 1.0}
 
 
@@ -58,7 +60,7 @@ def test_a_clip_depends_on_its_number_only():
 
 def test_another_seed_is_another_set():
     for number in range(10):
-        here, there = (render_clip(number, Recipe(duration_s=1.0, seed=s))[0] for s in (0, 1))
+        here, there = (render_clip(number, Options(duration_s=1.0, seed=s))[0] for s in (0, 1))
         assert not np.array_equal(here, there)
 
 
@@ -126,10 +128,10 @@ def test_levels():
 
 @pytest.mark.parametrize("snr_db", [10.0, 25.0])
 def test_the_signal_to_noise_ratio_is_as_asked(snr_db):
-    recipe = Recipe(duration_s=5.0, difficulty=Difficulty((snr_db, snr_db), 0.0))
+    options = Options(snr_db=(snr_db, snr_db), distractor=0.0)
     measured = []
     for number in range(0, 200, 7):
-        samples, events = render_clip(number, recipe)
+        samples, events = render_clip(number, options)
         first, last = (int(t * SECOND) for t in (events[0].onset_s, events[-1].offset_s))
         quiet = np.concatenate([samples[:first], samples[last + SECOND // 3 :]]) / 32768
         if len(events) == 1 and quiet.size > SECOND // 2:
@@ -142,12 +144,8 @@ def test_the_signal_to_noise_ratio_is_as_asked(snr_db):
 
 def test_a_distractor_is_heard_but_not_labelled():
     for number in range(10):
-        without, events = render_clip(
-            number, Recipe(duration_s=2.0, difficulty=Difficulty(distractor=0.0))
-        )
-        with_one, same = render_clip(
-            number, Recipe(duration_s=2.0, difficulty=Difficulty(distractor=1.0))
-        )
+        without, events = render_clip(number, Options(duration_s=2.0, distractor=0.0))
+        with_one, same = render_clip(number, Options(duration_s=2.0, distractor=1.0))
         assert events == same
         assert not np.array_equal(without, with_one)
 
@@ -253,12 +251,13 @@ def test_wrong_options(tmp_path, options, expected):
     assert not list(tmp_path.rglob("*.wav"))
 
 
-def test_the_recipe_of_the_documentation():
-    assert Recipe.from_options({}) == Recipe(40, 5.0, 0, Difficulty((3.0, 22.0), 0.35))
-    assert synthetic.DATASET.options == (
-        "clips_per_class",
-        "duration_s",
-        "seed",
-        "snr_db",
-        "distractor",
-    )
+def test_the_options_of_the_documentation():
+    assert read_options(synthetic.DATASET, {}) == Options(40, 5.0, 0, (3.0, 22.0), 0.35)
+    assert read_options(synthetic.DATASET, {"snr_db": [1, 2]}).snr_db == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(("clips_per_class", "folds"), [(2, 1), (3, 2), (8, 4), (9, 5), (40, 5)])
+def test_folds_that_hold_clips(clips_per_class, folds):
+    numbers = range(clips_per_class * len(CLASSES))
+    assert {describe(number).fold for number in numbers} == set(range(1, folds + 1))
+    assert synthetic.folds(Options(clips_per_class)) == folds

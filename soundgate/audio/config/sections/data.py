@@ -1,4 +1,4 @@
-"""The sections about data: ``dataset`` and ``dataset_specific``."""
+"""The section ``dataset``."""
 
 from __future__ import annotations
 
@@ -66,42 +66,3 @@ class Dataset(Section):
         if self.use_garbage_class and "other" in self.class_names:
             raise ValueError("class_names may not hold 'other' beside use_garbage_class")
         return self
-
-
-class Fsd50k(Section):
-    """FSD50K (Fonseca et al., 2022): where it lies, if not downloaded, and which clips are used."""
-
-    csv_folder: str | None = None
-    """Folder ``FSD50K.ground_truth``."""
-    dev_audio_folder: str | None = None
-    """Folder ``FSD50K.dev_audio``."""
-    eval_audio_folder: str | None = None
-    """Folder ``FSD50K.eval_audio``."""
-    audioset_ontology_path: str | None = None
-    """AudioSet's ``ontology.json``, which says what label is whose parent."""
-    only_keep_monolabel: bool = True
-    """Whether clips are dropped that carry several labels, none of which implies another."""
-
-
-class Synthetic(Section):
-    """The embedded data set of procedural sounds."""
-
-    clips_per_class: int = Field(default=40, ge=1)
-    """Clips made for each class."""
-    duration_s: float = Field(default=5.0, gt=0)
-    """Length of a clip, seconds."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of everything about the sounds."""
-    snr_db: tuple[float, float] = (3.0, 22.0)
-    """Range from which a clip's signal-to-noise ratio is drawn, dB."""
-    distractor: float = Field(default=0.35, ge=0, le=1)
-    """Share of the clips with a weak, unlabelled sound of another class."""
-
-
-class DatasetSpecific(Section):
-    """Values that only one data set needs."""
-
-    fsd50k: Fsd50k = Fsd50k()
-    """Where FSD50K lies."""
-    synthetic: Synthetic = Synthetic()
-    """What the embedded data set is like."""
