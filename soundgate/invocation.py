@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,6 +169,10 @@ def _check(check: Callable[[str, str], Any], file: parameters.ConfigFile, text: 
     try:
         return check(text, "--set")
     except ConfigError as error:
+        if file.path.is_file():
+            # the file may spell in an older way what --set names in today's: translate it first
+            with suppress(ConfigError):
+                return check(parameters.dump_yaml(file.overriding(answer[0])), "--set")
         raise ConfigError(re.sub(r"^--set:\d+", "--set", str(error))) from None
 
 

@@ -87,7 +87,7 @@ def test_paths_in_documents_exist(document):
 WRITTEN = {
     *("user_config.yaml", "datasets/csv_labels.py", "config/", "review/report.html", "templates/"),
     *("datasets/fsd50k.py", "review/", "model/", "executions/", "kubeflow/run.json", "evaluation/"),
-    *("owner/name", "train.yml"),
+    *("owner/name", "train.yml", "request.txt"),
 }
 """Named in documents, but no files of the checkout by that very path."""
 

@@ -93,7 +93,7 @@ class AedParameters(ReleaseParameters, DataParameters):
 
     config: ConfigFile = field(
         default=ConfigFile("user_configs/aed.yaml", must_exist=False),
-        metadata={"check": "soundgate.audio.config:check"},
+        metadata={"check": "soundgate.audio.config:check_training"},
     )
     """User config (``--config``): data, preprocessing, features, augmentation, training."""
 

@@ -61,7 +61,15 @@ class ConfigFile:
         Raises:
             ConfigError: as ``written``; or an override is below a value that has no fields.
         """
-        values = copy.deepcopy(self.written)
+        return self.overriding(self.written)
+
+    def overriding(self, sections: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy of ``sections`` with the overrides applied.
+
+        Raises:
+            ConfigError: an override is below a value that has no fields.
+        """
+        values: dict[str, Any] = copy.deepcopy(dict(sections))
         for dotted, value in self.overrides:
             place = values
             *parents, last = dotted.split(".")

@@ -166,7 +166,7 @@ def test_services_schema_is_read_whole():
     assert read.general.project_name == "kitchen"
     assert (read.general.global_seed, read.general.deterministic_ops) == (7, True)
     assert read.dataset.class_names == ("rain", "dog")
-    assert read.dataset.training_audio_path == r"..\datasets\audio"
+    assert read.dataset.training_audio_path == "../datasets/audio"
     assert read.dataset.validation_split == 0.2
     assert read.dataset.quantization_split is None
     assert read.dataset_specific.fsd50k.csv_folder == "./FSD50K.ground_truth"
@@ -584,3 +584,68 @@ def test_importing_config_needs_no_heavy_library():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("mode", ["training", "chain_tqe", "chain_tqeb", "chain_tbqeb", "Training"])
+def test_trains_in_the_modes_of_the_zoo_that_train(mode):
+    sections, notice = config.check_training(f"operation_mode: {mode}\n{SMALL}", "user.yaml")
+    assert sections["training"] == {"epochs": 3}
+    assert "operation_mode" in notice
+
+
+SMALL = "training: {epochs: 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("evaluation", "the zoo evaluates the model of general.model_path"),
+        ("prediction", "pipelines.predict scores files"),
+        ("deployment", "boards are programmed"),
+        ("chain_eqe", "it begins with the model of general.model_path"),
+        ("trainning", "did you mean 'training'"),
+    ],
+)
+def test_refuses_to_train_in_another_operation_mode(mode, said):
+    with pytest.raises(ConfigError) as caught:
+        config.check_training(f"general: {{}}\noperation_mode: {mode}\n{SMALL}", "user.yaml")
+    assert str(caught.value).startswith(f"user.yaml:2: operation_mode: {mode} is no training")
+    assert said in str(caught.value)
+    assert config.check(f"operation_mode: {mode}\n{SMALL}", "user.yaml")[0]["training"]
+
+
+def test_refuses_to_drop_the_model_that_the_zoo_would_train_further():
+    with pytest.raises(
+        ConfigError, match=r"user\.yaml:2: general\.model_path: a\.h5 would be trained"
+    ):
+        config.check_training(f"general:\n  model_path: a.h5\n{SMALL}", "user.yaml")
+
+
+def test_reads_keys_of_the_zoo_that_mean_nothing_here():
+    text = """
+        general: {config_path: x, project_name: y}
+        data_augmentation: {placeholder: 1}
+        train_parameters: {use_other_class: false}
+        deployment: {build_conf: Debug}
+        dataset_specific: {fsd50k: {collapse_to_monolabel: true}}
+    """
+    read = config.parse(text, "user.yaml")
+    assert read.passed_over == (
+        "general.config_path",
+        "data_augmentation.placeholder",
+        "deployment.build_conf",
+        "dataset_specific.fsd50k.collapse_to_monolabel",
+    )
+    assert not read.dataset.use_garbage_class
+
+
+def test_refuses_to_draw_a_label_at_random():
+    text = "dataset_specific: {fsd50k: {collapse_to_monolabel: true, only_keep_monolabel: false}}"
+    assert "collapse_to_monolabel: draws one of a clip's labels at random" in explained(text)
+
+
+def test_a_value_given_twice_in_two_spellings_is_no_conflict():
+    text = "dataset: {audio_path: a, training_audio_path: a}"
+    assert config.parse(text, "user.yaml").dataset.training_audio_path == "a"
+    text = "dataset: {audio_path: a, training_audio_path: b}"
+    assert "says the same as" in explained(text)

@@ -391,3 +391,28 @@ def test_a_kept_check_is_dropped_when_code_beside_the_checking_package_changes(
     assert before == _stamp("stamped.checks")
     os.utime(tmp_path / "stamped/options.py", ns=(1, 1))
     assert _stamp("stamped.checks") != before
+
+
+def test_overrides_a_value_that_the_file_spells_in_an_older_way(toy):
+    """In the spelling of ``--set``; the file's own value goes."""
+    toy.write(
+        "checking.py",
+        """
+        from soundgate.errors import ConfigError
+        import yaml
+
+        def check(text, name):
+            data = yaml.safe_load(text)["data"]
+            if "path" in data and "audio" in data:
+                raise ConfigError(f"{name}:1: audio: says the same as path")
+            return {"data": {"path": data.get("path", data.get("audio"))}}, ""
+    """,
+    )
+    toy.write("user.yaml", "data: {audio: old}\n")
+    parameters = (
+        "config: ConfigFile = field(default=ConfigFile('user.yaml'), "
+        "metadata={'check': 'checking:check'})\n"
+    )
+    module = toy.pipeline("c", 't.add(work, text=p.config.get("data.path"))', parameters)
+    assert "--text old" in toy.run(module, "--dry-run").stdout
+    assert "--text new" in toy.run(module, "--dry-run", "--set", "data.path=new").stdout

@@ -13,7 +13,7 @@ from soundgate.audio.config.aed import (
     Quantization,
     UserConfig,
 )
-from soundgate.audio.config.reading import check, load, parse
+from soundgate.audio.config.reading import check, check_training, load, parse
 from soundgate.audio.config.sections.data import Dataset
 from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
 from soundgate.audio.config.sections.learning import (
@@ -56,6 +56,7 @@ __all__ = [
     "UserConfig",
     "VolumeAugment",
     "check",
+    "check_training",
     "load",
     "parse",
 ]

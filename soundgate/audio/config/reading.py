@@ -11,7 +11,14 @@ from pydantic import BaseModel, ValidationError
 from soundgate.audio.config.aed import UserConfig
 from soundgate.audio.config.document import Document
 from soundgate.audio.config.sections.section import spellings
-from soundgate.audio.config.zoo import LIFTED, MOVES, PASSED_OVER, Translation
+from soundgate.audio.config.zoo import (
+    LIFTED,
+    MOVES,
+    OTHER_MODES,
+    PASSED_OVER,
+    TRAINING_MODES,
+    Translation,
+)
 from soundgate.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -67,6 +74,8 @@ def parse(text: str, name: str) -> UserConfig:
     for first, second in translation.conflicts:
         line = document.line(tuple(second.split(".")))
         raise document.error(f"{second}: says the same as {first}; keep one of them", line=line)
+    for dotted, problem in translation.refused:
+        raise document.error(f"{dotted}: {problem}", line=document.line(tuple(dotted.split("."))))
     for dotted in translation.unknown:
         section, _, key = dotted.rpartition(".")
         hint = _nearest_key(key, (section,))
@@ -98,6 +107,34 @@ def check(text: str, name: str) -> tuple[dict[str, Any], str]:
     }
     notices = [f"{name}: {what}: {', '.join(keys)}" for what, keys in told.items() if keys]
     return sections, "\n".join(notices)
+
+
+def check_training(text: str, name: str) -> tuple[dict[str, Any], str]:
+    """Check the user config of a pipeline that trains; as ``check`` otherwise.
+
+    Raises:
+        ConfigError: as ``parse``; or ``operation_mode`` asks for something else than a training, or
+            ``general.model_path`` names the model to train, which is then no new one.
+    """
+    document = Document(text, name)
+    mode = document.data.get("operation_mode")
+    if mode is not None and str(mode).lower() not in TRAINING_MODES:
+        instead = OTHER_MODES.get(str(mode).lower()) or nearest(str(mode), TRAINING_MODES)[2:]
+        raise document.error(
+            f"operation_mode: {mode} is no training, and this pipeline trains a new model: "
+            f"{instead}; write training or chain_tqe, or leave it out to train",
+            line=document.line(("operation_mode",)),
+        )
+    general, training = document.data.get("general"), document.data.get("training")
+    path = general.get("model_path") if isinstance(general, dict) else None
+    named = (isinstance(training, dict) and training.get("model")) or document.data.get("model")
+    if path and not named:
+        raise document.error(
+            f"general.model_path: {path} would be trained further; name the network in "
+            "training.model.name and these weights in training.model.pretrained_weights",
+            line=document.line(("general", "model_path")),
+        )
+    return check(text, name)
 
 
 def _unread(sections: dict[str, Any], prefix: str = "") -> list[str]:

@@ -32,6 +32,7 @@ MOVES = {
     "dataset.test_path": "dataset.test_audio_path",
     "dataset.test_split": "dataset.n_folds",
     "dataset.use_other_class": "dataset.use_garbage_class",
+    "train_parameters.use_other_class": "dataset.use_garbage_class",
     "dataset.n_samples_per_other_class": "dataset.n_samples_per_garbage_class",
     "model.model_type": "training.model",
     "model.model_name": "training.model.name",
@@ -55,6 +56,7 @@ PASSED_OVER = frozenset(
         "general.model_path",
         "general.logs_dir",
         "general.saved_models_dir",
+        "general.config_path",
         "general.gpu_memory_limit",
         "general.display_figures",
         "general.num_threads_tflite",
@@ -64,6 +66,7 @@ PASSED_OVER = frozenset(
         "model.model_path",
         "model.input_shape",
         "model.expand_last_dim",
+        "data_augmentation.placeholder",
         "training.model.input_shape",
         "training.resume_training_from",
         "training.trained_model_path",
@@ -83,6 +86,7 @@ PASSED_OVER = frozenset(
         "evaluation.npy_in_name",
         "evaluation.npy_out_name",
         "evaluation.target",
+        "deployment.build_conf",
         "deployment.c_project_path",
         "deployment.IDE",
         "deployment.verbosity",
@@ -90,6 +94,37 @@ PASSED_OVER = frozenset(
     }
 )
 """Keys of the zoo that mean nothing here: boards, tools, folders that the pipeline decides."""
+
+TRAINING_MODES = ("training", "chain_tqe", "chain_tqeb", "chain_tbqeb")
+"""Operation modes of the zoo that train a model, quantise it and evaluate it, in some order."""
+
+OTHER_MODES = {
+    "prediction": "pipelines.predict scores files with a registered model",
+    "evaluation": "the zoo evaluates the model of general.model_path, which is not trained here",
+    "quantization": "every training quantises its model; `quantization` says how",
+    "benchmarking": "boards are measured with the zoo's own tools",
+    "deployment": "boards are programmed with the zoo's own tools",
+    **dict.fromkeys(
+        ("chain_eqe", "chain_qb", "chain_eqeb", "chain_qd"),
+        "it begins with the model of general.model_path, which is not trained here",
+    ),
+}
+"""Operation modes that train nothing, and what to do instead."""
+
+PATHS = (
+    *(
+        f"dataset.{split}_{kind}_path"
+        for split in ("training", "validation", "test")
+        for kind in ("audio", "csv")
+    ),
+    *("dataset.quantization_audio_path", "dataset.quantization_csv_path"),
+    *("prediction.test_files_path", "training.model.pretrained_weights"),
+    *(
+        f"dataset_specific.fsd50k.{key}"
+        for key in ("csv_folder", "dev_audio_folder", "eval_audio_folder", "audioset_ontology_path")
+    ),
+)
+"""Values that are paths: the zoo's own files write them as Windows does."""
 
 LIFTED = ("learning_rate", "weight_decay")
 """Arguments of the optimiser that are the training's own here."""
@@ -106,6 +141,7 @@ class Translation:
         origins: where a moved value stood in the file, by its new path.
         conflicts: pairs of dotted keys of the file that mean the same.
         unknown: dotted keys of the older generations' sections that nobody knows.
+        refused: dotted keys whose meaning cannot be kept, each with what to do instead.
     """
 
     def __init__(self, data: dict[str, Any]) -> None:
@@ -114,6 +150,7 @@ class Translation:
         self.passed_over: tuple[str, ...] = ()
         self.origins: dict[Path, Path] = {}
         self.conflicts: list[tuple[str, str]] = []
+        self.refused: list[tuple[str, str]] = []
         self._pass_over()
         for old, new in MOVES.items():
             self._move(tuple(old.split(".")), tuple(new.split(".")))
@@ -123,6 +160,8 @@ class Translation:
             if isinstance(left, dict) or left is None:
                 self.data.pop(section, None)
                 self.unknown += [f"{section}.{key}" for key in left or {}]
+        self._paths()
+        self._collapse()
         self._dataset()
         self._augmentation()
         self._training()
@@ -168,6 +207,8 @@ class Translation:
         if section is None:
             return
         present = section.get(new[-1])
+        if present == value:
+            return
         if isinstance(present, dict) and isinstance(value, dict):
             value = value | present
         elif present is not None:
@@ -176,6 +217,30 @@ class Translation:
             return
         section[new[-1]] = value
         self.origins[new] = tuple(str(part) for part in self.origin(old))
+
+    def _paths(self) -> None:
+        """Write back-slashes of relative paths as slashes: here they would be part of a name."""
+        for dotted in PATHS:
+            *parents, last = dotted.split(".")
+            section: Any = self.data
+            for part in parents:
+                section = section.get(part) if isinstance(section, dict) else None
+            value = section.get(last) if isinstance(section, dict) else None
+            if isinstance(value, str) and "\\" in value and "/" not in value:
+                section[last] = value.replace("\\", "/")
+
+    def _collapse(self) -> None:
+        """The zoo can keep one label of a clip at random, which is wrong for its other sounds."""
+        dotted = "dataset_specific.fsd50k.collapse_to_monolabel"
+        asked = self._take(tuple(dotted.split(".")))
+        if asked is None:
+            return
+        section = self._section(("dataset_specific", "fsd50k")) or {}
+        if asked and section.get("only_keep_monolabel") is False:
+            instead = "set only_keep_monolabel: true, or dataset.multi_label: true"
+            self.refused.append((dotted, f"draws one of a clip's labels at random; {instead}"))
+        else:
+            self.passed_over += (dotted,)
 
     def _dataset(self) -> None:
         dataset = self.data.get("dataset")
