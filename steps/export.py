@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from soundgate.step import InputPath, OutputPath, main
 
+EXTRAS = ("export",)
+
 
 def export(
     features: InputPath,

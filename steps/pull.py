@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PROVENANCE = ("dataset.", "git.", "model.", "modelzoo.", "pipeline.")
 
+EXTRAS = ("registry",)
+
 
 def pull(
     version: OutputPath, *, model_name: str, which: str = "champion", optional: bool = False

@@ -23,6 +23,8 @@ from soundgate.errors import GateMissed
 from soundgate.gates import judge_all
 from soundgate.step import InputPath, OutputPath, main
 
+EXTRAS = ("registry",)
+
 
 def register(
     model: InputPath,

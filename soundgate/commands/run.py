@@ -14,6 +14,8 @@ from soundgate.executors.display import duration
 from soundgate.executors.reuse import require_files
 from soundgate.invocation import Invocation
 from soundgate.mermaid import mermaid
+from soundgate.reuse import requirements
+from soundgate.reuse.cache import Cache
 
 if TYPE_CHECKING:
     import argparse
@@ -174,6 +176,9 @@ def run_pipeline(args: argparse.Namespace) -> int:
             return 0
         run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id())
         record = {} if args.dry_run else invocation.new_record(asked, pipeline, values, run)
+    if executor.capabilities.runs_here:
+        modules = [task.module for task in pipeline.tasks.values()]
+        requirements.require(modules, Cache(root).sources)
     require_files(pipeline)  # before the folder is made: a run that cannot start leaves none
     request, plan = rendered(executor, pipeline, run, use_cache=not args.no_cache)
     if args.dry_run:

@@ -36,6 +36,8 @@ class Capabilities:
     """``cache.py`` decides what is run; otherwise the engine does."""
     keeps_parameters: bool
     """Parameters can still be set when an execution starts."""
+    runs_here: bool = False
+    """Tasks are run by this very interpreter: a library that it lacks, they lack."""
     has_profiles: bool = False
     """A file describes the site: ``--profile``."""
 

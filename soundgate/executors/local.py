@@ -78,6 +78,7 @@ class LocalExecutor:
         can_cancel=True,
         reuses_results=True,
         keeps_parameters=False,
+        runs_here=True,
     )
 
     def __init__(self, options: Options = Options()) -> None:  # noqa: ARG002 - as all executors
