@@ -24,6 +24,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/executors.md",
+    "docs/training-loop.md",
     "docs/slurm.md",
     "docs/sagemaker.md",
     "docs/kubeflow.md",

@@ -106,6 +106,27 @@ def test_optimisers_lower_a_loss_and_let_only_matrices_decay(name):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize("name", ["AdamW", "Adam", "SGD", "RMSprop"])
+def test_an_eager_optimiser_computes_torch_s_bits(name):
+    kind = getattr(torch.optim, name)
+    weights = []
+    for made in (kind, optimisation.eager(kind)):
+        torch.manual_seed(3)
+        layer = torch.nn.Linear(5, 4)
+        options = {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
+        optimiser = made(layer.parameters(), lr=0.05, weight_decay=0.01, **options)
+        for _ in range(4):
+            optimiser.zero_grad()
+            layer(torch.randn(6, 5)).square().sum().backward()
+            optimiser.step()
+            again = made(layer.parameters(), lr=1.0)
+            again.load_state_dict(optimiser.state_dict())
+            optimiser = again
+        assert not any(p.requires_grad is False for p in layer.parameters())
+        weights.append(torch.cat([p.detach().ravel() for p in layer.parameters()]))
+    assert torch.equal(*weights)
+
+
 def test_frozen_parameters_are_left_out():
     network = models.build("plain", 3, {"width": 0.25})
     for parameter in network.features.parameters():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -16,29 +17,48 @@ if TYPE_CHECKING:
 
     Parameters = list[dict[str, Any]]
 
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
+
 # Where one-cycle begins and ends, as shares of the highest rate (Smith and Topin 2018).
 _ONE_CYCLE_FIRST = 1 / 25
 _ONE_CYCLE_LAST = _ONE_CYCLE_FIRST / 1e4
 
 
+def eager(kind: type[Kind]) -> type[Kind]:
+    """An optimiser of torch that does not import its compiler.
+
+    torch wraps these methods so that ``torch.compile`` steps aside for them, and imports the
+    compiler on the first call to do so: two seconds of every training, and nothing here is
+    compiled. The methods below the wrappers compute the same bits.
+    """
+    wrapped = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in wrapped}
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**plain, "step": step})
+
+
 def _adamw(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon)
+    return eager(torch.optim.AdamW)(
+        parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon
+    )
 
 
 def _adam(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon)
+    return eager(torch.optim.Adam)(
+        parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon
+    )
 
 
 def _sgd(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
     # Nesterov's step is defined for a momentum above zero only.
     nesterov = spec.nesterov and spec.momentum > 0
-    return torch.optim.SGD(
+    return eager(torch.optim.SGD)(
         parameters, lr=spec.learning_rate, momentum=spec.momentum, nesterov=nesterov
     )
 
 
 def _rmsprop(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(
+    return eager(torch.optim.RMSprop)(
         parameters, lr=spec.learning_rate, momentum=spec.momentum, eps=spec.epsilon
     )
 

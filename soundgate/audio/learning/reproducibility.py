@@ -26,12 +26,14 @@ def deterministic_kernels(*, wanted: bool) -> Iterator[None]:
 
     An operation that has none is reported as a warning and goes on.
     """
+    if not wanted:  # torch's switch imports its compiler, seconds that only those spend who ask
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    if wanted:
-        # Matrix products on GPUs need a fixed workspace; only its first use reads the variable.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    # Matrix products on GPUs need a fixed workspace; only its first use reads the variable.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
     try:
         yield
     finally:

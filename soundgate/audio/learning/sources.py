@@ -119,12 +119,11 @@ def masked_mean(losses: Tensor, mask: Tensor) -> Tensor:
     """The mean of ``losses`` where ``mask`` is true; 0, with gradient 0, where it is nowhere.
 
     Args:
-        losses: ``(row, ...)``.
+        losses: ``(row, ...)``, finite in every row: a gradient through NaN is NaN although it is
+            masked, so rows without a target are given one of 0.
         mask: bool, ``(row,)`` or of a shape that broadcasts to that of ``losses``.
     """
     if mask.ndim < losses.ndim:
         mask = mask.reshape(mask.shape + (1,) * (losses.ndim - mask.ndim))
     mask = mask.expand_as(losses)
-    # A masked loss may be NaN, which a product with 0 would keep.
-    kept = torch.where(mask, losses, torch.zeros_like(losses))
-    return kept.sum() / mask.sum().clamp(min=1)
+    return (losses * mask).sum() / mask.sum().clamp(min=1)

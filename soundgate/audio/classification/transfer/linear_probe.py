@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from soundgate.audio.learning.optimisation import eager
 from soundgate.errors import Stopped
 from soundgate.progress import track
 
@@ -115,7 +116,7 @@ class Fit:
         n_classes, size = patch_targets.shape[1], training.values.shape[1]
         self._weight = torch.zeros(n_classes, size, dtype=torch.float64, requires_grad=True)
         self._bias = torch.zeros(n_classes, dtype=torch.float64, requires_grad=True)
-        self._optimizer = torch.optim.LBFGS(
+        self._optimizer = eager(torch.optim.LBFGS)(
             [self._weight, self._bias],
             max_iter=ITERATIONS,
             tolerance_grad=TOLERANCE,
