@@ -150,10 +150,15 @@ class MakeExecutor:
                 task.update(state=stopped)
         if over:
             states = {task["state"] for task in record["tasks"].values()}
-            failed = [f"{n}: {t['reason']}" for n, t in record["tasks"].items() if t["reason"]]
+            tasks = record["tasks"]
+            failed = [n for n, t in tasks.items() if t["state"] == State.FAILED]
+            for task in tasks.values():
+                if task["state"] == State.SKIPPED:
+                    task["reason"] = f"{_failed_before(task, tasks)} failed"
             state = State.FAILED if failed else State.SUCCEEDED
             state = State.CANCELLED if State.CANCELLED in states else state
-            record.update(state=state, reason="; ".join(failed), ended_at=runs.now())
+            reason = "; ".join(f"{name}: {tasks[name]['reason']}" for name in failed)
+            record.update(state=state, reason=reason, ended_at=runs.now())
             run.write(record)
         return record
 
@@ -174,3 +179,13 @@ class MakeExecutor:
     def examine(self, root: Path) -> Iterator[Finding]:  # noqa: ARG002
         """Find nothing: make is there, or it is not."""
         yield from ()
+
+
+def _failed_before(task: Mapping[str, Any], tasks: Mapping[str, Any]) -> str:
+    """Return the failed task that a skipped one waited for; empty where none did."""
+    for name in task["depends_on"]:
+        if tasks[name]["state"] == State.FAILED:
+            return str(name)
+        if found := _failed_before(tasks[name], tasks):
+            return found
+    return ""

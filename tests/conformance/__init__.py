@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("conformance.suite", "conformance.sending", "conformance.engine")
+pytest.register_assert_rewrite(
+    *(f"conformance.{name}" for name in ("suite", "sending", "failing", "engine"))
+)

@@ -11,6 +11,7 @@ import time
 import pytest
 from toy_project import wait_for
 
+from conformance.failing import Failing
 from conformance.sending import Sending
 from conformance.table import row
 
@@ -51,7 +52,7 @@ SHAPES = f"""
 
 
 @pytest.mark.timeout(280)
-class Conformance(Sending):
+class Conformance(Sending, Failing):
     """The suite; a subclass provides the fixture ``engine``."""
 
     @row

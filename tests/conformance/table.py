@@ -26,6 +26,21 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("kubeflow", "reused_outputs"): (
         "Kubeflow's API does not say where a cached result is stored: fetch it from the earlier run"
     ),
+    ("sagemaker", "partial_failure"): (
+        "SageMaker stops every running step and starts no other after one failed"
+    ),
+    ("sagemaker", "partial_gate"): (
+        "SageMaker stops every running step and starts no other after one failed"
+    ),
+    ("sagemaker", "partial_resume"): (
+        "steps that SageMaker stopped because another failed run again, too"
+    ),
+    ("kubeflow", "partial_failure"): (
+        "Kubeflow lets running tasks finish and starts no other after one failed"
+    ),
+    ("kubeflow", "partial_gate"): (
+        "Kubeflow lets running tasks finish and starts no other after one failed"
+    ),
     ("make (example)", "network"): "tasks are processes on this machine and share its network",
     ("make (example)", "reuse"): "`make` looks only at the folder of one run",
     ("make (example)", "no_cache"): "`make` looks only at the folder of one run",

@@ -28,7 +28,7 @@ SBATCH
 )
 
 # train: 2 elements, gpu; after preprocess
-job_train=$(sbatch --parsable --dependency="afterok:${job_preprocess}" <<'SBATCH'
+job_train=$(sbatch --parsable --dependency="afterany:${job_preprocess}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.train
 #SBATCH --comment=soundgate:RUN-ID
@@ -52,7 +52,7 @@ SBATCH
 )
 
 # evaluate: 2 elements, cpu; after preprocess, train (element-wise)
-job_evaluate=$(sbatch --parsable --dependency="afterok:${job_preprocess},aftercorr:${job_train}" <<'SBATCH'
+job_evaluate=$(sbatch --parsable --dependency="afterany:${job_preprocess},aftercorr:${job_train}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.evaluate
 #SBATCH --comment=soundgate:RUN-ID
@@ -75,7 +75,7 @@ SBATCH
 )
 
 # pool: cpu; after evaluate
-job_pool=$(sbatch --parsable --dependency="afterok:${job_evaluate}" <<'SBATCH'
+job_pool=$(sbatch --parsable --dependency="afterany:${job_evaluate}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.pool
 #SBATCH --comment=soundgate:RUN-ID
@@ -97,7 +97,7 @@ SBATCH
 )
 
 # gate-clip-accuracy: cpu; gate-clip-accuracy, gate-patch-accuracy in one job: time limits of at most 10 min; after pool
-job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterok:${job_pool}" <<'SBATCH'
+job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterany:${job_pool}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.gate-clip-accuracy
 #SBATCH --comment=soundgate:RUN-ID

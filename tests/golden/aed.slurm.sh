@@ -28,7 +28,7 @@ SBATCH
 )
 
 # train: gpu; after preprocess
-job_train=$(sbatch --parsable --dependency="afterok:${job_preprocess}" <<'SBATCH'
+job_train=$(sbatch --parsable --dependency="afterany:${job_preprocess}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.train
 #SBATCH --comment=soundgate:RUN-ID
@@ -51,7 +51,7 @@ SBATCH
 )
 
 # export: cpu; after preprocess, train
-job_export=$(sbatch --parsable --dependency="afterok:${job_preprocess},afterok:${job_train}" <<'SBATCH'
+job_export=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterany:${job_train}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.export
 #SBATCH --comment=soundgate:RUN-ID
@@ -73,7 +73,7 @@ SBATCH
 )
 
 # evaluate: cpu; after preprocess, train, export
-job_evaluate=$(sbatch --parsable --dependency="afterok:${job_preprocess},afterok:${job_train},afterok:${job_export}" <<'SBATCH'
+job_evaluate=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterany:${job_train},afterany:${job_export}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.evaluate
 #SBATCH --comment=soundgate:RUN-ID
@@ -117,7 +117,7 @@ SBATCH
 )
 
 # compare: cpu; after preprocess, evaluate, train, champion
-job_compare=$(sbatch --parsable --dependency="afterok:${job_preprocess},afterok:${job_evaluate},afterok:${job_train},afterok:${job_champion}" <<'SBATCH'
+job_compare=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterany:${job_evaluate},afterany:${job_train},afterany:${job_champion}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.compare
 #SBATCH --comment=soundgate:RUN-ID
@@ -139,7 +139,7 @@ SBATCH
 )
 
 # gate-clip-accuracy: cpu; gate-clip-accuracy, gate-patch-accuracy in one job: time limits of at most 10 min; after evaluate
-job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterok:${job_evaluate}" <<'SBATCH'
+job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterany:${job_evaluate}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.gate-clip-accuracy
 #SBATCH --comment=soundgate:RUN-ID
@@ -161,7 +161,7 @@ SBATCH
 )
 
 # review: cpu; after evaluate, train, export, compare
-job_review=$(sbatch --parsable --dependency="afterok:${job_evaluate},afterok:${job_train},afterok:${job_export},afterok:${job_compare}" <<'SBATCH'
+job_review=$(sbatch --parsable --dependency="afterany:${job_evaluate},afterany:${job_train},afterany:${job_export},afterany:${job_compare}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.review
 #SBATCH --comment=soundgate:RUN-ID
@@ -183,7 +183,7 @@ SBATCH
 )
 
 # register: cpu; after train, evaluate, export, review, compare, gate-clip-accuracy
-job_register=$(sbatch --parsable --dependency="afterok:${job_train},afterok:${job_evaluate},afterok:${job_export},afterok:${job_review},afterok:${job_compare},afterok:${job_gate_clip_accuracy}" <<'SBATCH'
+job_register=$(sbatch --parsable --dependency="afterany:${job_train},afterany:${job_evaluate},afterany:${job_export},afterany:${job_review},afterany:${job_compare},afterany:${job_gate_clip_accuracy}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.register
 #SBATCH --comment=soundgate:RUN-ID

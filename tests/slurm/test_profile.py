@@ -110,7 +110,7 @@ def test_an_array_is_throttled_and_tells_its_worker_which_element_it_is(run):
 def test_edges_become_dependencies_and_only_what_waits_for_nothing_is_held(run):
     waiting = job(name="b", after=("x", "y"), element_wise=("z",))
     assert dependencies(waiting, {"x": "1", "y": "2", "z": "3"}.__getitem__) == (
-        "afterok:1,afterok:2,aftercorr:3"
+        "afterany:1,afterany:2,aftercorr:3"
     )
     assert not is_held(waiting)
     jobs = (job(name="x"), waiting)
@@ -118,7 +118,7 @@ def test_edges_become_dependencies_and_only_what_waits_for_nothing_is_held(run):
     pipeline = Pipeline("p")
     text = str(SlurmRequest(pipeline=pipeline, folder="runs/p", jobs=jobs, scripts=scripts))
     assert "job_x=$(sbatch --parsable --hold <<'SBATCH'" in text
-    assert 'job_b=$(sbatch --parsable --dependency="afterok:${job_x},' in text
+    assert 'job_b=$(sbatch --parsable --dependency="afterany:${job_x},' in text
     assert text.rstrip().endswith('scontrol release "$job_x"')
 
 

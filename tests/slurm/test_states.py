@@ -248,6 +248,19 @@ def test_what_slurm_cancelled_for_its_dependency_is_skipped_not_failed(run, reco
     assert states(record) == {"a": "failed", "b": "skipped", "c": "skipped"}
 
 
+def test_a_job_that_ended_because_its_input_failed_is_skipped_not_failed(
+    run, record, watcher, fake
+):
+    """Its own job is over without a mark before anybody knows why the one before it has none."""
+    queue(fake, "7|TIMEOUT|None", "8_0|FAILED|NonZeroExitCode", "8_1|CANCELLED|None")
+    watcher.look(record)
+    assert set(states(record).values()) == {"pending"}
+    for _ in range(2):
+        watcher.look(record)
+    assert states(record) == {"a": "failed", "b": "skipped", "c": "skipped"}
+    assert [record["tasks"][name]["reason"] for name in "bc"] == ["a failed", "a failed"]
+
+
 def test_a_cancelled_run_says_so_and_keeps_what_was_done(run, record, watcher, fake):
     mark(run, "a")
     (run.folder / FOLDER / CANCELLED).write_text("cancelled by cancel-run\n")

@@ -88,10 +88,11 @@ class Client:
         for part in _parts(ids):
             self._run(["scontrol", "release", *part])
 
-    def cancel(self, ids: Iterable[str]) -> None:
-        """End jobs, whatever they do."""
+    def cancel(self, ids: Iterable[str], *, waiting: bool = False) -> None:
+        """End jobs, whatever they do; with ``waiting`` only those that have not begun."""
+        which = ["--state=PENDING"] if waiting else []
         for part in _parts(ids):
-            self._run(["scancel", *part])
+            self._run(["scancel", *which, *part])
 
     def requeue(self, job: str) -> None:
         """Put a job back; it starts again about two minutes later."""

@@ -117,8 +117,9 @@ class SlurmExecutor:
             run.write(record)
         if submission.no_wait or record["state"] != State.RUNNING:
             return record
-        watched = WatchedJobs(watcher)
-        return wait(watched, run, record, submission, Pace(LAST_POLL_S))
+        record = wait(WatchedJobs(watcher), run, record, submission, Pace(LAST_POLL_S))
+        self._withdraw_skipped(run, record)
+        return record
 
     def poll(self, run: Run) -> dict[str, Any]:
         """Return the run's record, brought up to date with one question to the controller."""
@@ -134,6 +135,7 @@ class SlurmExecutor:
             watcher.look(record)
         if states.conclude(record, run):
             run.write(record)
+            self._withdraw_skipped(run, record)
         return record
 
     def cancel(self, run: Run) -> None:
@@ -171,6 +173,12 @@ class SlurmExecutor:
         if ids:
             with suppress(ExecutorError):  # they are purged already
                 self.client.cancel(ids)
+
+    def _withdraw_skipped(self, run: Run, record: dict[str, Any]) -> None:
+        """Take jobs that could only say that their tasks are skipped out of the queue."""
+        if record["state"] == State.FAILED:
+            with suppress(ExecutorError):  # they end by themselves when their turn comes
+                self.client.cancel(states.job_ids(run), waiting=True)
 
     def _in_queue(self, run: Run) -> bool:
         """Whether jobs of an earlier submission of this run still wait or run."""

@@ -3,9 +3,10 @@
 A map becomes an array. Tasks whose declared time is short are put together: a chain into one job,
 the elements of an array several to a job, because the scheduler spends about a second on each.
 
-What a job's exit says is for Slurm alone: it is 0 where any of its tasks is done. Whether a task
-may start is decided by its inputs' finished marks, so that in a shared job a failure takes along
-only what depends on it.
+Whether a task may start is decided on its node, by the finished marks of what it needs, so that a
+failed task cancels only what reads it. Slurm only says when to look: a job begins once the jobs it
+waits for are over, however they ended. What a job's exit says is for Slurm alone: it is 0 where any
+of its tasks is done.
 """
 
 from __future__ import annotations
@@ -38,9 +39,12 @@ class Job:
     resources: Resources
     """Of one element; ``hours`` is the sum over its tasks."""
     after: tuple[str, ...] = ()
-    """Jobs that must have ended well."""
+    """Jobs that must be over, whether they failed or not (afterany)."""
     element_wise: tuple[str, ...] = ()
-    """Arrays each element of which waits for the element of the same number (aftercorr)."""
+    """Arrays each element of which waits for the element of the same number (aftercorr).
+
+    Slurm has no such dependency on an element that failed: it cancels the element that waits for
+    it. Nothing is lost, because every task there reads from the element that failed."""
     is_array: bool = False
     why: str = ""
     """What was put together, and why; empty where nothing was."""
@@ -247,15 +251,14 @@ def _finished(
 
 
 def _matches(draft: _Draft, other: _Draft, tasks: Mapping[str, Task]) -> bool:
-    """Whether each element needs only the element of the same number of ``other``."""
+    """Whether each task needs something of the element of the same number of ``other``, no more."""
     if not (draft.is_array and other.is_array) or len(draft.elements) != len(other.elements):
         return False
     theirs = {name: k for k, element in enumerate(other.elements) for name in element}
     return all(
-        theirs.get(needed, k) == k
+        {theirs[needed] for needed in tasks[name].depends_on if needed in theirs} == {k}
         for k, element in enumerate(draft.elements)
         for name in element
-        for needed in tasks[name].depends_on
     )
 
 

@@ -68,7 +68,8 @@ def is_held(job: Job) -> bool:
 def dependencies(job: Job, id_of: object) -> str:
     """Return what ``--dependency`` takes; empty where the job waits for none."""
     assert callable(id_of)
-    parts = [f"afterok:{id_of(name)}" for name in job.after]
+    # afterok would cancel tasks that read nothing of the one that failed in a shared job or array
+    parts = [f"afterany:{id_of(name)}" for name in job.after]
     parts += [f"aftercorr:{id_of(name)}" for name in job.element_wise]
     return ",".join(parts)
 

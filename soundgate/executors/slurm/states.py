@@ -135,6 +135,8 @@ class Watcher:
                 tasks[name]["state"] = State.PENDING if waiting else State.RUNNING
                 tasks[name]["reason"] = _why(job) if waiting else self._which_start(name)
                 continue
+            if not self._has_inputs(name, tasks):
+                continue  # it was skipped, or its inputs are about to be seen
             self.absent[name] = self.absent.get(name, 0) + 1
             self.puzzled = self.puzzled or self.absent[name] < LOOKS
             if self.absent[name] >= LOOKS and not self._take_mark(tasks[name], name):
@@ -143,6 +145,10 @@ class Watcher:
                     asked[whole] = self.client.ask(whole)
                 job = job or asked[whole].get(ids[name])
                 self._lost(tasks[name], self.pipeline.tasks[name], ids[name], job)
+
+    def _has_inputs(self, name: str, tasks: dict[str, dict[str, Any]]) -> bool:
+        """Whether all that a task needs is known to be done; else its job ends without a mark."""
+        return all(State(tasks[n]["state"]).done for n in self.pipeline.tasks[name].depends_on)
 
     def _lost(self, record: dict[str, Any], task: Task, job_id: str, job: QueuedJob | None) -> None:
         """A job that is over and left no mark: say what became of it."""

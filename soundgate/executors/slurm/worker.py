@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.errors import SoundgateError, Stopped
+from soundgate.errors import ExecutorError, SoundgateError, Stopped
 from soundgate.executors import folders
 from soundgate.executors.base import Submission, initial_tasks
 from soundgate.executors.launcher import DirectLauncher
@@ -37,7 +38,7 @@ from soundgate.runs import State
 from soundgate.task import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType
 
     from soundgate.executors.launcher import Launcher
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from soundgate.task import Resources, Task
 
 NO_CACHE = "--no-cache"
+CANCELLED_WITHIN_S = 5.0
+"""How long a job that cancelled itself waits for its end."""
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -170,9 +173,17 @@ def lacking(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
     for name in tasks:
         for needed in given.pipeline.tasks[name].depends_on:
             if needed in found or (needed not in tasks and not marks.is_done(given.run, needed)):
-                found[name] = f"{needed} has no finished mark"
+                found[name] = _why_lacking(given, needed, found)
                 break
     return found
+
+
+def _why_lacking(given: Handover, needed: str, found: Mapping[str, str]) -> str:
+    if needed in found:
+        return found[needed]
+    if marks.has_failed(given.run, given.pipeline.tasks[needed]):
+        return f"{needed} failed"
+    return f"{needed} has no finished mark"
 
 
 def work(given: Handover, job: str, element: int, client: Client, *, use_cache: bool = True) -> int:
@@ -188,6 +199,8 @@ def work(given: Handover, job: str, element: int, client: Client, *, use_cache: 
     if restarts and not _may_start(given, ready, restarts):
         return 1
     if not ready:
+        if not restarts and "SLURM_JOB_ID" in os.environ:
+            _cancel_own_job(client)
         return 1
     with ExitStack() as stack:
         scratch = given.site.node_scratch
@@ -204,6 +217,13 @@ def work(given: Handover, job: str, element: int, client: Client, *, use_cache: 
     if left and (warned or client.is_running(slurm_id())):
         return _again(given, left, restarts, client)
     return 0 if any(marks.is_done(given.run, name) for name in tasks) else 1
+
+
+def _cancel_own_job(client: Client) -> None:
+    """End a job of which every task is skipped as cancelled: nothing in it failed."""
+    with suppress(ExecutorError):  # it then counts as failed, which decides nothing
+        client.cancel([slurm_id()])
+        time.sleep(CANCELLED_WITHIN_S)
 
 
 def _over_and_done(given: Handover, tasks: Sequence[str]) -> dict[str, str]:

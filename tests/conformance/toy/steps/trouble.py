@@ -30,6 +30,8 @@ def trouble(out: OutputPath, source: InputPath | None = None, *, how: str) -> No
         for _ in range(1200):
             outside("asleep").touch()  # a sign of life
             time.sleep(0.1)
+    if kind == "slow":
+        time.sleep(float(file))
     if kind == "need" and not outside(file).exists():
         raise ValueError(f"{file} is not there yet")
     if kind == "once" and not outside(file).exists():
