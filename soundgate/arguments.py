@@ -22,6 +22,10 @@ InputPath = Annotated[Path, "input"]
 InputPaths = Annotated[list[Path], "inputs"]
 """Several of them: the join of a ``map``."""
 
+NamedInputPaths = Annotated[dict[str, Path], "inputs"]
+"""Several of them by name: items of a ``map`` by theirs (``v3``; of two axes, ``large/v3``), a
+single task's output as ``task/output``. On a command line ``--reports v3=FOLDER v4=FOLDER``."""
+
 OutputPath = Annotated[Path, "output"]
 """A folder the step fills; it exists and is empty when the step is called."""
 
@@ -44,6 +48,8 @@ class Argument:
     type: type
     is_list: bool = False
     default: Any = inspect.Parameter.empty
+    named: bool = False
+    """Whether the step is told the names of its several inputs."""
 
     @property
     def required(self) -> bool:
@@ -70,27 +76,27 @@ def interface(function: StepFunction) -> dict[str, Argument]:
         where = f"{function.__module__}.{function.__name__}: argument {name!r}"
         if name in RESERVED:
             raise DefinitionError(f"{where}: every step has a flag --{name} already; rename it")
-        kind, base, is_list = _classify(hints.get(name), where)
+        kind, base, is_list, named = _classify(hints.get(name), where)
         if kind == "checkpoint" and parameter.default is not None:
             raise DefinitionError(f"{where} is a CheckpointPath; its default must be None")
-        found[name] = Argument(name, kind, base, is_list, parameter.default)
+        found[name] = Argument(name, kind, base, is_list, parameter.default, named)
     return found
 
 
-def _classify(hint: Any, where: str) -> tuple[str, type, bool]:
+def _classify(hint: Any, where: str) -> tuple[str, type, bool, bool]:
     if get_origin(hint) in (Union, UnionType):
         rest = [part for part in get_args(hint) if part is not NoneType]
         hint = rest[0] if len(rest) == 1 and get_origin(rest[0]) is Annotated else hint
     if get_origin(hint) is Annotated:
-        kind = get_args(hint)[1]
-        return kind, Path, kind == "inputs"
+        holds, kind = get_args(hint)
+        return kind, Path, kind == "inputs", get_origin(holds) is dict
     if hint in SCALARS:
-        return "parameter", hint, False
+        return "parameter", hint, False, False
     if get_origin(hint) is list and get_args(hint)[0] in SCALARS:
-        return "parameter", get_args(hint)[0], True
+        return "parameter", get_args(hint)[0], True, False
     raise DefinitionError(
-        f"{where} is {hint!r}; a step takes InputPath, InputPaths, OutputPath, CheckpointPath, "
-        "str, int, float, bool or a list of those"
+        f"{where} is {hint!r}; a step takes InputPath, InputPaths, NamedInputPaths, OutputPath, "
+        "CheckpointPath, str, int, float, bool or a list of those"
     )
 
 
@@ -131,6 +137,19 @@ def _parse_list(kind: type, texts: Sequence[str]) -> list[Any]:
         except json.JSONDecodeError:
             raise ValueError(f"{texts[0]!r} is not a JSON list") from None
     return [Path(text) if kind is Path else parse_scalar(kind, text) for text in texts]
+
+
+def _parse_named(texts: Sequence[str]) -> dict[str, Path]:
+    """Read ``NAME=PATH`` words, in their order."""
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise ValueError(f"{text!r} is not NAME=PATH")
+        if name in found:
+            raise ValueError(f"two inputs are called {name!r}")
+        found[name] = Path(path)
+    return found
 
 
 class Parser(argparse.ArgumentParser):
@@ -181,7 +200,9 @@ def parse(function: StepFunction, argv: Sequence[str]) -> dict[str, Any]:
             values[name] = argument.default
             continue
         try:
-            if argument.is_list:
+            if argument.named:
+                values[name] = _parse_named(text)
+            elif argument.is_list:
                 values[name] = _parse_list(argument.type, text)
             elif argument.type is Path:
                 values[name] = Path(text)

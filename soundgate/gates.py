@@ -10,14 +10,14 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.runs import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 SIGNS = {"at_least": ">=", "at_most": "<="}
@@ -40,6 +40,10 @@ class Bound:
     """What a miss says; the threshold and the value are appended."""
     advisory: bool = False
     """Whether a miss is only recorded, for a reviewer to weigh, and the run goes on."""
+    least: float = -math.inf
+    """The smallest value that the metric can have."""
+    most: float = math.inf
+    """The largest value that it can have."""
 
     def __post_init__(self) -> None:
         """Refuse a bound of another kind, which would be taken for one of these."""
@@ -59,6 +63,11 @@ class Verdict:
     passed: bool
     advisory: bool
     message: str
+    low: float | None = None
+    """Lower end of the interval that the report has beside the value; None where there is none."""
+    high: float | None = None
+    report: str = ""
+    """Which report was judged, as ``task/output``; empty where that was not told."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON has it."""
@@ -70,9 +79,16 @@ def judge(report: Path, gate: Bound) -> Verdict:
 
     A number that is missing, NaN or not a number misses: a gate that cannot judge stays closed.
     """
-    value = _read(report / gate.file, gate)
-    if isinstance(value, str):
-        return _verdict(gate, None, passed=False, message=value)
+    found = _read(report / gate.file, gate)
+    if not gate.least <= gate.threshold <= gate.most:
+        # some engines let a threshold be set when an execution starts, past the declaration's check
+        found = (
+            f"the gate on {gate.metric} cannot be judged: its threshold {gate.threshold:g} is "
+            f"outside the metric's range, {gate.least:g} to {gate.most:g}"
+        )
+    if isinstance(found, str):
+        return _verdict(gate, None, passed=False, message=found)
+    value = found.value
     at_least = gate.bound == "at_least"
     passed = value >= gate.threshold if at_least else value <= gate.threshold
     sign = SIGNS[gate.bound]
@@ -80,7 +96,8 @@ def judge(report: Path, gate: Bound) -> Verdict:
     if not passed:
         miss = gate.message or f"{gate.metric} misses its bound: not {sign}"
         said = f"{miss} {gate.threshold} ({gate.metric} is {value})"
-    return _verdict(gate, value, passed=passed, message=said)
+    verdict = _verdict(gate, value, passed=passed, message=said)
+    return replace(verdict, low=found.low, high=found.high)
 
 
 def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
@@ -90,10 +107,12 @@ def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
 
     Args:
         gates: the file.
-        reports: folders by the name of the output that the gate reads, ``{"report": folder}``.
+        reports: folders by the output that a gate reads, ``{"evaluate/report": folder}``, as
+            ``Pipeline.judged_reports`` hands them over.
 
     Returns:
-        Verdicts as ``verdict.json`` has them, in the order of their declaration.
+        Verdicts as ``verdict.json`` has them, in the order of their declaration; each names its
+        report.
     """
     verdicts = []
     declared = json.loads(gates.read_text("utf-8"))
@@ -103,12 +122,35 @@ def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
             break
         output = fields.pop("report")
         gate = Bound(**fields | ({} if threshold is None else {"threshold": threshold}))
-        if output in reports:
-            verdicts.append(judge(reports[output], gate).as_json())
+        name = _report_name(output, reports)
+        if name in reports:
+            verdict = judge(reports[name], gate)
         else:
-            said = f"the gate on {gate.metric} cannot be judged: no report {output!r} is at hand"
-            verdicts.append(_verdict(gate, None, passed=False, message=said).as_json())
+            said = f"the gate on {gate.metric} cannot be judged: report {output!r} was not passed"
+            verdict = _verdict(gate, None, passed=False, message=said)
+        verdicts.append(replace(verdict, report=name).as_json())
     return verdicts
+
+
+def _report_name(declared: str, reports: Mapping[str, Path]) -> str:
+    """Return a declared report as ``task/output``.
+
+    Files of before 2026-12 name the output alone, which says enough where one task wrote such.
+    """
+    same = [name for name in reports if name.rpartition("/")[2] == declared]
+    return same[0] if declared not in reports and len(same) == 1 else declared
+
+
+def label(verdict: Mapping[str, Any], among: Iterable[Mapping[str, Any]]) -> str:
+    """Return how a verdict is called beside others: its metric, and whose where that is not clear.
+
+    >>> desed, maestro = ({"metric": "f1", "report": f"{name}/report"} for name in ("a", "b"))
+    >>> label(desed, [desed]), label(desed, [desed, maestro])
+    ('f1', 'f1 of a/report')
+    """
+    metric, report = str(verdict["metric"]), str(verdict.get("report") or "")
+    judged = {str(each.get("report") or "") for each in among if each["metric"] == metric}
+    return f"{metric} of {report}" if report and len(judged) > 1 else metric
 
 
 def _verdict(gate: Bound, value: float | None, *, passed: bool, message: str) -> Verdict:
@@ -123,7 +165,16 @@ def _verdict(gate: Bound, value: float | None, *, passed: bool, message: str) ->
     )
 
 
-def _read(path: Path, gate: Bound) -> float | str:
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number of a report, with the interval that stands beside it."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def _read(path: Path, gate: Bound) -> _Number | str:
     """Return a finite number from a JSON file, or why there is none, with the file's ``reason``."""
     cannot = f"the gate on {gate.metric} cannot be judged: {path.name}"
     try:
@@ -134,10 +185,15 @@ def _read(path: Path, gate: Bound) -> float | str:
         return f"{cannot} is not JSON ({error})"
     reason = place.get("reason") if isinstance(place, dict) else None
     told = f" ({' '.join(reason.split())})" if isinstance(reason, str) else ""
+    around: Any = {}
     for part in gate.json_path.split("."):
         if not isinstance(place, dict) or part not in place:
             return f"{cannot} has no {gate.json_path}{told}"
-        place = place[part]
+        around, place = place, place[part]
     if not isinstance(place, float) or not math.isfinite(place):
         return f"{cannot} has {gate.json_path} = {place!r}, which is not a finite number"
-    return place
+    return _Number(place, _finite(around.get("low")), _finite(around.get("high")))
+
+
+def _finite(value: Any) -> float | None:
+    return value if isinstance(value, float) and math.isfinite(value) else None

@@ -11,15 +11,28 @@ wrong is answered when it is built, with the nearest right word.
 from __future__ import annotations
 
 import importlib
-import itertools
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from soundgate.arguments import Argument, StepFunction, interface, spell
+from soundgate.definition.axes import (
+    RESOURCES,
+    Axis,
+    MappedOutput,
+    MappedTask,
+    PartialJoin,
+    alike,
+    axes_of,
+    followed_axes,
+    item_arguments,
+    items_of,
+)
+from soundgate.definition.binding import Binding, bound
+from soundgate.definition.options import RESERVED, options_of, step_interface, tasks_after
 from soundgate.errors import DefinitionError, nearest
 from soundgate.task import (
     SMALL,
@@ -27,8 +40,6 @@ from soundgate.task import (
     File,
     Gate,
     LogMetric,
-    MappedOutput,
-    MappedTask,
     Metric,
     Output,
     Resources,
@@ -36,9 +47,12 @@ from soundgate.task import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from soundgate.arguments import StepFunction
 
 __all__ = [
+    "Axis",
     "Candidate",
     "File",
     "Gate",
@@ -47,6 +61,7 @@ __all__ = [
     "MappedTask",
     "Metric",
     "Output",
+    "PartialJoin",
     "Pipeline",
     "Resources",
     "Task",
@@ -56,21 +71,6 @@ GATE_STEP = "soundgate.programs.gate"
 JUDGING = Resources(memory_gb=0.5, hours=0.1)
 """What a gate needs: it reads one number."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
-RESERVED = (
-    "function",
-    "name",
-    "over",
-    "after",
-    "resources",
-    "needs_network",
-    "retries",
-    "reuse",
-    "environment",
-    "display_name",
-    "names_run",
-    "log_metrics",
-)
-"""What ``add`` and ``map`` take for themselves; a step cannot have arguments of these names."""
 
 
 @dataclass(slots=True)
@@ -80,16 +80,45 @@ class Pipeline:
     name: str
     description: str = ""
     tasks: dict[str, Task] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Names of tasks and maps that are taken, by what is left of them on any engine."""
+    _scopes: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the name, which becomes a folder and an engine's identifier."""
         _check_name("pipeline", self.name)
 
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Begin the names of all tasks that are declared inside with ``<name>-``.
+
+        So a Python function that declares tasks can be called twice. Scopes nest.
+        """
+        _check_name("scope", name)
+        self._scopes.append(name)
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
     def file(self, path: Path | str | File, name: str | None = None) -> File:
-        """Make an artifact of a file or folder of the submitting machine."""
+        """Make an artifact of a file or folder of the submitting machine.
+
+        Args:
+            path: the file or folder; it has to be there when the pipeline is submitted.
+            name: what it is called where it is placed; the path's own name where omitted.
+
+        Raises:
+            DefinitionError: there is no path, or no name in it.
+        """
         if isinstance(path, File):
             return path
-        return File(name or Path(path).name, Path(path))
+        if not (isinstance(path, (str, Path)) and str(path)):
+            raise DefinitionError(f"file({path!r}): pass the path of a file or folder")
+        label = Path(path).name if name is None else name
+        if label in ("", ".", "..") or "/" in label:
+            raise DefinitionError(f"file({str(path)!r}, name={name!r}): pass a name without '/'")
+        return File(label, Path(path))
 
     def add(  # noqa: PLR0913 - what a task may say of itself
         self,
@@ -126,64 +155,64 @@ class Pipeline:
         Raises:
             DefinitionError: a misspelt, missing or wrongly typed argument; a name used twice.
         """
-        label = name or function.__name__
-        known = interface(function)
-        if taken := [word for word in known if word in RESERVED]:
-            raise DefinitionError(
-                f"task {label!r}: add() has a meaning of its own for {', '.join(taken)}; "
-                "rename these arguments of the step"
-            )
-        task = Task(
-            name=label,
-            module=function.__module__,
-            interface=known,
-            arguments=arguments,
-            after=_after(label, after),
-            resources=resources,
-            needs_network=needs_network,
-            retries=retries,
-            reuse=reuse,
-            environment=tuple(environment),
-            display_name=display_name,
-            names_run=names_run,
-            log_metrics=tuple(log_metrics),
-        )
-        return self._append(task)
+        about = {
+            "resources": resources,
+            "needs_network": needs_network,
+            "retries": retries,
+            "reuse": reuse,
+            "environment": environment,
+            "display_name": display_name,
+            "names_run": names_run,
+            "log_metrics": log_metrics,
+        }
+        label = self._scoped(name or function.__name__)
+        return self._declare(function, label, {"after": after, **about}, arguments, Binding(label))
 
     def map(
         self,
         function: StepFunction,
         *,
-        over: Mapping[str, Sequence[Any]] | MappedTask,
+        over: Axis | MappedTask | Sequence[Axis | MappedTask] | Mapping[str, Sequence[Any]],
         name: str | None = None,
         **arguments: Any,
     ) -> MappedTask:
-        """Declare one task for each combination of the values in ``over``.
+        """Declare one task for each item of an axis, or for each combination of several axes.
 
-        A mapped output passed to another ``map`` over the same axis is element-wise; passed to an
-        ``InputPaths`` argument of ``add`` it is the join.
+        A mapped output is passed item by item where its axes are among those of this map: a model
+        goes to its own item of models x windows, say. To an ``InputPaths`` argument it is passed
+        as the join of all its items, or, ``by`` an axis of this map, of those that agree with the
+        item.
+
+        A task's name is the map's and its items': ``score-large-v3``.
 
         Args:
             function: the step.
-            over: argument name to values; or an earlier ``map``, to follow its items.
+            over: an axis, an earlier map to follow its items, a list of both, or names of
+                arguments with their values, where each value can be the name of its item.
             name: prefix of the tasks' names.
-            **arguments: as for ``add``, the same for every item.
+            **arguments: as for ``add``, the same for every item. Items set the others; where an
+                axis comes from an earlier map, what the step does not take is left out.
+
+        Raises:
+            DefinitionError: as of ``add``; an axis used twice; an item that sets what the step
+                does not take.
         """
-        axis = over.axis if isinstance(over, MappedTask) else _axis(over)
-        base = name or function.__name__
-        known = interface(function)
-        follow = isinstance(over, MappedTask)
+        base = self._scoped(name or function.__name__)
+        axes = axes_of(base, over)
+        known = step_interface(base, function)
+        self._take_name(base, "map")
+        given = {option: arguments.pop(option) for option in RESERVED if option in arguments}
+        followed = followed_axes(over, arguments)
         tasks = []
-        for index, item in enumerate(_items(axis)):
-            passed = {k: v for k, v in item.items() if k in known or not follow}
-            own = {k: _element(base, k, v, axis, index) for k, v in arguments.items()}
-            label = f"{base}-{'-'.join(_slug(spell(v)) for v in item.values())}"
-            if label in self.tasks:
-                label = f"{label}-{index}"
-            task = self.add(function, name=label, **own, **passed)
-            task = self.tasks[label] = _replace(task, group=base, item=item)
+        for item in items_of(axes):
+            own = item_arguments(base, known, axes, item, followed, arguments | given)
+            about = given | {RESOURCES: own.pop(RESOURCES, given.get(RESOURCES, SMALL))}
+            label = f"{base}-{'-'.join(item.values())}"
+            binding = Binding(label, axes, item)
+            task = self._declare(function, label, about, {**arguments, **own}, binding)
+            task = self.tasks[task.name] = replace(task, group=base, item=item)
             tasks.append(task)
-        return MappedTask(axis, tuple(tasks))
+        return MappedTask(axes, tuple(tasks))
 
     def gate(
         self,
@@ -200,10 +229,13 @@ class Pipeline:
         A miss of an ``advisory`` gate is recorded instead, and the run goes on: what comes of it is
         for the reviewer to decide.
         """
-        label = name or f"gate-{_slug(metric.name)}"
+        label = name or f"gate-{re.sub(r'[^A-Za-z0-9]+', '-', metric.name).strip('-')}"
         if (at_least is None) == (at_most is None):
             raise DefinitionError(f"{label}: pass exactly one of at_least and at_most")
         bound, threshold = ("at_least", at_least) if at_most is None else ("at_most", at_most)
+        if isinstance(threshold, (int, float)) and math.isfinite(threshold):
+            metric.check(label, threshold)
+        limits: dict[str, Any] = {"least": metric.values.low, "most": metric.values.high}
         step: StepFunction = importlib.import_module(GATE_STEP).gate
         task = self.add(
             step,
@@ -217,10 +249,11 @@ class Pipeline:
             threshold=threshold,
             advisory=advisory,
             resources=JUDGING,
+            **{end: value for end, value in limits.items() if math.isfinite(value)},
         )
         gated = Gate(metric, report, bound, 0.0 if threshold is None else threshold, advisory)
-        self.tasks[label] = _replace(task, gate=gated)
-        return self.tasks[label]
+        self.tasks[task.name] = replace(task, gate=gated)
+        return self.tasks[task.name]
 
     def candidate(
         self,
@@ -254,130 +287,81 @@ class Pipeline:
             **arguments,
         )
         offered = Candidate(model_name, model, report, card)
-        self.tasks[task.name] = _replace(task, candidate=offered)
+        self.tasks[task.name] = replace(task, candidate=offered)
         return self.tasks[task.name]
 
     def declared_gates(self) -> File:
         """Make an artifact of all gates declared so far, for a step that shows their verdicts."""
         declared = [
-            {"report": task.gate.report.name, **_gate_arguments(task)}
+            {"report": str(task.gate.report), **_gate_arguments(task)}
             for task in self.tasks.values()
             if task.gate
         ]
         return File("gates.json", text=json.dumps(declared, indent=1) + "\n")
 
-    def _append(self, task: Task) -> Task:
-        _check_name("task", task.name)
-        if task.name in self.tasks:
-            raise DefinitionError(f"two tasks are called {task.name!r}; pass name=")
-        known = {n: a for n, a in task.interface.items() if a.kind not in ("output", "checkpoint")}
-        for given in task.arguments:
-            if given not in known:
-                raise DefinitionError(
-                    f"task {task.name!r} takes no argument {given!r}{nearest(given, known)}"
-                )
-        missing = [n for n, a in known.items() if a.required and n not in task.arguments]
-        if missing:
-            raise DefinitionError(f"task {task.name!r} lacks {', '.join(missing)}")
-        checked = {
-            n: _checked(task.name, known[n], value)
-            for n, value in task.arguments.items()
-            if value is not None
-        }
-        task = _replace(task, arguments=checked)
+    def judged_reports(self) -> list[Output]:
+        """Return every output that a gate declared so far reads, each once.
+
+        What a step that shows or records verdicts reads beside ``declared_gates``, as a
+        ``NamedInputPaths``: two reports of one name are told apart by their tasks.
+        """
+        judged = [task.gate.report for task in self.tasks.values() if task.gate]
+        return list(dict.fromkeys(judged))
+
+    def _scoped(self, name: str) -> str:
+        _check_name("task", name)
+        return "-".join([*self._scopes, name])
+
+    def _declare(
+        self,
+        function: StepFunction,
+        label: str,
+        about: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        binding: Binding,
+    ) -> Task:
+        """Append a task: check its name, what is said of it, its arguments and its edges."""
+        known = step_interface(label, function)
+        _check_name("task", label)
+        options = dict(about)
+        after = tasks_after(label, options.pop("after", ()))
+        task = Task(
+            name=label,
+            module=function.__module__,
+            interface=known,
+            arguments=bound(label, known, arguments, binding),
+            after=after,
+            **options_of(label, options),
+        )
         for upstream in task.depends_on:
             if upstream not in self.tasks:
                 raise DefinitionError(
                     f"task {task.name!r} depends on {upstream!r}, which is not in this pipeline"
                     f"{nearest(upstream, self.tasks)}"
                 )
-        self.tasks[task.name] = task
+        self._take_name(label, "task")
+        self.tasks[label] = task
         return task
+
+    def _take_name(self, name: str, kind: str) -> None:
+        """Refuse a name that some engine, or a file system, could not tell from another one."""
+        before = self._names.get(alike(name))
+        if before == name:
+            raise DefinitionError(f"two {kind}s are called {name!r}; pass name=")
+        if before is not None:
+            raise DefinitionError(
+                f"{kind} {name!r} and {before!r} need names that differ by more than capitals, "
+                "'-' and '_'; pass name="
+            )
+        self._names[alike(name)] = name
 
 
 def _gate_arguments(task: Task) -> dict[str, Any]:
     return {name: value for name, value in task.arguments.items() if name not in task.inputs}
 
 
-def _replace(task: Task, **changes: Any) -> Task:
-    values = {name: getattr(task, name) for name in Task.__dataclass_fields__}
-    return Task(**{**values, **changes})
-
-
-def _after(task: str, after: Any) -> tuple[str, ...]:
-    listed = isinstance(after, (list, tuple))
-    if not listed or not all(isinstance(each, (Task, MappedTask)) for each in after):
-        raise DefinitionError(f"task {task!r}: after takes a list of tasks, not {after!r}")
-    tasks = [t for each in after for t in getattr(each, "tasks", (each,))]
-    return tuple(t.name for t in tasks)
-
-
 def _check_name(kind: str, name: str) -> None:
-    if not NAME.fullmatch(name):
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
         raise DefinitionError(
             f"{kind} name {name!r}: a letter, then at most 62 letters, digits, '-' or '_'"
         )
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:30] or "x"
-
-
-def _axis(over: Mapping[str, Sequence[Any]]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    if not over or any(not list(values) for values in over.values()):
-        raise DefinitionError(f"map over {dict(over)!r}: there is nothing to map over")
-    return tuple((name, tuple(values)) for name, values in over.items())
-
-
-def _items(axis: tuple[tuple[str, tuple[Any, ...]], ...]) -> list[dict[str, Any]]:
-    names = [name for name, _ in axis]
-    products = itertools.product(*(values for _, values in axis))
-    return [dict(zip(names, item, strict=True)) for item in products]
-
-
-def _element(task: str, name: str, value: Any, axis: Any, index: int) -> Any:
-    if not isinstance(value, MappedOutput):
-        return value
-    if value.axis != axis:
-        raise DefinitionError(
-            f"map {task!r}: {name!r} comes from a map over another axis; join it with add() first"
-        )
-    return value.outputs[index]
-
-
-def _checked(task: str, argument: Argument, value: Any) -> Any:
-    """Check one value against the step's signature; return it in the form tasks keep."""
-    where = f"task {task!r}: argument {argument.name!r}"
-    if argument.kind == "inputs":
-        given = value.outputs if isinstance(value, MappedOutput) else value
-        values = tuple(given) if isinstance(given, (list, tuple)) else (given,)
-        if not values or not all(isinstance(v, (Output, File)) for v in values):
-            raise DefinitionError(f"{where} takes outputs of tasks, not {value!r}")
-        return values
-    if argument.kind == "input":
-        if isinstance(value, MappedOutput):
-            raise DefinitionError(f"{where} takes one output; a join needs an InputPaths argument")
-        if isinstance(value, Task):
-            outputs = value.outputs
-            raise DefinitionError(
-                f"{where} takes one output of {value.name!r}, {value.name}[{outputs[0]!r}] say"
-                f"; known: {', '.join(outputs)}"
-            )
-        if not isinstance(value, (Output, File)):
-            raise DefinitionError(f"{where} takes another task's output or file(), not {value!r}")
-        return value
-    if argument.is_list:
-        if not isinstance(value, (list, tuple)):
-            raise DefinitionError(f"{where} takes a list, not {value!r}")
-        return [_scalar(where, argument.type, item) for item in value]
-    return _scalar(where, argument.type, value)
-
-
-def _scalar(where: str, kind: type, value: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise DefinitionError(f"{where} takes {kind.__name__}, not {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise DefinitionError(f"{where} is {value!r}; it must be finite")
-    return value

@@ -28,6 +28,7 @@ from soundgate.arguments import (
     CheckpointPath,
     InputPath,
     InputPaths,
+    NamedInputPaths,
     OutputPath,
     StepFunction,
     interface,
@@ -46,6 +47,7 @@ __all__ = [
     "CheckpointPath",
     "InputPath",
     "InputPaths",
+    "NamedInputPaths",
     "OutputPath",
     "cache_folder",
     "cpus",
@@ -225,6 +227,8 @@ def _unpack_inputs(function: StepFunction, values: Mapping[str, Any]) -> dict[st
         value = values[name]
         if isinstance(value, Path):
             found[name] = unpacked(value)
+        elif isinstance(value, dict):
+            found[name] = {item: unpacked(path) for item, path in value.items()}
         elif value:
             found[name] = [unpacked(path) for path in value]
     return found

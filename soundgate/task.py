@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from soundgate.bounds import Bounds
 from soundgate.errors import DefinitionError, nearest
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Resources:
 SMALL = Resources()
 
 
+ANY_NUMBER = Bounds()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """A number in a report: where it stands, and what is said when it misses its bound.
@@ -57,6 +61,23 @@ class Metric:
     regex: str = ""
     """Finds the same number in the log of the task that writes the report."""
     file: str = "evaluation.json"
+    values: Bounds = ANY_NUMBER
+    """What it can be: ``Bounds(0, 1)`` of a share, ``Bounds(-1, 1)`` of the gain of one."""
+
+    def check(self, gate: str, threshold: float) -> None:
+        """Refuse a threshold that every value would clear, or none could.
+
+        Raises:
+            DefinitionError: it lies outside the metric's range.
+        """
+        if threshold in self.values:
+            return
+        share = self.values.high == 1.0 < threshold <= 100.0
+        hint = f"; did you mean {threshold / 100:g}?" if share else ""
+        raise DefinitionError(
+            f"{gate}: threshold {threshold:g} is outside the range of {self.name}, "
+            f"{self.values}{hint}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +110,15 @@ class Output:
     name: str
 
     def __str__(self) -> str:
-        """Return it as a run's record and a task's name show it."""
+        """Return it as a run's record shows it: ``task/output``."""
         return f"{self.task}/{self.name}"
+
+    def by(self, *axes: object) -> NoReturn:
+        """Refuse to join what one task writes."""
+        raise DefinitionError(
+            f"{self}: by({', '.join(map(str, axes))}) joins the items of a map(), and this is one "
+            "task's output"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +135,6 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class MappedOutput:
-    """The same output of every task of a ``map``."""
-
-    axis: tuple[tuple[str, tuple[Any, ...]], ...]
-    outputs: tuple[Output, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class File:
     """A file or folder known when the pipeline is declared; an artifact like any other."""
 
@@ -124,7 +144,7 @@ class File:
     """Content, where it is not what lies at ``path``."""
 
     def __str__(self) -> str:
-        """Return it as a run's record and a task's name show it."""
+        """Return it as a run's record shows it."""
         return self.name
 
 
@@ -135,7 +155,9 @@ class Task:
     name: str
     module: str
     interface: Mapping[str, Argument]
-    arguments: Mapping[str, Any]  # scalars, lists, Output, tuple[Output, ...], File
+    arguments: Mapping[str, Any]
+    """Scalars, lists; of inputs an ``Output`` or ``File``, a tuple of them, or a dict of them by
+    name where the step is told the names."""
     after: tuple[str, ...] = ()
     resources: Resources = SMALL
     needs_network: bool = False
@@ -151,7 +173,9 @@ class Task:
     log_metrics: tuple[LogMetric, ...] = ()
     """What its log says of itself; never judged."""
     group: str = ""
-    item: Mapping[str, Any] = field(default_factory=dict)
+    """The map that it belongs to."""
+    item: Mapping[str, str] = field(default_factory=dict)
+    """In a map, axis to the name of the item."""
 
     def __getitem__(self, output: str) -> Output:
         """Refer to one of its outputs."""
@@ -167,7 +191,8 @@ class Task:
         """Its artifacts by argument."""
         found = {}
         for name, value in self.arguments.items():
-            values = value if isinstance(value, tuple) else (value,)
+            values = tuple(value.values()) if isinstance(value, dict) else value
+            values = values if isinstance(values, tuple) else (values,)
             if values and isinstance(values[0], (Output, File)):
                 found[name] = values
         return found
@@ -177,18 +202,6 @@ class Task:
         """The tasks that must have finished, in order, each once."""
         used = [v.task for vs in self.inputs.values() for v in vs if isinstance(v, Output)]
         return list(dict.fromkeys([*used, *self.after]))
-
-
-@dataclass(frozen=True, slots=True)
-class MappedTask:
-    """The tasks of one ``map``, in the order of its items."""
-
-    axis: tuple[tuple[str, tuple[Any, ...]], ...]
-    tasks: tuple[Task, ...]
-
-    def __getitem__(self, output: str) -> MappedOutput:
-        """Refer to an output of all of them."""
-        return MappedOutput(self.axis, tuple(task[output] for task in self.tasks))
 
 
 def _known_output(task: str, arguments: Mapping[str, Argument], output: str) -> str:

@@ -3,7 +3,7 @@
 Reads   model/     the classifier         report/    its evaluation
         card/      which data it learnt from
         gates      JSON file of the gates, as the pipeline declared them
-        comparison/  how it does against the released model
+        judged/    every report that a gate reads, by ``task/output``
         exported/  programs that run it   review/    the page its reviewer opens
 Writes  entry/     entry.json: name, version, where the registry is
 
@@ -21,7 +21,7 @@ from typing import Any
 
 from soundgate.errors import GateMissed
 from soundgate.gates import judge_all
-from soundgate.step import InputPath, OutputPath, main
+from soundgate.step import InputPath, NamedInputPaths, OutputPath, main
 
 EXTRAS = ("registry",)
 
@@ -31,10 +31,10 @@ def register(
     report: InputPath,
     card: InputPath,
     gates: InputPath,
+    judged: NamedInputPaths,
     entry: OutputPath,
     *,
     model_name: str,
-    comparison: InputPath | None = None,
     exported: InputPath | None = None,
     review: InputPath | None = None,
     modelzoo_version: str = "",
@@ -50,8 +50,7 @@ def register(
     description = json.loads((model / "model.json").read_text("utf-8"))
     figures = json.loads((report / "evaluation.json").read_text("utf-8"))
     data = json.loads((card / "dataset.json").read_text("utf-8"))
-    reports = {"report": report} | ({"comparison": comparison} if comparison else {})
-    verdicts = judge_all(gates, reports)
+    verdicts = judge_all(gates, judged)
     for verdict in verdicts:
         if not (verdict["passed"] or verdict["advisory"]):
             raise GateMissed(f"not registered: {verdict['message']}")

@@ -1,6 +1,7 @@
 """Make the page a reviewer decides by.
 
-Reads   report/ comparison/ gates     figures, the champion's, and what the gates ask of them
+Reads   report/ comparison/           figures, and the champion's beside them
+        gates judged/                 what the gates ask, and every report that one of them reads
         model/ metrics/ exported/     the candidate, how its training went, what it became
         clips/ card/                  the audio, and which data it is
 Writes  review/    report.html, one file that needs nothing besides itself; review.json
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 
-from soundgate.step import InputPath, OutputPath, main
+from soundgate.step import InputPath, NamedInputPaths, OutputPath, main
 
 
 def review(
@@ -21,6 +22,7 @@ def review(
     card: InputPath,
     comparison: InputPath,
     gates: InputPath,
+    judged: NamedInputPaths,
     review: OutputPath,
     exported: InputPath | None = None,
 ) -> None:
@@ -30,12 +32,12 @@ def review(
 
     from soundgate.audio.review.evidence import Folders
     from soundgate.audio.review.page import write
-    from soundgate.gates import judge_all
+    from soundgate.gates import judge_all, label
     from soundgate.runs import Context
 
     context = Context.from_environment()
     declared = json.loads(gates.read_text("utf-8"))
-    verdicts = judge_all(gates, {"report": report, "comparison": comparison})
+    verdicts = judge_all(gates, judged)
     libraries = [f"{name} {version(name)}" for name in ("soundgate", "torch", "numpy", "soundfile")]
     provenance = {
         "run": context.run or "by hand",
@@ -52,9 +54,14 @@ def review(
             card=card,
             comparison=comparison,
             exported=exported,
+            # several tasks may have an output "report": the page shows the bounds on this one
+            report_name=next((name for name, path in judged.items() if path == report), ""),
         ),
         review,
-        verdicts=[gate | verdict for gate, verdict in zip(declared, verdicts, strict=True)],
+        verdicts=[
+            gate | verdict | {"label": label(verdict, verdicts)}
+            for gate, verdict in zip(declared, verdicts, strict=True)
+        ],
         origin={name: value for name, value in provenance.items() if value},
     )
 

@@ -19,6 +19,7 @@ import pytest
 import servers
 
 from soundgate.errors import DataError, MissingExtra, RegistryError, Stopped
+from soundgate.registry import evidence
 from soundgate.registry.candidates import register_candidate
 from soundgate.registry.connection import (
     FIRST_REQUEST,
@@ -29,6 +30,7 @@ from soundgate.registry.connection import (
 )
 from soundgate.registry.signatures import patch_signature
 from soundgate.registry.tracking import tracked_run
+from soundgate.registry.versions import find
 
 VERDICTS = [
     {
@@ -413,6 +415,41 @@ def test_two_gates_on_one_metric_pass_together(registry, folders):
     done = register(registry, folders, "aed-1", verdicts=[high, VERDICTS[0]])
     version = registry.client.get_model_version(done["name"], done["version"])
     assert version.tags["gate.clip_accuracy"] == "fail"
+
+
+def two_reports() -> list[dict]:
+    names = ("evaluate-desed/report", "evaluate-maestro/report")
+    return [
+        {**VERDICTS[0], "report": name, "passed": passed, "value": 0.9 if passed else 0.1}
+        for name, passed in zip(names, (True, False), strict=True)
+    ]
+
+
+def test_verdicts_on_two_reports_of_one_name_are_kept_apart(registry, folders):
+    done = register(registry, folders, "aed-1", verdicts=two_reports())
+    version = find(registry, done["name"], done["version"])
+    metric = VERDICTS[0]["metric"]
+    assert evidence.gates(version) == {
+        f"{metric} of evaluate-desed/report": "pass",
+        f"{metric} of evaluate-maestro/report": "fail",
+    }
+    assert evidence.verdicts(version) == two_reports()
+    assert f"it missed its gates: {metric} of evaluate-maestro/report" in evidence.doubts(version)
+    text = registry.client.get_model_version(done["name"], done["version"]).description
+    assert f"| {metric} of evaluate-maestro/report | 0.1 |" in text
+    again = register(registry, folders, "aed-2", verdicts=two_reports())
+    assert again["version"] == done["version"]
+
+
+def test_verdicts_that_name_no_report_still_read_and_are_the_same_evidence(registry, folders):
+    """As versions have them that were registered before 2026-12."""
+    done = register(registry, folders, "aed-1", verdicts=VERDICTS)
+    version = find(registry, done["name"], done["version"])
+    assert evidence.gates(version) == {"clip_accuracy": "pass", "patch_accuracy": "fail"}
+    told = [{**verdict, "report": "evaluate/report", "low": None} for verdict in VERDICTS]
+    assert register(registry, folders, "aed-2", verdicts=told)["version"] == done["version"]
+    other = [told[0] | {"value": 0.5}, told[1]]
+    assert register(registry, folders, "aed-3", verdicts=other)["version"] == "2"
 
 
 # Addresses and failures

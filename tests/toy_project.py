@@ -42,7 +42,7 @@ class Toy:
         text = (
             "from dataclasses import dataclass, field\n"
             "from soundgate.parameters import ConfigFile\n"
-            "from soundgate.pipeline import Metric, Pipeline, Resources\n"
+            "from soundgate.pipeline import Axis, Metric, Pipeline, Resources\n"
             "from steps.spell import spell\nfrom steps.work import work\n\n\n"
             f"@dataclass(frozen=True, kw_only=True)\nclass Parameters:\n{fields}\n\n"
             f"def get_pipeline(p: Parameters) -> Pipeline:\n    t = Pipeline({name!r})\n"

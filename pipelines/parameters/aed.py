@@ -21,6 +21,7 @@ CLIP_ACCURACY = Metric(
     json_path="multiclass_classification_metrics.clip_acc.value",
     regex=r"Clip-level accuracy on test set : ([0-9\.]+)",
     message="Execution failed due to clip level acc <",
+    values=Bounds(0, 1),
 )
 """Share of clips whose summed patch scores point to the right class, 0 to 1."""
 
@@ -29,6 +30,7 @@ PATCH_ACCURACY = Metric(
     json_path="multiclass_classification_metrics.patch_acc.value",
     regex=r"Patch-level accuracy on test set : ([0-9\.]+)",
     message="Execution failed due to patch level acc <",
+    values=Bounds(0, 1),
 )
 """Share of patches whose own scores point to the clip's class, 0 to 1."""
 
@@ -42,6 +44,7 @@ CLIP_ACCURACY_LOW = Metric(
     name="clip:accuracy:low",
     json_path="multiclass_classification_metrics.clip_acc.low",
     message="Execution failed due to lower bound of clip level acc <",
+    values=Bounds(0, 1),
 )
 """Lower end of the clip-level accuracy's confidence interval, 0 to 1."""
 
@@ -49,6 +52,7 @@ PATCH_ACCURACY_LOW = Metric(
     name="patch:accuracy:low",
     json_path="multiclass_classification_metrics.patch_acc.low",
     message="Execution failed due to lower bound of patch level acc <",
+    values=Bounds(0, 1),
 )
 """Lower end of the patch-level accuracy's confidence interval, 0 to 1."""
 
@@ -57,6 +61,7 @@ QUANTIZED_CLIP_ACCURACY = Metric(
     json_path="quantized.clip_acc.value",
     regex=r"Quantized model clip-level accuracy on test set : ([0-9\.]+)",
     message="Execution failed due to quantized clip level acc <",
+    values=Bounds(0, 1),
 )
 """Clip-level accuracy of the int8 model, 0 to 1."""
 
@@ -65,6 +70,7 @@ QUANTIZED_PATCH_ACCURACY = Metric(
     json_path="quantized.patch_acc.value",
     regex=r"Quantized model patch-level accuracy on test set : ([0-9\.]+)",
     message="Execution failed due to quantized patch level acc <",
+    values=Bounds(0, 1),
 )
 """Patch-level accuracy of the int8 model, 0 to 1."""
 
@@ -73,6 +79,7 @@ CLIP_ACCURACY_GAIN = Metric(
     json_path="clip_acc.difference.value",
     message="Execution failed due to clip level acc against the champion on the same clips <",
     file="comparison.json",
+    values=Bounds(-1, 1),
 )
 """Clip-level accuracy less the champion's on the same clips, -1 to 1; 0 while there is none."""
 
@@ -81,6 +88,7 @@ CLIP_ACCURACY_GAIN_LOW = Metric(
     json_path="clip_acc.difference.low",
     message="Execution failed due to lower bound of clip level acc against the champion <",
     file="comparison.json",
+    values=Bounds(-1, 1),
 )
 """Lower end of the paired interval of that difference, -1 to 1; 0 while there is no champion."""
 

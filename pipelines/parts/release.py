@@ -151,6 +151,7 @@ def add_candidate(
         clips=trained.data["clips"],
         comparison=comparison,
         gates=pipeline.declared_gates(),
+        judged=pipeline.judged_reports(),
         names_run=True,
         resources=CPU,
     )
@@ -158,8 +159,8 @@ def add_candidate(
         register,
         **evidence,
         review=page["review"],
-        comparison=comparison,
         gates=pipeline.declared_gates(),
+        judged=pipeline.judged_reports(),
         after=gates,
         environment=["MLFLOW_TRACKING_URI"],
         model_name=p.model_name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from soundgate.commands.output import table_lines
-from soundgate.gates import SIGNS
+from soundgate.gates import SIGNS, label
 
 if TYPE_CHECKING:
     from soundgate.registry.decisions import Entry
@@ -70,7 +70,7 @@ def _verdicts(verdicts: list[dict[str, Any]]) -> list[list[str]]:
         advisory = " (advisory)" if v.get("advisory") else ""
         bound = f"{SIGNS.get(v['bound'], v['bound'])} {_number(v['threshold'])}"
         said = "" if v["passed"] is True else str(v.get("message", ""))
-        rows.append([v["metric"], _number(v["value"]), bound, passed + advisory, said])
+        rows.append([label(v, verdicts), _number(v["value"]), bound, passed + advisory, said])
     return rows
 
 

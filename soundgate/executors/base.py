@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from soundgate.arguments import SCALARS, spell
+from soundgate.arguments import spell
 from soundgate.parameters import parameter_of
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def argument_words(
         elif argument.kind == "checkpoint":
             words += [argument.flag, checkpoint] if checkpoint else []
         elif name in task.inputs:
-            words += [argument.flag, *(place(item) for item in task.inputs[name])]
+            words += [argument.flag, *_input_words(task, name, place)]
         elif name in task.arguments:
             parameter = parameter_of(task.arguments[name])
             if parameter is not None and parameter in opened:
@@ -229,6 +229,15 @@ def argument_words(
             # argparse would take a value that begins with a dash for a flag
             words += [f"{argument.flag}={text}"] if text.startswith("-") else [argument.flag, text]
     return words
+
+
+def _input_words(task: Task, name: str, place: Callable[[Output | File], str]) -> list[str]:
+    """Return where an argument's inputs lie, as ``NAME=PATH`` where the step is told the names."""
+    value = task.arguments[name]
+    if isinstance(value, dict):
+        # an addition, since what ``place`` returns may be more than a plain text and knows how
+        return [f"{item}=" + place(source) for item, source in value.items()]
+    return [place(item) for item in task.inputs[name]]
 
 
 def open_parameters(pipeline: Pipeline) -> dict[str, Any]:
@@ -254,7 +263,7 @@ def initial_tasks(pipeline: Pipeline) -> dict[str, Any]:
             "module": task.module,
             "depends_on": task.depends_on,
             "group": task.group,
-            "item": {n: v if isinstance(v, SCALARS) else str(v) for n, v in task.item.items()},
+            "item": dict(task.item),
             "reason": "",
             "duration_s": None,
             "attempt": 0,

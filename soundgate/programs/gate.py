@@ -10,6 +10,7 @@ that cannot judge stays closed. A miss of an advisory gate is recorded for the r
 from __future__ import annotations
 
 import json
+import math
 
 from soundgate.errors import GateMissed
 from soundgate.gates import Bound, judge
@@ -27,6 +28,8 @@ def gate(
     file: str = "evaluation.json",
     message: str = "",
     advisory: bool = False,
+    least: float = -math.inf,
+    most: float = math.inf,
 ) -> None:
     """Pass where the metric clears its bound; fail with the metric's message where it does not."""
     judged = judge(
@@ -39,6 +42,8 @@ def gate(
             file=file,
             message=message,
             advisory=advisory,
+            least=least,
+            most=most,
         ),
     )
     if not judged.passed and not advisory:

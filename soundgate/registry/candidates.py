@@ -201,9 +201,19 @@ def _same_before(client: MlflowClient, candidate: _Candidate) -> ModelVersion | 
         f"name = {quoted(candidate.registered_name)} "
         f"and tags.`{DIGEST_TAG}` = {quoted(candidate.digest)}"
     )
-    verdicts = json.dumps(list(candidate.verdicts))
-    same = [version for version in found if version.tags.get(VERDICTS_TAG) == verdicts]
+    same = [v for v in found if _says(v.tags.get(VERDICTS_TAG, ""), candidate.verdicts)]
     return max(same, key=lambda version: int(version.version), default=None)
+
+
+def _says(text: str, verdicts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a version's verdicts are these; an older version has some fields fewer."""
+    try:
+        kept = json.loads(text)
+    except ValueError:
+        return False
+    return len(kept) == len(verdicts) and all(
+        old.items() <= new.items() for old, new in zip(kept, verdicts, strict=True)
+    )
 
 
 def _logged_model(client: MlflowClient, tracked: Run, candidate: _Candidate) -> LoggedModel:

@@ -11,6 +11,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from soundgate.gates import label
 from soundgate.registry.bundle import EXPORT
 
 if TYPE_CHECKING:
@@ -99,5 +100,5 @@ def version_page(
         bound = f"{BOUNDS[verdict['bound']]} {verdict['threshold']}"
         word = "passed" if verdict["passed"] is True else "missed"
         advisory = " (advisory)" if verdict.get("advisory") else ""
-        lines.append(f"| {verdict['metric']} | {value} | {bound} | {word}{advisory} |")
+        lines.append(f"| {label(verdict, verdicts)} | {value} | {bound} | {word}{advisory} |")
     return "\n".join(lines)

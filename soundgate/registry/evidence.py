@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from soundgate.errors import RegistryError
+from soundgate.gates import label
 from soundgate.registry.bundle import file_sha256
 from soundgate.registry.candidates import (
     GATE_TAG,
@@ -25,7 +26,18 @@ if TYPE_CHECKING:
 
 
 def gates(version: Version) -> dict[str, str]:
-    """``pass`` or ``fail`` by metric."""
+    """``pass`` or ``fail`` by gate: its metric, and its report where several are judged by that.
+
+    Versions of before 2026-12 kept the metric alone.
+    """
+    said = verdicts(version)
+    if said and all(verdict.get("report") for verdict in said):
+        found: dict[str, str] = {}
+        for verdict in said:
+            name = label(verdict, said)
+            passed = verdict["passed"] is True and found.get(name) != "fail"
+            found[name] = "pass" if passed else "fail"
+        return dict(sorted(found.items()))
     found = {k: v for k, v in version.tags.items() if k.startswith(GATE_TAG)}
     return {k.removeprefix(GATE_TAG): v for k, v in sorted(found.items())}
 

@@ -33,7 +33,7 @@ from soundgate.reuse.digests import digest_text, digest_tree, read_tree, relinke
 from soundgate.reuse.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from soundgate.pipeline import File, Output, Task
@@ -78,7 +78,7 @@ class Cache:
         inputs = {}
         for name, value in task.arguments.items():
             if name in task.inputs:
-                inputs[name] = [digests[item] for item in task.inputs[name]]
+                inputs[name] = _read_by(value, digests, task.inputs[name])
             else:
                 arguments[name] = spell(value)
         for name, argument in task.interface.items():
@@ -233,6 +233,15 @@ class Cache:
         if before.get("python") != now["python"]:
             return f"Python changed: {before.get('python')} -> {now['python']}"
         return "its last result is not recorded"
+
+
+def _read_by(
+    value: Any, digests: Mapping[Output | File, str], items: Sequence[Output | File]
+) -> list[Any]:
+    """Return the digests that an argument's inputs have, with the names a step is told of them."""
+    if isinstance(value, dict):
+        return [[name, digests[item]] for name, item in value.items()]
+    return [digests[item] for item in items]
 
 
 def _intact(folder: Path, name: str, digest: str) -> bool:

@@ -56,7 +56,9 @@ def run(tmp_path_factory):
 def page(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     provenance = {"run": "20261120-1", "commit": "abc-dirty"}
-    verdicts = [PASSED, MISSED, UNJUDGED]
+    figures = json.loads((run.report / "evaluation.json").read_text())
+    interval = figures["multiclass_classification_metrics"]["clip_acc"]
+    verdicts = [PASSED | {end: interval[end] for end in ("low", "high")}, MISSED, UNJUDGED]
     return _page(run, folder, verdicts=verdicts, origin=provenance)
 
 
@@ -572,17 +574,20 @@ def test_the_banner(verdicts, state, title):
 def test_the_step_judges_the_gates_itself(tmp_path, capsys, monkeypatch):
     folders = write_run(tmp_path / "run", audio=False)
     fields = ("metric", "json_path", "threshold", "bound", "file", "message", "advisory")
-    gates = [{key: PASSED[key] for key in fields} | {"report": "report"}]
+    gates = [{key: PASSED[key] for key in fields} | {"report": "evaluate/report"}]
     gates.append(
         gates[0]
         | {"metric": "clip:accuracy:gain", "json_path": "clip_acc.difference.low"}
-        | {"file": "comparison.json", "report": "comparison", "advisory": True, "threshold": 0.99}
+        | {"file": "comparison.json", "report": "compare/comparison"}
+        | {"advisory": True, "threshold": 0.99}
     )
     (tmp_path / "gates.json").write_text(json.dumps(gates))
     monkeypatch.setenv("SOUNDGATE_COMMIT", "c0ffee")
     review_step(
         *(folders.report, folders.model, folders.metrics, folders.clips, folders.card),
-        *(folders.comparison, tmp_path / "gates.json", tmp_path / "review"),
+        *(folders.comparison, tmp_path / "gates.json"),
+        {"evaluate/report": folders.report, "compare/comparison": folders.comparison},
+        tmp_path / "review",
     )
     page = (tmp_path / "review/report.html").read_text()
     assert "Missed 1 of 2 gates (advisory)" in page
@@ -592,3 +597,38 @@ def test_the_step_judges_the_gates_itself(tmp_path, capsys, monkeypatch):
     assert shown in _text(page[page.index('id="gates"') : page.index('id="figures"')])
     assert re.search(r"report\.html: \d+ kB, \d+ of 40 test clips", capsys.readouterr().out)
     assert CLASSES[0] in page
+
+
+def test_gates_on_two_reports_of_one_name_are_shown_apart(tmp_path):
+    """Each with its own number and interval; the figures carry the bound on their report alone."""
+    folders = write_run(tmp_path / "run", audio=False)
+    other = tmp_path / "other"
+    other.mkdir()
+    figures = {"clip_acc": {"value": 0.125, "low": 0.05, "high": 0.2}}
+    (other / "evaluation.json").write_text(
+        json.dumps({"multiclass_classification_metrics": figures})
+    )
+    fields = ("metric", "json_path", "threshold", "bound", "file", "message", "advisory")
+    gate = {key: PASSED[key] for key in fields}
+    gates = [
+        gate | {"report": "evaluate-desed/report", "threshold": 0.25},
+        gate | {"report": "evaluate-maestro/report", "threshold": 0.375},
+    ]
+    (tmp_path / "gates.json").write_text(json.dumps(gates))
+    review_step(
+        *(folders.report, folders.model, folders.metrics, folders.clips, folders.card),
+        *(folders.comparison, tmp_path / "gates.json"),
+        {"evaluate-desed/report": folders.report, "evaluate-maestro/report": other},
+        tmp_path / "review",
+    )
+    page = (tmp_path / "review/report.html").read_text()
+    text = _text(page[page.index('id="gates"') : page.index('id="figures"')])
+    own = json.loads((folders.report / "evaluation.json").read_text())
+    own = own["multiclass_classification_metrics"]["clip_acc"]
+    shown = f"{wording.fraction(own['low'])} to {wording.fraction(own['high'])}"
+    assert f"clip: accuracy of evaluate-desed/report {own['value']:g} {shown} ≥ 0.25 passed" in text
+    low, high = wording.fraction(0.05), wording.fraction(0.2)
+    assert f"clip: accuracy of evaluate-maestro/report 0.125 {low} to {high} ≥ 0.375 miss" in text
+    figures = page[page.index('id="figures"') : page.index('id="champion"')]
+    assert figures.count('<u style="left:25.0%">') == 1
+    assert "left:37.5%" not in figures

@@ -33,7 +33,7 @@ SHAPES = f"""
     left = t.add(join, name="left", source=top["out"], text="l:")
     right = t.add(work, name="right", source=top["out"], text="r:")
     diamond = t.add(join, name="diamond", parts=[left["out"], right["out"]], text="d:")
-    over = {{"text": [f"{{k}}," for k in range(12)]}}
+    over = Axis("number", {{f"n{{k}}": {{"text": f"{{k}},"}} for k in range(12)}})
     first = t.map(join, name="m", over=over)
     pooled = t.add(join, name="pooled", parts=first["out"])
     few = t.map(join, name="f", over={{"text": ["x", "y", "z"]}}, source=top["out"])

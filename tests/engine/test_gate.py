@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from soundgate.errors import GateMissed, ParameterError
-from soundgate.gates import judge_all
+from soundgate.gates import judge_all, label
 from soundgate.pipeline import Metric, Output, Pipeline, Task
 from soundgate.programs import gate as gate_program
 from soundgate.programs.gate import gate
@@ -61,6 +61,9 @@ def test_it_passes_at_the_bound_and_beyond(judge, value, threshold, bound, capsy
         "passed": True,
         "advisory": False,
         "message": said,
+        "low": None,
+        "high": None,
+        "report": "",
     }
     assert capsys.readouterr().out == f"{said}: passed\n"
 
@@ -152,7 +155,9 @@ def test_declared_gates_are_judged_as_their_tasks_judge_them(tmp_path):
     gates = tmp_path / "gates.json"
     gates.write_text(pipeline.declared_gates().text, "utf-8")
     (tmp_path / "evaluation.json").write_text('{"a": {"b": 0.4}}', "utf-8")
-    first, second = judge_all(gates, {"report": tmp_path, "comparison": tmp_path})
+    assert pipeline.judged_reports() == [report, other]
+    both = {"scored/report": tmp_path, "compared/comparison": tmp_path}
+    first, second = judge_all(gates, both)
     assert first == {
         "metric": "m",
         "value": 0.4,
@@ -161,10 +166,61 @@ def test_declared_gates_are_judged_as_their_tasks_judge_them(tmp_path):
         "passed": False,
         "advisory": False,
         "message": "low < 0.5 (m is 0.4)",
+        "low": None,
+        "high": None,
+        "report": "scored/report",
     }
     assert (second["passed"], second["advisory"], second["bound"]) == (False, True, "at_most")
     assert "x.json is missing" in second["message"]
-    assert "no report 'comparison'" in judge_all(gates, {"report": tmp_path})[1]["message"]
+    alone = judge_all(gates, {"scored/report": tmp_path})[1]
+    assert "report 'compared/comparison' was not passed" in alone["message"]
+
+
+def test_two_reports_of_one_name_are_judged_each_for_itself(tmp_path):
+    pipeline = Pipeline("p")
+    f1 = Metric(name="f1", json_path="f1.value", message="f1 <")
+    step = Task(name="t", module="m", interface={}, arguments={})
+    for task, value in (("evaluate-desed", 0.9), ("evaluate-maestro", 0.1)):
+        pipeline.tasks[task] = step
+        pipeline.gate(Output(task, "report"), metric=f1, at_least=0.5, name=f"gate-{task}")
+        report = {"f1": {"value": value, "low": value / 2, "high": "?"}}
+        (tmp_path / task).mkdir()
+        (tmp_path / task / "evaluation.json").write_text(json.dumps(report), "utf-8")
+    gates = tmp_path / "gates.json"
+    gates.write_text(pipeline.declared_gates().text, "utf-8")
+    verdicts = judge_all(gates, {str(o): tmp_path / o.task for o in pipeline.judged_reports()})
+    assert [(v["report"], v["value"], v["low"], v["high"], v["passed"]) for v in verdicts] == [
+        ("evaluate-desed/report", 0.9, 0.45, None, True),
+        ("evaluate-maestro/report", 0.1, 0.05, None, False),
+    ]
+    assert [label(v, verdicts) for v in verdicts] == [
+        "f1 of evaluate-desed/report",
+        "f1 of evaluate-maestro/report",
+    ]
+    assert label(verdicts[0], verdicts[:1]) == "f1"
+
+
+def test_a_file_of_gates_that_names_outputs_alone_still_reads(tmp_path):
+    gates = tmp_path / "gates.json"
+    gate = {"report": "report", "metric": "m", "json_path": "a", "threshold": 0.5}
+    gates.write_text(json.dumps([gate]), "utf-8")
+    for name, value in (("a", 0.6), ("b", 0.1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "evaluation.json").write_text(json.dumps({"a": value}), "utf-8")
+    reports = {"evaluate/report": tmp_path / "a", "compare/comparison": tmp_path / "b"}
+    (verdict,) = judge_all(gates, reports)
+    assert (verdict["passed"], verdict["report"]) == (True, "evaluate/report")
+    (unclear,) = judge_all(gates, {**reports, "other/report": tmp_path / "b"})
+    assert (unclear["passed"], unclear["value"]) == (False, None)
+
+
+def test_a_threshold_outside_the_metrics_range_never_passes(tmp_path):
+    """An engine may be told one when an execution starts, past what the declaration checks."""
+    (tmp_path / "evaluation.json").write_text('{"a": 0.6}', "utf-8")
+    share = {"metric": "m", "json_path": "a", "least": 0.0, "most": 1.0}
+    with pytest.raises(GateMissed, match=r"its threshold -5 is outside the metric's range, 0 to 1"):
+        gate(tmp_path, tmp_path / "v", threshold=-5.0, **share)
+    gate(tmp_path, tmp_path / "v", threshold=0.5, **share)
 
 
 def test_thresholds_that_a_start_was_given_count(tmp_path, monkeypatch):
@@ -178,7 +234,7 @@ def test_thresholds_that_a_start_was_given_count(tmp_path, monkeypatch):
     gates.write_text(pipeline.declared_gates().text, "utf-8")
     (tmp_path / "evaluation.json").write_text('{"a": 0.4, "b": 0.6}', "utf-8")
     monkeypatch.setenv("SOUNDGATE_THRESHOLDS", "3.0E-1 0.75 0.5")
-    verdicts = judge_all(gates, {"report": tmp_path})
+    verdicts = judge_all(gates, {"scored/report": tmp_path})
     assert [(v["passed"], v["threshold"]) for v in verdicts] == [(True, 0.3), (False, 0.75)]
 
 

@@ -190,7 +190,7 @@ def takes_bare_list(out: OutputPath, x: list) -> None: ...  # type: ignore[type-
     "function", [takes_any, takes_dict, takes_maybe, takes_more, takes_bare_list]
 )
 def test_a_type_that_cannot_travel_is_refused(function):
-    with pytest.raises(DefinitionError, match="a step takes InputPath, InputPaths, OutputPath"):
+    with pytest.raises(DefinitionError, match="a step takes InputPath, InputPaths, NamedInput"):
         interface(function)
 
 

@@ -24,7 +24,7 @@ python -m steps.evaluate --features runs/aed/RUN-ID/tasks/preprocess/features --
 python -m steps.pool --reports runs/aed/RUN-ID/tasks/evaluate-1/report runs/aed/RUN-ID/tasks/evaluate-2/report --report runs/aed/RUN-ID/tasks/pool/report
 
 # gate-clip-accuracy: 1 cpus, 0.5 GB; after pool
-python -m soundgate.programs.gate --report runs/aed/RUN-ID/tasks/pool/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.85 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <' --advisory false
+python -m soundgate.programs.gate --report runs/aed/RUN-ID/tasks/pool/report --verdict runs/aed/RUN-ID/tasks/gate-clip-accuracy/verdict --metric clip:accuracy --json-path multiclass_classification_metrics.clip_acc.value --threshold 0.85 --bound at_least --file evaluation.json --message 'Execution failed due to clip level acc <' --advisory false --least 0.0 --most 1.0
 
 # gate-patch-accuracy: 1 cpus, 0.5 GB; after pool
-python -m soundgate.programs.gate --report runs/aed/RUN-ID/tasks/pool/report --verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --metric patch:accuracy --json-path multiclass_classification_metrics.patch_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to patch level acc <' --advisory false
+python -m soundgate.programs.gate --report runs/aed/RUN-ID/tasks/pool/report --verdict runs/aed/RUN-ID/tasks/gate-patch-accuracy/verdict --metric patch:accuracy --json-path multiclass_classification_metrics.patch_acc.value --threshold 0.5 --bound at_least --file evaluation.json --message 'Execution failed due to patch level acc <' --advisory false --least 0.0 --most 1.0

@@ -27,7 +27,7 @@ from soundgate.executors.kubeflow.components import LONGEST_TEXT_BYTES
 from soundgate.executors.kubeflow.literals import carried_bytes
 from soundgate.executors.kubeflow.profile import Pool, Profile, Secret, Toleration, Volume
 from soundgate.parameters import load, named
-from soundgate.pipeline import Metric, Pipeline, Resources
+from soundgate.pipeline import Axis, Metric, Pipeline, Resources
 from soundgate.programs.place import place
 from soundgate.task import File
 
@@ -199,17 +199,18 @@ def test_parameters_stay_open_with_their_types_and_defaults():
 
 def test_a_map_is_unrolled_and_a_join_has_an_input_for_each_item():
     pipeline = Pipeline("p")
-    seeds = pipeline.map(toy, over={"text": ["a", "B!", "b"]}, name="train")
+    axis = Axis("seed", {"a": {"text": "a"}, "B": {"text": "B!"}, "c_d": {"text": "b"}})
+    seeds = pipeline.map(toy, over=axis, name="train")
     scored = pipeline.map(toy, over=seeds, source=seeds["out"], name="score")
     pipeline.add(toy, name="pool", parts=scored["out"], source=pipeline.tasks["train-a"]["out"])
     request = render(pipeline, SITE)
     assert dict(request.tasks) == {
         "train-a": "train-a",
-        "train-B": "train-b",
-        "train-b": "train-b-2",  # KFP knows lower case only
+        "train-B": "train-b",  # KFP knows lower case only
+        "train-c_d": "train-c-d",
         "score-a": "score-a",
         "score-B": "score-b",
-        "score-b": "score-b-2",
+        "score-c_d": "score-c-d",
         "pool": "pool",
     }
     spec, _ = documents(pipeline)
@@ -223,9 +224,9 @@ def test_a_map_is_unrolled_and_a_join_has_an_input_for_each_item():
     ]
     inputs = spec["root"]["dag"]["tasks"]["pool"]["inputs"]["artifacts"]
     producers = [inputs[f"parts_{k}"]["taskOutputArtifact"]["producerTask"] for k in (1, 2, 3)]
-    assert producers == ["score-a", "score-b", "score-b-2"]
-    read = spec["root"]["dag"]["tasks"]["score-b-2"]["inputs"]["artifacts"]["source"]
-    assert read["taskOutputArtifact"]["producerTask"] == "train-b-2"
+    assert producers == ["score-a", "score-b", "score-c-d"]
+    read = spec["root"]["dag"]["tasks"]["score-c-d"]["inputs"]["artifacts"]["source"]
+    assert read["taskOutputArtifact"]["producerTask"] == "train-c-d"
 
 
 def test_caching_is_decided_task_by_task():

@@ -34,6 +34,8 @@ class Folders:
     card: Path
     comparison: Path
     exported: Path | None = None
+    report_name: str = ""
+    """What verdicts call the report: ``task/output``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,9 @@ class Evidence:
     card: Mapping[str, Any]
     export: Mapping[str, Any]
     verdicts: Sequence[Mapping[str, Any]]
-    """As ``verdict.json`` has them, with ``file`` and ``json_path`` of the number judged."""
+    """As ``verdict.json`` has them, with ``json_path`` of the number judged."""
+    report_name: str = ""
+    """What verdicts call the report of ``figures``."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """Run, pipeline, commit, versions: what the folders do not know."""
 
@@ -84,6 +88,7 @@ def gather(
         card=comparison.read_json(folders.card / CARD),
         export=comparison.read_json(export) if export and export.exists() else {},
         verdicts=verdicts,
+        report_name=folders.report_name,
         provenance=provenance,
     )
 

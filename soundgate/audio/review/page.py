@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from soundgate.audio.classification import evaluation
-from soundgate.audio.classification.comparison import comparison
 from soundgate.audio.review import charts, provenance, tables, wording
 from soundgate.audio.review.clips import Selection, select
 from soundgate.audio.review.evidence import Evidence, Folders, gather
@@ -48,11 +46,24 @@ class Figure:
 
 @dataclass(frozen=True)
 class Gate:
-    """A verdict, with the interval of its number where the report has one."""
+    """A verdict as the page shows it."""
 
     verdict: Mapping[str, Any]
-    low: float | None
-    high: float | None
+
+    @property
+    def label(self) -> str:
+        """What it is called: its metric; and the report, where several are judged by that."""
+        return str(self.verdict.get("label") or self.verdict["metric"])
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the number's interval."""
+        return self.verdict.get("low")
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the number's interval."""
+        return self.verdict.get("high")
 
     @property
     def state(self) -> str:
@@ -79,8 +90,8 @@ def write(
     Args:
         folders: what the candidate's run left.
         review: folder to write.
-        verdicts: as ``verdict.json`` has them; ``file`` and ``json_path`` of the number, where
-            given, let the page show its interval.
+        verdicts: as ``verdict.json`` has them, with ``json_path`` of the number judged, and
+            a ``label`` where the metric alone does not tell two of them apart.
         origin: what the folders do not know: run, pipeline, commit, versions.
 
     Returns:
@@ -139,7 +150,7 @@ def render(evidence: Evidence, selection: Selection) -> str:
         script=Markup(script),  # noqa: S704  # our own file
         script_digest=digest,
         banner=wording.banner(evidence.verdicts, evidence.comparison),
-        gates=[_gate(verdict, evidence) for verdict in evidence.verdicts],
+        gates=[Gate(verdict) for verdict in evidence.verdicts],
         headline=headline(evidence),
         selection=selection,
         confusion=tables.confusion(evidence),
@@ -185,22 +196,13 @@ def headline(evidence: Evidence) -> list[Figure]:
     return found
 
 
-def _gate(verdict: Mapping[str, Any], evidence: Evidence) -> Gate:
-    """Look for the interval that the number judged stands in."""
-    files = {evaluation.REPORT: evidence.figures, comparison.COMPARISON: evidence.comparison}
-    place: Any = files.get(str(verdict.get("file")))
-    for part in str(verdict.get("json_path", "")).split(".")[:-1]:
-        place = place.get(part) if isinstance(place, dict) else None
-    if not isinstance(place, dict) or verdict["value"] is None:
-        place = {}
-    return Gate(verdict, place.get("low"), place.get("high"))
-
-
 def _thresholds(evidence: Evidence, json_path: str) -> tuple[float, ...]:
+    """Bounds on a number of the report whose figures the page shows, not of another report."""
     return tuple(
         verdict["threshold"]
         for verdict in evidence.verdicts
         if verdict.get("json_path") == json_path
+        and verdict.get("report", evidence.report_name) == evidence.report_name
     )
 
 

@@ -23,6 +23,10 @@ class Reference(str):
 
     __slots__ = ()
 
+    def __radd__(self, before: str) -> Reference:
+        """Keep it one behind a plain text, ``NAME=`` say."""
+        return Reference(str.__add__(before, self))
+
 
 def replaced_part(text: str) -> str | None:
     """Return what of a text would not arrive as it stands, or None."""

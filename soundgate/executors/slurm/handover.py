@@ -181,6 +181,8 @@ def _task_in(fields: dict[str, Any], interfaces: Mapping[str, Any]) -> Task:
 def _value_out(value: Any) -> Any:
     if isinstance(value, (Output, File)):
         return {"item": _item_out(value)}
+    if isinstance(value, dict):
+        return {"named": {name: _item_out(item) for name, item in value.items()}}
     if isinstance(value, tuple):
         return {"items": [_item_out(item) for item in value]}
     return {"value": value}
@@ -189,6 +191,8 @@ def _value_out(value: Any) -> Any:
 def _value_in(value: dict[str, Any]) -> Any:
     if "item" in value:
         return _item_in(value["item"])
+    if "named" in value:
+        return {name: _item_in(item) for name, item in value["named"].items()}
     if "items" in value:
         return tuple(_item_in(item) for item in value["items"])
     return value["value"]
@@ -213,6 +217,7 @@ def _argument_out(argument: Argument) -> dict[str, Any]:
         "kind": argument.kind,
         "type": argument.type.__name__,
         "is_list": argument.is_list,
+        "named": argument.named,
     }
     if argument.default is not inspect.Parameter.empty:
         fields["default"] = argument.default
@@ -226,4 +231,5 @@ def _argument_in(fields: dict[str, Any]) -> Argument:
         TYPES.get(fields["type"], Path),
         fields["is_list"],
         fields.get("default", inspect.Parameter.empty),
+        fields["named"],
     )
