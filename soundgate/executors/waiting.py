@@ -101,11 +101,11 @@ def wait(
             pace.went_on(asked=seen.asked, happened=bool(seen.changed) or seen.unsettled)
             time.sleep(_rest_s(watched.rest_s(record), pace, end_s))
     except KeyboardInterrupt:
-        shown.say(f"{watched.goes_on}; look with: show-run {run.id}")
+        shown.say(f"{watched.goes_on}; watch it with: show-run {run.id}")
         shown.say(f"end it with: cancel-run {run.id}")
         raise
     except SoundgateError as error:
-        goes_on = f"{error}; {watched.goes_on}: look with show-run {run.id}"
+        goes_on = f"{error}; {watched.goes_on}: watch it with show-run {run.id}"
         error.args = (goes_on, *error.args[1:])
         raise
     finally:

@@ -157,7 +157,7 @@ def test_who_gives_up_waiting_says_that_the_run_goes_on(
     run, record = start(pipeline)
     kubeflow_api.fail("GET", "/runs/", status=401, times=3, message="expired")
     with pytest.raises(
-        ExecutorError, match=f"expired.*the run goes on: look with show-run {run.id}"
+        ExecutorError, match=f"expired.*the run goes on: watch it with show-run {run.id}"
     ):
         submit(site(), pipeline, run, record)
     assert until_over(site(), run)["state"] == "succeeded"

@@ -207,6 +207,12 @@ class ControlPlane:
         if given.get("ClientRequestToken") and token in self._tokens:
             return {"PipelineExecutionArn": self._tokens[token]}
         described = self._pipeline(name)
+        for parameter in given.get("PipelineParameters", []):
+            if not parameter["Value"]:  # as AWS answers
+                raise invalid(
+                    f'Parameter {parameter["Name"]!r}: string "" is too short (length: 0, '
+                    "required minimum: 1)"
+                )
         selection = given.get("SelectiveExecutionConfig", {})
         source = selection.get("SourcePipelineExecutionArn")
         parallel = given.get("ParallelismConfiguration") or described.get(

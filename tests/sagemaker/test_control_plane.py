@@ -180,6 +180,10 @@ def test_an_execution_is_stopped_and_retried(world, sagemaker):
             "ValidationException.*'x' is no Integer",
         ),
         (
+            {"PipelineParameters": [{"Name": "fails", "Value": ""}]},
+            'ValidationException.*string "" is too short',
+        ),
+        (
             {
                 "SelectiveExecutionConfig": {
                     "SourcePipelineExecutionArn": "arn:aws:sagemaker:eu-west-1:123456789012:"

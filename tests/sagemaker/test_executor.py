@@ -14,7 +14,8 @@ from sagemaker_toy import BUCKET, IMAGE, ROLE, Site, settings, toy, write_projec
 from submitting import submit
 
 from soundgate.errors import ExecutorError, ParameterError
-from soundgate.executors.sagemaker import client, executions, executor, logs, states, waiting
+from soundgate.executors import pace
+from soundgate.executors.sagemaker import client, executions, executor, logs, states
 from soundgate.executors.sagemaker.definition import SageMakerRequest
 from soundgate.executors.sagemaker.pipelines import Deployment, Place
 from soundgate.executors.sagemaker.resume import to_run
@@ -49,7 +50,7 @@ def site(account, tmp_path, monkeypatch):
     account.requests.clear()
     monkeypatch.setattr(executor, "LOOK_S", 0.0)
     monkeypatch.setattr(logs, "BETWEEN_S", 0.0)
-    monkeypatch.setattr(waiting, "FIRST_POLL_S", 0.1)
+    monkeypatch.setattr(pace, "FIRST_S", 0.1)
     monkeypatch.setattr(client, "ATTEMPTS", 1)
     return Site(account, tmp_path, settings())
 
@@ -133,7 +134,8 @@ def test_a_run_from_nothing(site, capsys):
     assert execution.description.startswith("nightly run xxx")
     assert len(execution.description) == 400
     assert (execution.given["image_uri"], execution.given["threshold"]) == (IMAGE, "0.5")
-    assert execution.given.get("fresh", "") == ""
+    assert "" not in execution.given.values()  # AWS refuses one: the default counts
+    assert execution.parameters["fresh"] == ""
     found = site.aws.account.sagemaker.describe_pipeline(PipelineName="toy")
     assert found["RoleArn"] == ROLE
     tags = site.aws.account.sagemaker.list_tags(ResourceArn=found["PipelineArn"])["Tags"]
@@ -297,7 +299,7 @@ def test_silence_is_borne_and_said(site, capsys):
 def test_credentials_that_expire_while_waiting_end_nothing(site):
     site.aws.fail("ListPipelineExecutionSteps", code="ExpiredTokenException")
     run, record = site.begin(toy())
-    with pytest.raises(ParameterError, match=f"expired.*goes on: look with show-run {run.id}"):
+    with pytest.raises(ParameterError, match=f"expired.*goes on: watch it with show-run {run.id}"):
         submit(site.executor(), toy(), run, record)
     assert until_over(site, run)["state"] == "succeeded"
 
@@ -596,7 +598,7 @@ def test_a_run_that_never_started_has_nothing_to_cancel(site):
 
 
 def test_stopping_gives_up_in_the_end(site, monkeypatch):
-    monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
+    monkeypatch.setattr(client.time, "sleep", lambda _: None)
     site.aws.fail("StopPipelineExecution", code="ConflictException", times=99)
     run, _ = site.submit(toy(seconds=1, last="conflict"), no_wait=True)
     with pytest.raises(ExecutorError, match="StopPipelineExecution"):

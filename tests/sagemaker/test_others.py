@@ -11,7 +11,7 @@ from submitting import submit
 
 from soundgate.errors import ExecutorError
 from soundgate.executors.base import Submission
-from soundgate.executors.sagemaker import artifacts, client, executor, pipelines, waiting
+from soundgate.executors.sagemaker import artifacts, client, executor, pipelines, watched
 from soundgate.executors.sagemaker.client import AwsRefused
 from soundgate.executors.sagemaker.executor import SageMakerExecutor
 from soundgate.pipeline import File
@@ -157,7 +157,7 @@ def test_what_somebody_else_ended_is_ended(site):
     run, record = start(site, toy())
     site.aws.execution().stop()
     site.aws.execution().wait()
-    waiting.stop(site.executor().aws, run, record, "cancelled by cancel-run")
+    watched.stop(site.executor().aws, run, record, "cancelled by cancel-run")
     assert run.read()["reason"] == "cancelled by cancel-run"
 
 

@@ -239,6 +239,16 @@ def drop(name, *path):
     return change
 
 
+def twice_listed(name, *path):
+    """List the first entry of a list of a step's arguments once more."""
+
+    def change(definition):
+        entries = at(step(definition, name), (*ARGS, *path))
+        entries.append(copy.deepcopy(entries[0]))
+
+    return change
+
+
 def parameter(which, **changes):
     def change(definition):
         found = next(p for p in definition["Parameters"] if p["Name"] == which)
@@ -309,7 +319,12 @@ FAULTS = {
     # rules between fields
     "spot without patience": (put("train", (*ARGS, "StoppingCondition", "MaxWaitTimeInSeconds"), 60), "MaxWaitTimeInSeconds", "below"),
     "spot kept warm": (put("train", (*ARGS, "ResourceConfig", "KeepAlivePeriodInSeconds"), 60), "KeepAlivePeriodInSeconds", "drop one"),
-    "cache for ever": (put("prepare", ("CacheConfig", "ExpireAfter"), "30d"), "CacheConfig.ExpireAfter", "ISO 8601"),
+    "cache for ever": (put("prepare", ("CacheConfig", "ExpireAfter"), "30 days"), "CacheConfig.ExpireAfter", "P30D or 30d"),
+    "two outputs of a name": (twice_listed("prepare", "ProcessingOutputConfig", "Outputs"), "Outputs[1].OutputName", "two of them are called 'report'"),
+    "two inputs of a name": (twice_listed("prepare", "ProcessingInputs"), "ProcessingInputs[1].InputName", "two of them are called 'source'"),
+    "two folders of a name": (put("prepare", (*ARGS, "ProcessingInputs", 0, "S3Input", "LocalPath"), "/opt/ml/processing/output/report"), "S3Output.LocalPath", "is the folder of ProcessingInputs[0]"),
+    "a folder elsewhere": (put("prepare", (*ARGS, "ProcessingInputs", 0, "S3Input", "LocalPath"), "/data"), "ProcessingInputs[0].S3Input.LocalPath", "does not lie below /opt/ml/processing"),
+    "much metadata": (put("register", (*ARGS, "CustomerMetadataProperties"), {str(n): "x" * 250 for n in range(5)}), "CustomerMetadataProperties", "at most 1024"),
     "fault": (put("train", ("RetryPolicies",), [{"ExceptionType": ["SageMaker.CAPACITY"], "MaxAttempts": 2}]), "RetryPolicies[0].ExceptionType", "'SageMaker.CAPACITY_ERROR'"),
     "job fault of a package": (put("register", ("RetryPolicies",), [{"ExceptionType": ["SageMaker.RESOURCE_LIMIT"], "MaxAttempts": 2}]), "RetryPolicies[0].ExceptionType", "no fault"),
     "retries for ever": (put("prepare", ("RetryPolicies", 0, "MaxAttempts"), 50), "RetryPolicies[0].MaxAttempts", "1 to 20"),
@@ -325,6 +340,28 @@ FAULTS = {
 
 def test_a_sound_definition_has_no_mistake():
     assert list(validation.mistakes(sound())) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("prepare", ("CacheConfig", "ExpireAfter"), "30d"),
+        parameter("n", Description="number of epochs"),
+        lambda d: d["Steps"].append({"Name": "model", "Type": "Model", "Arguments": {}}),
+        lambda d: d["Steps"].append({"Name": "score", "Type": "Transform", "Arguments": {}}),
+        lambda d: d["Steps"].append(
+            {"Name": "call", "Type": "Lambda", "Arguments": {}, "FunctionArn": "arn:x"}
+        ),
+        lambda d: d["Steps"].append(
+            {"Name": "ask", "Type": "Callback", "Arguments": {}, "SqsQueueUrl": "https://x"}
+        ),
+        put("prepare", (*ARGS, "Environment", "JOB"), get("Execution.TrainingJobName")),
+    ],
+)
+def test_takes_what_aws_takes(change):
+    definition = sound()
+    change(definition)
+    validation.check(definition)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -304,7 +304,12 @@ class SageMakerExecutor:
             PipelineName=deployment.name,
             PipelineExecutionDisplayName=run.id,
             PipelineExecutionDescription=about,
-            PipelineParameters=[{"Name": n, "Value": str(v)} for n, v in sorted(values.items())],
+            PipelineParameters=[
+                # an empty text is refused; it is always the default, which then counts
+                {"Name": name, "Value": str(value)}
+                for name, value in sorted(values.items())
+                if value != ""
+            ],
             # whoever was killed before the answer came, and resumes, gets the same execution
             ClientRequestToken=digest_text(
                 way.action, run.id, deployment.text, way.source, str(attempt)

@@ -28,6 +28,8 @@ EXECUTION_VARIABLES = (
     "PipelineExecutionId",
     "PipelineName",
     "StartDateTime",
+    "TrainingJobName",
+    "ProcessingJobName",
 )
 NAME = r"[^\s.\[\]'\"$]+"
 JSON_PATH = re.compile(rf"{NAME}(\.{NAME}|\[\d+\]|\['[^']+'\]|\[\"[^\"]+\"\])*")

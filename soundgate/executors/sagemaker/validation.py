@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DefinitionError, ParameterError, nearest
-from soundgate.executors.sagemaker import shapes
+from soundgate.executors.sagemaker import mounts, shapes
 from soundgate.executors.sagemaker.conditions import condition_mistakes
 from soundgate.executors.sagemaker.references import (
     Placed,
@@ -49,6 +49,11 @@ MORE_FIELDS = {
     "Processing": ("CacheConfig", "RetryPolicies", "PropertyFiles"),
     "Training": ("CacheConfig", "RetryPolicies"),
     "RegisterModel": ("RetryPolicies",),
+    "Model": ("RetryPolicies",),
+    "Transform": ("CacheConfig", "RetryPolicies"),
+    "Tuning": ("CacheConfig", "RetryPolicies"),
+    "Lambda": ("CacheConfig", "FunctionArn", "OutputParameters"),
+    "Callback": ("CacheConfig", "SqsQueueUrl", "OutputParameters"),
     "Condition": (),
     "Fail": (),
 }
@@ -62,7 +67,9 @@ JOB_FAULTS = (
 RETRY_MOST = {"IntervalSeconds": 86_400, "BackoffRate": 100, "MaxAttempts": 20}
 RETRY_MOST["ExpireAfterMin"] = 14_400
 RETRY_FIELDS = ("ExceptionType", *RETRY_MOST)
-DURATION = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
+DURATION = re.compile(
+    r"\d{1,5}[dDhHmMsS]|P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?"
+)
 
 
 def check(definition: Mapping[str, Any]) -> None:
@@ -136,7 +143,7 @@ def _top_mistakes(definition: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _parameter_mistakes(parameter: Mapping[str, Any], at: str) -> Iterator[Mistake]:
     for name in parameter:
-        known = ("Name", "Type", "DefaultValue", "EnumValues")
+        known = ("Name", "Type", "DefaultValue", "EnumValues", "Description")
         if name not in known:
             yield f"{at}.{name}", f"no such field{nearest(name, known)}"
     kind = str(parameter.get("Type"))
@@ -199,15 +206,26 @@ def _step_mistakes(placed_step: Placed, references: References) -> Iterator[Mist
     yield from references.mistakes(placed_step)
     if kind in shapes.OPERATIONS:
         yield from shapes.mistakes(kind, step["Arguments"], references.parameters)
-    if kind == "Condition":
-        yield from condition_mistakes(step["Arguments"], references.parameters)
-    elif kind == "Fail":
-        yield from _message_mistakes(step["Arguments"], references.parameters)
-    elif kind == "Training":
-        yield from _waiting_mistakes(step["Arguments"])
+    yield from _argument_mistakes(kind, step["Arguments"], references.parameters)
     yield from _cache_mistakes(step.get("CacheConfig"))
     yield from _retry_mistakes(step.get("RetryPolicies", []), kind)
     yield from _property_file_mistakes(step)
+
+
+def _argument_mistakes(
+    kind: str, arguments: Mapping[str, Any], parameters: Any
+) -> Iterator[Mistake]:
+    """Yield what the service's model of the call does not know of."""
+    if kind == "Condition":
+        yield from condition_mistakes(arguments, parameters)
+    elif kind == "Fail":
+        yield from _message_mistakes(arguments, parameters)
+    elif kind == "Training":
+        yield from _waiting_mistakes(arguments)
+    elif kind == "Processing":
+        yield from mounts.mistakes(arguments)
+    elif kind == "RegisterModel":
+        yield from mounts.metadata_mistakes(arguments)
 
 
 def _message_mistakes(arguments: Mapping[str, Any], parameters: Any) -> Iterator[Mistake]:
@@ -255,7 +273,7 @@ def _cache_mistakes(cache: Any) -> Iterator[Mistake]:
             yield f"CacheConfig.{name}", f"no such field{nearest(name, known)}"
     after = cache.get("ExpireAfter", "P30D")
     if not isinstance(after, str) or not DURATION.fullmatch(after):
-        yield "CacheConfig.ExpireAfter", f"{after!r} is no ISO 8601 duration; P30D say"
+        yield "CacheConfig.ExpireAfter", f"{after!r} is no duration; P30D or 30d say"
 
 
 def _retry_mistakes(policies: Any, kind: str) -> Iterator[Mistake]:
