@@ -37,12 +37,12 @@ DURATION_S = 5.0
 def make(folder: Path, settings: UserConfig) -> None:
     """Clips, features, a model and its programs below ``folder``."""
     from soundgate.audio import datasets, export
-    from soundgate.audio.classification import fit as training
+    from soundgate.audio.classification.fit import fit
     from soundgate.audio.extraction.log_mel import extract
 
     datasets.prepare("synthetic", [], folder / "clips", options={"clips_per_class": 5})
     extract(folder / "clips", folder / "features", settings)
-    training.fit(folder / "features", folder / "model", folder / "metrics", settings)
+    fit(folder / "features", folder / "model", folder / "metrics", settings)
     began, cpu = time.monotonic(), time.process_time()
     export.write(folder / "features", folder / "model", folder / "exported", settings)
     print(f"export: {time.monotonic() - began:.1f} s, {time.process_time() - cpu:.1f} s of CPU")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import soundfile
 
-from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.config import UserConfig
 from soundgate.audio.extraction.log_mel import extract
@@ -65,7 +65,7 @@ def prepare(folder, settings):
     """``clips``, ``features`` and ``model`` below ``folder``, trained as ``settings`` say."""
     clips = write_clips(folder / "clips", multi_label=settings.dataset.multi_label)
     extract(clips, folder / "features", settings)
-    training.fit(folder / "features", folder / "model", folder / "metrics", settings)
+    fit(folder / "features", folder / "model", folder / "metrics", settings)
     return folder
 
 

@@ -9,9 +9,9 @@ import soundfile
 import torch
 from toy_features import CLASSES, config, read_rows, write_features
 
-from soundgate.audio.classification import fit as training
 from soundgate.audio.classification.comparison.comparison import Candidate, compare
 from soundgate.audio.classification.evaluation import evaluate
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.config import parse
 from soundgate.audio.extraction.log_mel import extract
@@ -33,7 +33,7 @@ def _candidate(folder, **options):
     features = write_features(folder / "features", clips_per_class=15, **options)
     clips = _manifest(folder / "clips", read_rows(features))
     chosen = config(training=TRAINING, data_augmentation={"gain": {}})
-    training.fit(features, folder / "model", folder / "metrics", chosen)
+    fit(features, folder / "model", folder / "metrics", chosen)
     evaluate(features, folder / "model", folder / "report")
     return Candidate(clips, features, folder / "model", folder / "report")
 
@@ -86,7 +86,7 @@ def test_a_model_against_itself_differs_in_nothing(kind, request, tmp_path, caps
 def _another(folder, features, **options):
     """A worse model on the same features."""
     chosen = config(training={"epochs": 1, "learning_rate": 1e-3}, **options)
-    training.fit(features, folder / "model", folder / "metrics", chosen)
+    fit(features, folder / "model", folder / "metrics", chosen)
     return folder / "model"
 
 
@@ -281,7 +281,7 @@ def _tones(folder):
 def _trained(folder, clips, rate_hz, mels):
     chosen = parse(SOUND % (rate_hz, mels), "config.yaml")
     extract(clips, folder / "features", chosen)
-    training.fit(folder / "features", folder / "model", folder / "metrics", chosen)
+    fit(folder / "features", folder / "model", folder / "metrics", chosen)
     return folder
 
 

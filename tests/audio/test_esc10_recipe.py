@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from soundgate.audio.classification import fit as training
 from soundgate.audio.classification.evaluation import evaluate
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import prepare
 from soundgate.audio.datasets.base import Source
@@ -19,7 +19,7 @@ def test_six_epochs_tell_the_ten_classes_apart(esc10, tmp_path):
         config = UserConfig.model_validate({"dataset": {"validation_split": 0.0}})
         prepare("ESC-10", [Source(esc10)], tmp_path / "clips")
         extract(tmp_path / "clips", tmp_path / "features", config)
-        training.fit(
+        fit(
             *(tmp_path / "features", tmp_path / "model", tmp_path / "metrics", config),
             test_fold=4,
             epochs=6,

@@ -11,8 +11,8 @@ from sklearn import metrics as reference
 from toy_features import CLASSES, config, read_rows, write_features, write_rows
 
 from soundgate.audio.classification import evaluation, inference
-from soundgate.audio.classification import fit as training
 from soundgate.audio.classification.evaluation import Judgement, decimal, evaluate, figures
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.formats.features import Row
 from soundgate.errors import DataError
@@ -25,7 +25,7 @@ def _train(folder, **options):
     torch.set_num_threads(1)
     features = write_features(folder / "features", clips_per_class=15, **options)
     chosen = config(training={"epochs": 3, "learning_rate": 0.01}, data_augmentation={"gain": {}})
-    training.fit(features, folder / "model", folder / "metrics", chosen)
+    fit(features, folder / "model", folder / "metrics", chosen)
     return features, folder / "model"
 
 
@@ -253,7 +253,7 @@ def test_segments_of_one_file_are_told_apart(tmp_path):
         row |= {"path": f"audio/long-{row['fold']}.wav", "source": None} | segment  # noqa: PLW2901
     write_rows(features, rows)
     chosen = config(training={"epochs": 1}, dataset={"validation_split": 0.0})
-    training.fit(features, tmp_path / "model", tmp_path / "m", chosen)
+    fit(features, tmp_path / "model", tmp_path / "m", chosen)
     result = evaluate(features, tmp_path / "model", tmp_path / "report")
     assert result["clips"] == 8
     assert result["sources"] == 1

@@ -10,14 +10,15 @@ from keras_files import miniresnet, yamnet
 from sklearn.linear_model import LogisticRegression
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
-from soundgate.audio.classification import fit as training
 from soundgate.audio.classification import inference
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.classification.plan import Plan
 from soundgate.audio.classification.transfer import linear_probe, pretrained
 from soundgate.audio.classification.transfer.linear_probe import Embeddings, Fit
+from soundgate.audio.config import UserConfig
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.learning.distributed import Group
-from soundgate.audio.networks import keras as backbones
+from soundgate.audio.networks import keras
 from soundgate.errors import ConfigError, Stopped
 
 YAMNET = {
@@ -163,7 +164,7 @@ def of(weights, **training_section):
 
 
 def fit_to(tmp_path, features, chosen, **options):
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", chosen, **options)
+    fit(features, tmp_path / "model", tmp_path / "metrics", chosen, **options)
     return json.loads((tmp_path / "model" / "model.json").read_text())
 
 
@@ -179,11 +180,13 @@ def test_a_backbone_is_frozen_and_its_head_fitted(features, weights, tmp_path, c
     # Features go to the network as they are.
     norm = described["normalization"]
     assert (set(norm["mean"]), set(norm["standard_deviation"])) == ({0.0}, {1.0})
-    assert described["pretrained"]["sha256"] == backbones.digest(weights)
+    assert described["pretrained"]["sha256"] == keras.digest(weights)
     assert described["pretrained"]["name"] == "unknown"
     said = capsys.readouterr().out
     assert "starting from mine.h5, yamnet, in no table" in said
     assert "round 1: loss" in said
+    # The config gives a number of epochs, and the user would wait for them.
+    assert said.count("training.epochs has no effect: the pretrained layers are frozen") == 1
     # What was written is the backbone's body, and what the last round's figures are of.
     after = safetensors.torch.load_file(tmp_path / "model" / "weights.safetensors")
     plan = Plan(read_features(features), of(weights), None, None)
@@ -247,6 +250,15 @@ def test_threads_change_nothing_that_matters(features, weights, tmp_path):
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(heads[0], heads[1], rtol=1e-3, atol=1e-5)
+
+
+def test_nobody_is_told_of_epochs_who_asked_for_none(features, weights, tmp_path, capsys):
+    plain = of(weights).model_dump(by_alias=True)
+    del plain["training"]["epochs"]
+    fit_to(tmp_path, features, UserConfig.model_validate(plain))
+    assert "training.epochs" not in capsys.readouterr().out
+    fit_to(tmp_path, features, UserConfig.model_validate(plain), epochs=3)  # the pipeline's epochs=
+    assert "training.epochs has no effect" in capsys.readouterr().out
 
 
 def test_a_stop_while_embedding_is_heard(features, weights, tmp_path):

@@ -13,7 +13,7 @@ from toy_model import sound
 
 from soundgate.audio import export
 from soundgate.audio.classification import evaluation, inference
-from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.config import UserConfig
 from soundgate.audio.datasets import prepare
 from soundgate.audio.datasets.base import Source
@@ -50,7 +50,7 @@ def evaluated(request, tmp_path_factory):
         }
     )
     extract(root / "clips", root / "features", config)
-    training.fit(root / "features", root / "model", root / "metrics", config)
+    fit(root / "features", root / "model", root / "metrics", config)
     evaluation.evaluate(root / "features", root / "model", root / "report")
     lines = (root / "report" / "predictions.jsonl").read_text().splitlines()
     return root, [json.loads(line) for line in lines]

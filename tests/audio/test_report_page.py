@@ -501,6 +501,13 @@ def test_curves_leave_out_what_is_missing_or_not_finite():
     assert single.kept_epoch == 1
 
 
+def test_a_linear_probe_has_rounds():
+    rows = [{"round": k, "loss": 1.0 / k} for k in (1, 2, 3)]
+    found = charts.curves("Loss", rows, {"loss": ("Training", "one")}, 3)
+    assert (found.unit, found.kept_epoch) == ("round", 3)
+    assert found.lines[0].kept == pytest.approx(1 / 3)
+
+
 def test_the_weakest_class_and_the_most_frequent_confusion_come_first(run):
     evidence = gather(run, [], {})
     rows = tables.per_class(evidence)

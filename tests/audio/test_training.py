@@ -11,7 +11,7 @@ import toy_features
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
 from soundgate.audio.classification import batches, inference
-from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.errors import ConfigError, DataError, ParameterError, Stopped
 
@@ -36,7 +36,7 @@ def test_a_few_epochs_learn_the_classes_and_write_the_folder(features, tmp_path,
     chosen = config(
         training={"epochs": 8, "model": model, "learning_rate": 0.01}, dataset={"seed": 3}
     )
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", chosen, test_fold=2)
+    fit(features, tmp_path / "model", tmp_path / "metrics", chosen, test_fold=2)
     described = json.loads((tmp_path / "model" / "model.json").read_text())
     assert described["format"] == "soundgate.model/1"
     assert described["architecture"] == name
@@ -60,7 +60,7 @@ def test_a_few_epochs_learn_the_classes_and_write_the_folder(features, tmp_path,
 
 def test_validation_figures_are_those_of_the_finished_model(features, tmp_path):
     """The written weights, scored anew, give the history's figures of the best epoch."""
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", config())
+    fit(features, tmp_path / "model", tmp_path / "metrics", config())
     best = json.loads((tmp_path / "model" / "model.json").read_text())["best_epoch"]
     opened, classifier = read_features(features), inference.load(tmp_path / "model")
     split = (tmp_path / "model" / "split.jsonl").read_text().splitlines()
@@ -83,7 +83,7 @@ def test_validation_figures_are_those_of_the_finished_model(features, tmp_path):
 def test_without_validation_the_last_epoch_is_kept(features, tmp_path):
     chosen = config(dataset={"validation_split": 0.0})
     logged = []
-    training.fit(
+    fit(
         *(features, tmp_path / "model", tmp_path / "metrics", chosen),
         epochs=2,
         log=lambda epoch, figures: logged.append((epoch, dict(figures))),
@@ -100,7 +100,7 @@ def test_prints_a_line_an_epoch_and_the_kept_epochs_validation_accuracies(
 ):
     from pipeline_parameters import TRAINING_METRICS
 
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", config())
+    fit(features, tmp_path / "model", tmp_path / "metrics", config())
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:4]] == [f"epoch {k} of 4" for k in range(1, 5)]
     best = json.loads((tmp_path / "model" / "model.json").read_text())["best_epoch"]
@@ -118,7 +118,7 @@ def test_changing_the_test_clips_changes_nothing_in_training(features, tmp_path,
     def trained(name, features):
         folder = tmp_path / name
         capsys.readouterr()
-        training.fit(features, folder / "model", folder / "metrics", config(), epochs=2)
+        fit(features, folder / "model", folder / "metrics", config(), epochs=2)
         said = capsys.readouterr().out.splitlines()[2:]  # after the epochs, which give times
         weights = (folder / "model" / "weights.safetensors").read_bytes()
         return weights, history(folder / "metrics"), said
@@ -138,7 +138,7 @@ def test_two_trainings_write_the_same_bytes_and_another_seed_others(features, tm
     def bytes_of(name, seed):
         folder = tmp_path / name
         chosen = config(general={"global_seed": seed})
-        training.fit(features, folder / "model", folder / "metrics", chosen, epochs=2)
+        fit(features, folder / "model", folder / "metrics", chosen, epochs=2)
         return {path.name: path.read_bytes() for path in sorted((folder / "model").iterdir())}
 
     first = bytes_of("a", 1)
@@ -151,7 +151,7 @@ def test_the_callers_random_numbers_are_left_alone(features, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", config(), epochs=1)
+    fit(features, tmp_path / "model", tmp_path / "metrics", config(), epochs=1)
     assert torch.equal(torch.rand(1), expected)
     assert not torch.are_deterministic_algorithms_enabled()
 
@@ -166,18 +166,18 @@ def test_stop_throws_the_epoch_away_and_keeps_the_ones_before(features, tmp_path
         return calls.count(2) == 3  # in the third batch of the third epoch
 
     with pytest.raises(Stopped, match="stopped in epoch 3; epochs up to 2 are kept"):
-        training.fit(
+        fit(
             *folders, config(), checkpoints=tmp_path / "k", stop=stop,
             log=lambda epoch, _: epochs.append(epoch),
         )  # fmt: skip
     assert epochs == [1, 2]
     assert not (tmp_path / "model").exists()
-    training.fit(*folders, config(), checkpoints=tmp_path / "k", log=lambda e, _: epochs.append(e))
+    fit(*folders, config(), checkpoints=tmp_path / "k", log=lambda e, _: epochs.append(e))
     assert epochs == [1, 2, 3, 4]
     assert "resumed after epoch 2" in capsys.readouterr().out
     # A finished training only writes its outputs again.
     before = (tmp_path / "model" / "weights.safetensors").read_bytes()
-    training.fit(*folders, config(), checkpoints=tmp_path / "k", log=lambda e, _: epochs.append(e))
+    fit(*folders, config(), checkpoints=tmp_path / "k", log=lambda e, _: epochs.append(e))
     assert epochs == [1, 2, 3, 4]
     assert (tmp_path / "model" / "weights.safetensors").read_bytes() == before
     assert len(history(tmp_path / "metrics")) == 4
@@ -185,7 +185,7 @@ def test_stop_throws_the_epoch_away_and_keeps_the_ones_before(features, tmp_path
 
 def test_a_checkpoint_of_other_data_or_config_is_passed_over(features, tmp_path, capsys):
     folders = tmp_path / "model", tmp_path / "metrics"
-    training.fit(features, *folders, config(), epochs=1, checkpoints=tmp_path / "k")
+    fit(features, *folders, config(), epochs=1, checkpoints=tmp_path / "k")
     for changed in (
         {"config": config(training={"learning_rate": 0.1})},
         {"test_fold": 2},
@@ -193,7 +193,7 @@ def test_a_checkpoint_of_other_data_or_config_is_passed_over(features, tmp_path,
     ):
         capsys.readouterr()
         arguments = {"config": config(), "features": features, **changed}
-        training.fit(
+        fit(
             arguments.pop("features"), *folders, arguments.pop("config"),
             epochs=1, checkpoints=tmp_path / "k", **arguments,
         )  # fmt: skip
@@ -211,7 +211,7 @@ def test_resuming_is_exact_with_every_schedule(features, tmp_path, schedule):
             **({"callbacks": callbacks} if schedule == "plateau" else {}),
         }
     )
-    training.fit(features, tmp_path / "a", tmp_path / "ma", chosen)
+    fit(features, tmp_path / "a", tmp_path / "ma", chosen)
 
     def stop():
         return len(seen) == 2
@@ -219,8 +219,8 @@ def test_resuming_is_exact_with_every_schedule(features, tmp_path, schedule):
     seen: list[int] = []
     arguments = {"checkpoints": tmp_path / "k", "log": lambda epoch, _: seen.append(epoch)}
     with pytest.raises(Stopped):
-        training.fit(features, tmp_path / "b", tmp_path / "mb", chosen, stop=stop, **arguments)
-    training.fit(features, tmp_path / "b", tmp_path / "mb", chosen, **arguments)
+        fit(features, tmp_path / "b", tmp_path / "mb", chosen, stop=stop, **arguments)
+    fit(features, tmp_path / "b", tmp_path / "mb", chosen, **arguments)
     assert history(tmp_path / "ma") == history(tmp_path / "mb")
     name = "weights.safetensors"
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -231,7 +231,7 @@ def test_resuming_is_exact_with_every_schedule(features, tmp_path, schedule):
 def test_early_stopping_ends_before_the_last_epoch(features, tmp_path):
     callbacks = {"EarlyStopping": {"patience": 2, "min_delta": 1.0, "restore_best_weights": False}}
     chosen = config(training={"epochs": 9, "callbacks": callbacks})
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", chosen)
+    fit(features, tmp_path / "model", tmp_path / "metrics", chosen)
     described = json.loads((tmp_path / "model" / "model.json").read_text())
     assert described["epochs"] == described["best_epoch"] == 3
 
@@ -239,7 +239,7 @@ def test_early_stopping_ends_before_the_last_epoch(features, tmp_path):
 def test_multi_label_learns_every_label(tmp_path):
     features = write_features(tmp_path / "features", clips_per_class=15, multi_label=True)
     chosen = config(training={"epochs": 15, "learning_rate": 0.02}, data_augmentation={"gain": {}})
-    training.fit(features, tmp_path / "model", tmp_path / "metrics", chosen)
+    fit(features, tmp_path / "model", tmp_path / "metrics", chosen)
     assert json.loads((tmp_path / "model" / "model.json").read_text())["multi_label"]
     assert accuracy_on_test_clips(features, tmp_path / "model") >= 0.8  # chance is below 0.1
     classifier, opened = inference.load(tmp_path / "model"), read_features(features)
@@ -248,13 +248,13 @@ def test_multi_label_learns_every_label(tmp_path):
 
 
 def test_a_pretrained_body_stays_as_it_is_unless_it_is_fine_tuned(features, tmp_path):
-    training.fit(features, tmp_path / "donor", tmp_path / "m", config(), test_fold=1)
+    fit(features, tmp_path / "donor", tmp_path / "m", config(), test_fold=1)
     donor = safetensors.torch.load_file(tmp_path / "donor" / "weights.safetensors")
     two = write_features(tmp_path / "two", classes=("bell", "rain"))
     for fine_tune in (False, True):
         chosen = config(training={"model": {"width": 0.25}, "fine_tune": fine_tune})
         chosen = chosen.starting_from(tmp_path / "donor")
-        training.fit(two, tmp_path / "model", tmp_path / "m", chosen)
+        fit(two, tmp_path / "model", tmp_path / "m", chosen)
         after = safetensors.torch.load_file(tmp_path / "model" / "weights.safetensors")
         same = {name for name, value in after.items() if torch.equal(value, donor[name])}
         body = {name for name in after if not name.startswith("head.")}
@@ -271,15 +271,13 @@ def test_a_checkpoint_that_began_with_other_weights_is_passed_over(features, tmp
     begun = config().starting_from(tmp_path / "donor")
     for seed in (1, 2):  # other weights at the same path, standardised alike
         first = config(general={"global_seed": seed})
-        training.fit(features, tmp_path / "donor", tmp_path / "m", first, epochs=1)
-        training.fit(
+        fit(features, tmp_path / "donor", tmp_path / "m", first, epochs=1)
+        fit(
             features, tmp_path / "model", tmp_path / "m", begun, epochs=1,
             checkpoints=tmp_path / "k",
         )  # fmt: skip
     assert "resumed" not in capsys.readouterr().out
-    training.fit(
-        features, tmp_path / "model", tmp_path / "m", begun, epochs=1, checkpoints=tmp_path / "k"
-    )
+    fit(features, tmp_path / "model", tmp_path / "m", begun, epochs=1, checkpoints=tmp_path / "k")
     assert "resumed after round" in capsys.readouterr().out
 
 
@@ -293,27 +291,25 @@ def test_a_checkpoint_that_began_with_other_weights_is_passed_over(features, tmp
 )
 def test_pretrained_weights_that_do_not_fit_are_refused(features, tmp_path, weights, text):
     if "name" in weights:
-        training.fit(features, tmp_path / "donor", tmp_path / "m", config(), epochs=1)
+        fit(features, tmp_path / "donor", tmp_path / "m", config(), epochs=1)
         weights = {"pretrained_weights": str(tmp_path / "donor"), **weights}
     with pytest.raises(ConfigError, match=text):
-        training.fit(
-            features, tmp_path / "model", tmp_path / "m", config(training={"model": weights})
-        )
+        fit(features, tmp_path / "model", tmp_path / "m", config(training={"model": weights}))
 
 
 def test_frames_on_disk_train_to_the_same_bytes_as_frames_in_memory(
     features, tmp_path, monkeypatch
 ):
-    training.fit(features, tmp_path / "a", tmp_path / "m", config(), epochs=2)
+    fit(features, tmp_path / "a", tmp_path / "m", config(), epochs=2)
     monkeypatch.setattr(batches, "RESIDENT_BYTES", 0)
-    training.fit(features, tmp_path / "b", tmp_path / "m", config(), epochs=2)
+    fit(features, tmp_path / "b", tmp_path / "m", config(), epochs=2)
     name = "weights.safetensors"
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_deterministic_kernels_are_asked_for_during_the_training_only(features, tmp_path):
     seen = []
-    training.fit(
+    fit(
         *(features, tmp_path / "model", tmp_path / "metrics"),
         config(general={"deterministic_ops": True}),
         epochs=1,
@@ -325,13 +321,13 @@ def test_deterministic_kernels_are_asked_for_during_the_training_only(features, 
 
 def test_no_epochs_are_refused(features, tmp_path):
     with pytest.raises(ParameterError, match="give 1 or more"):
-        training.fit(features, tmp_path / "model", tmp_path / "m", config(), epochs=0)
+        fit(features, tmp_path / "model", tmp_path / "m", config(), epochs=0)
 
 
 def test_patches_too_small_for_any_network_are_refused(tmp_path):
     features = write_features(tmp_path / "features", patch_length=8)
     with pytest.raises(ConfigError, match="patch_length 16"):
-        training.fit(features, tmp_path / "model", tmp_path / "metrics", config())
+        fit(features, tmp_path / "model", tmp_path / "metrics", config())
 
 
 def test_a_loss_that_leaves_the_numbers_is_reported(features, tmp_path):
@@ -341,7 +337,7 @@ def test_a_loss_that_leaves_the_numbers_is_reported(features, tmp_path):
         }
     )  # fmt: skip
     with pytest.raises(ConfigError, match="learning_rate: the loss of epoch 1 is"):
-        training.fit(features, tmp_path / "model", tmp_path / "metrics", chosen)
+        fit(features, tmp_path / "model", tmp_path / "metrics", chosen)
 
 
 def test_damaged_features_are_named(tmp_path):
@@ -349,4 +345,4 @@ def test_damaged_features_are_named(tmp_path):
     frames = np.load(features / "frames.npy")
     np.save(features / "frames.npy", frames[:-3])
     with pytest.raises(DataError, match=r"frames\.npy: shape"):
-        training.fit(features, tmp_path / "model", tmp_path / "metrics", config())
+        fit(features, tmp_path / "model", tmp_path / "metrics", config())

@@ -12,7 +12,7 @@ import torch
 import toy_features
 from toy_features import accuracy_on_test_clips, config, history, write_features
 
-from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.fit import fit
 from soundgate.audio.classification.plan import Plan
 from soundgate.audio.classification.system import PatchClassification
 from soundgate.audio.classification.transfer import pretrained
@@ -44,7 +44,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import torch
 torch.set_num_threads(1)
-from soundgate.audio.classification import fit as training
+from soundgate.audio.classification.fit import fit
 from toy_features import config
 calls = 0
 def stop():
@@ -53,7 +53,7 @@ def stop():
     if calls == {kill_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return False
-training.fit(
+fit(
     Path({features!r}), Path({out!r}) / "model", Path({out!r}) / "metrics", config(**{sections!r}),
     checkpoints=Path({out!r}) / "kept", stop=stop, log=lambda epoch, _: print(epoch, flush=True),
 )
@@ -68,7 +68,7 @@ def _program(path, features, out, *, kill_at=0, **sections):
 
 def test_a_killed_training_goes_on_to_the_same_bytes(features, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    training.fit(features, whole / "model", whole / "metrics", config())
+    fit(features, whole / "model", whole / "metrics", config())
     batches = 24 * 4 // 8  # training clips, crops of each, patches of a batch
     kill_at = 2 * batches + 3  # in the middle of epoch 3
     program = _program(tmp_path / "run.py", features, cut, kill_at=kill_at)
@@ -79,7 +79,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(features, tmp_path):
     assert [line for line in ended.stdout.splitlines() if len(line) == 1] == ["1", "2"]
     assert not (cut / "model").exists()
     logged = []
-    training.fit(
+    fit(
         *(features, cut / "model", cut / "metrics", config()),
         checkpoints=cut / "kept",
         log=lambda epoch, _: logged.append(epoch),
@@ -108,14 +108,14 @@ def _torchrun(program):
 
 
 def test_two_processes_fit_the_head_of_a_frozen_network_once(features, tmp_path):
-    training.fit(features, tmp_path / "donor", tmp_path / "m", config(), epochs=1)
+    fit(features, tmp_path / "donor", tmp_path / "m", config(), epochs=1)
     model = {"width": 0.25, "pretrained_weights": str(tmp_path / "donor")}
     for fine_tune in (False, True):
         sections = {"training": {"model": model, "fine_tune": fine_tune, "epochs": 1}}
         two = tmp_path / f"two-{fine_tune}"
         ended = _torchrun(_program(tmp_path / "run.py", features, two, **sections))
         assert ended.stdout.count("round 1: ") == (not fine_tune)
-        training.fit(features, tmp_path / "one", tmp_path / "m", config(**sections))
+        fit(features, tmp_path / "one", tmp_path / "m", config(**sections))
         if not fine_tune:
             name = "weights.safetensors"
             assert (tmp_path / "one" / name).read_bytes() == (two / "model" / name).read_bytes()
@@ -133,7 +133,7 @@ def test_two_processes_train_like_one_and_write_once(features, tmp_path):
     assert [line for line in ended.stdout.splitlines() if len(line) == 1] == ["1", "2", "3", "4"]
     assert len(list((tmp_path / "two" / "metrics" / "tensorboard").iterdir())) == 1
     assert (tmp_path / "two" / "kept" / checkpoints.NAME).is_file()
-    training.fit(features, tmp_path / "one" / "model", tmp_path / "m", config(**sections))
+    fit(features, tmp_path / "one" / "model", tmp_path / "m", config(**sections))
     one, two = history(tmp_path / "m"), history(tmp_path / "two" / "metrics")
     assert len(one) == len(two) == 4
     for single, shared in zip(one, two, strict=True):

@@ -43,7 +43,7 @@ def standardisation(frames: Array, clips: Clips) -> Standardisation:
     """Measure every band over the frames of ``clips``, in one pass, block by block.
 
     Sums are taken in float64 about the first frame, so that a large mean costs no digits. A band
-    that never changes gets deviation 1.
+    that never changes gets a standard deviation of 1.
     """
     origin = np.asarray(frames[clips.first_frame[0]], np.float64)
     total, squares, count = np.zeros_like(origin), np.zeros_like(origin), 0
@@ -55,11 +55,9 @@ def standardisation(frames: Array, clips: Clips) -> Standardisation:
             squares += np.square(block).sum(0)
             count += len(block)
     variance = np.maximum(squares / count - np.square(total / count), 0.0)
-    deviation = np.sqrt(variance)
-    deviation[deviation < 1e-6] = 1.0
-    return Standardisation(
-        (origin + total / count).astype(np.float32), deviation.astype(np.float32)
-    )
+    std = np.sqrt(variance)
+    std[std < 1e-6] = 1.0
+    return Standardisation((origin + total / count).astype(np.float32), std.astype(np.float32))
 
 
 class FrameBank:

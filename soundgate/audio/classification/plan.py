@@ -11,7 +11,7 @@ import torch
 from soundgate.audio.classification.batches import Clips
 from soundgate.audio.classification.transfer import pretrained
 from soundgate.audio.clips import splits
-from soundgate.audio.formats import features as frames
+from soundgate.audio.formats.features import CLIPS, INFO
 from soundgate.audio.formats.model import Description
 from soundgate.audio.networks import models
 from soundgate.errors import ConfigError, ParameterError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from soundgate.audio.signal.standardisation import Standardisation
 
 
-_TEXTS = (frames.INFO, frames.CLIPS)
+_TEXTS = (INFO, CLIPS)
 
 
 class Outcome(NamedTuple):

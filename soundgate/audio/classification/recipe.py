@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soundgate.audio.learning import recipe as learning
-from soundgate.audio.learning.recipe import Monitor, Recipe
+from soundgate.audio.learning.recipe import (
+    EarlyStopping,
+    Monitor,
+    Optimiser,
+    Plateau,
+    Recipe,
+    Schedule,
+)
 from soundgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,9 +34,9 @@ def recipe(training: Training, *, epochs: int, seed: int, validated: bool) -> Re
     Raises:
         ConfigError: a callback stands beside another schedule, or there is nothing to watch.
     """
-    planned = training.schedule == "plateau"
-    schedule = learning.Schedule(
-        name="constant" if planned else training.schedule,
+    by_plateau = training.schedule == "plateau"
+    schedule = Schedule(
+        name="constant" if by_plateau else training.schedule,
         warmup_fraction=training.warmup_fraction,
     )
     return Recipe(
@@ -56,9 +62,9 @@ def merit(training: Training, *, validated: bool) -> tuple[Monitor, ...]:
     return (CLIP_ACCURACY, LOSS)
 
 
-def _optimiser(training: Training) -> learning.Optimiser:
+def _optimiser(training: Training) -> Optimiser:
     spec = training.optimizer
-    return learning.Optimiser(
+    return Optimiser(
         name=spec.name,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
@@ -70,7 +76,7 @@ def _optimiser(training: Training) -> learning.Optimiser:
     )
 
 
-def _plateau(training: Training, *, validated: bool) -> learning.Plateau | None:
+def _plateau(training: Training, *, validated: bool) -> Plateau | None:
     callback = training.callbacks.reduce_lr_on_plateau
     if training.schedule != "plateau":
         if callback is not None:
@@ -82,7 +88,7 @@ def _plateau(training: Training, *, validated: bool) -> learning.Plateau | None:
     if callback is None:
         raise ConfigError("training.schedule: plateau needs callbacks.ReduceLROnPlateau")
     _require_validation("ReduceLROnPlateau", validated=validated)
-    return learning.Plateau(
+    return Plateau(
         monitor=_monitor(callback.monitor, callback.mode),
         factor=callback.factor,
         patience=callback.patience,
@@ -92,12 +98,12 @@ def _plateau(training: Training, *, validated: bool) -> learning.Plateau | None:
     )
 
 
-def _early_stopping(training: Training, *, validated: bool) -> learning.EarlyStopping | None:
+def _early_stopping(training: Training, *, validated: bool) -> EarlyStopping | None:
     callback = training.callbacks.early_stopping
     if callback is None:
         return None
     _require_validation("EarlyStopping", validated=validated)
-    return learning.EarlyStopping(
+    return EarlyStopping(
         monitor=_monitor(callback.monitor, callback.mode),
         patience=callback.patience,
         min_delta=callback.min_delta,

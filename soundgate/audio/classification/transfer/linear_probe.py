@@ -106,11 +106,11 @@ class Fit:
             l2: added to the mean loss is ``l2 / 2`` times the sum of the squared weights.
         """
         self._data, self._multi_label, self._l2 = training, multi_label, l2
-        self._mean, self._deviation = _standardise(training.values)
+        self._mean, self._std = _standardise(training.values)
         # What fits into memory in float64 is standardised once, not in every iteration.
         self._ready: Tensor | None = None
         if 8 * training.values.numel() < _READY_BYTES:
-            self._ready = (training.values.double() - self._mean) / self._deviation
+            self._ready = (training.values.double() - self._mean) / self._std
         patch_targets = np.repeat(training.targets, training.patches, axis=0)
         self._targets = torch.from_numpy(patch_targets)
         n_classes, size = patch_targets.shape[1], training.values.shape[1]
@@ -148,7 +148,7 @@ class Fit:
     def head(self) -> tuple[Tensor, Tensor]:
         """Weight float32 ``(class, size)`` and bias float32 ``(class,)`` for raw embeddings."""
         with torch.no_grad():
-            weight = self._weight / self._deviation
+            weight = self._weight / self._std
             return weight.float(), (self._bias - weight @ self._mean).float()
 
     def scores(self, of: Embeddings) -> list[Array]:
@@ -185,7 +185,7 @@ class Fit:
     def _standardised(self, block: slice) -> Tensor:
         if self._ready is not None:
             return self._ready[block]
-        return (self._data.values[block].double() - self._mean) / self._deviation
+        return (self._data.values[block].double() - self._mean) / self._std
 
     def _pass(self, *, slopes: bool = False) -> tuple[float, int]:
         """The mean loss over all patches, and how many are right; a block in memory at a time."""
@@ -239,7 +239,7 @@ class _Body(nn.Module):
 
 
 def _standardise(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation float64 ``(size,)``; a value that never changes gets deviation 1."""
+    """Mean and standard deviation float64 ``(size,)``; a value that never changes gets 1."""
     blocks = [slice(k, k + _BLOCK_PATCHES) for k in range(0, len(values), _BLOCK_PATCHES)]
     total = torch.zeros(values.shape[1], dtype=torch.float64)
     for block in blocks:
@@ -248,5 +248,5 @@ def _standardise(values: Tensor) -> tuple[Tensor, Tensor]:
     squares = torch.zeros_like(mean)
     for block in blocks:
         squares += (values[block].double() - mean).square().sum(0)
-    deviation = (squares / len(values)).sqrt()
-    return mean, torch.where(deviation < 1e-6, torch.ones_like(deviation), deviation)
+    std = (squares / len(values)).sqrt()
+    return mean, torch.where(std < 1e-6, torch.ones_like(std), std)

@@ -12,8 +12,7 @@ import torch
 from soundgate.audio.classification.batches import standardisation
 from soundgate.audio.classification.inference import Classifier, read_network
 from soundgate.audio.formats.model import WEIGHTS
-from soundgate.audio.networks import keras as backbones
-from soundgate.audio.networks import models
+from soundgate.audio.networks import keras, models
 from soundgate.audio.networks.keras import conversion, keras_file
 from soundgate.audio.signal.standardisation import Standardisation
 from soundgate.errors import ConfigError, DataError
@@ -56,7 +55,7 @@ class Initialisation:
 
     classifier: Classifier
     measured: Standardisation
-    """Mean and deviation of the training clips; the classifier's own unless weights brought one."""
+    """Of the training clips; the classifier's own unless weights brought one."""
     start: Start
 
 
@@ -122,7 +121,7 @@ def digest(wanted: bool | str) -> str:  # noqa: FBT001 - the config's own type
     if not isinstance(wanted, str):
         return ""
     path = Path(wanted)
-    return backbones.digest(path / WEIGHTS if path.is_dir() else path)
+    return keras.digest(path / WEIGHTS if path.is_dir() else path)
 
 
 def _from_folder(folder: Path, network: nn.Module, info: Info) -> Start:
@@ -149,10 +148,10 @@ def _from_folder(folder: Path, network: nn.Module, info: Info) -> Start:
 
 def _from_keras(path: Path, network: nn.Module, model: Model, info: Info) -> Start:
     try:
-        sha256 = backbones.digest(path)
+        sha256 = keras.digest(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    row = backbones.known(sha256)
+    row = keras.known(sha256)
     file = keras_file.read(path)
     identity = conversion.identify(file)
     _check_model(path, identity, model)
@@ -199,7 +198,7 @@ def _check_features(path: Path, identity: Identity, info: Info, *, strict: bool)
         ConfigError: they do not fit, and the file is known to need them, or its input is of another
             size.
     """
-    expected = backbones.FEATURES[identity.architecture]
+    expected = keras.FEATURES[identity.architecture]
     wanted = dict(expected.feature_extraction)
     wanted |= {"n_mels": identity.n_mels, "patch_length": identity.patch_frames}
     spec = info.feature_extraction

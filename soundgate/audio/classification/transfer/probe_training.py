@@ -71,7 +71,7 @@ def fitted_head(
     head: tuple[Tensor, Tensor] | Stopped | None = None
     if group.writes:
         try:
-            fit = _begin(plan, initial, stop)
+            fit = _embedded(plan, initial, stop)
             with one_torch_thread():
                 row = _last(fit, stop)
         except Stopped as stopped:
@@ -86,7 +86,7 @@ def fitted_head(
     return shared
 
 
-def _begin(plan: Plan, initial: Initialisation, stop: Callable[[], bool]) -> Fit:
+def _embedded(plan: Plan, initial: Initialisation, stop: Callable[[], bool]) -> Fit:
     batch_size = plan.config.general.batch_size
     embedded = linear_probe.embed(initial.classifier, plan.features, plan.rows, batch_size, stop)
     return linear_probe.Fit(
@@ -115,7 +115,7 @@ def _fit(
     stop: Callable[[], bool],
 ) -> Outcome:
     classifier = initial.classifier
-    fit = _begin(plan, initial, stop)
+    fit = _embedded(plan, initial, stop)
     held = None
     if plan.validation:
         size = plan.config.general.batch_size
