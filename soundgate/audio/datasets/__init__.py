@@ -11,7 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from soundgate.audio.datasets import libraries
 from soundgate.audio.datasets.base import read_options
+from soundgate.audio.datasets.libraries import row
 from soundgate.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
@@ -38,17 +40,25 @@ def is_description(name: str) -> bool:
     return name.lower().endswith((".yaml", ".yml"))
 
 
+def is_library(name: str) -> bool:
+    """Whether ``name`` is ``LIBRARY:DATA_SET``; see ``libraries``."""
+    return libraries.is_named(name)
+
+
 def resolve(name: str, sources: Sequence[Source] = ()) -> str:
     """The key of :data:`DATASETS` for a name; ``esc10``, ``ESC_10`` and ``ESC-10`` are one.
 
     ``custom`` is "csv" where a source has a table of labels, else "folder". The path of a YAML file
-    stands for the data set that it describes, and is returned as it is.
+    stands for the data set that it describes, and is returned as it is. ``soundata:NAME`` and
+    ``mirdata:NAME`` are data sets of these libraries.
 
     Raises:
         ParameterError: no data set has that name.
     """
     if is_description(name):
         return name
+    if is_library(name):
+        return libraries.resolve(name)
     if _plain(name) == CUSTOM:
         return "csv" if any(source.labels for source in sources) else "folder"
     for known in DATASETS:
@@ -59,7 +69,11 @@ def resolve(name: str, sources: Sequence[Source] = ()) -> str:
 
 def is_known(name: str) -> bool:
     """Whether ``resolve`` finds a data set of that name."""
-    return is_description(name) or _plain(name) in {_plain(known) for known in (*DATASETS, CUSTOM)}
+    return (
+        is_description(name)
+        or libraries.is_named(name)
+        or _plain(name) in {_plain(known) for known in (*DATASETS, CUSTOM)}
+    )
 
 
 def load(name: str, sources: Sequence[Source] = ()) -> Dataset[Any]:
@@ -74,6 +88,8 @@ def load(name: str, sources: Sequence[Source] = ()) -> Dataset[Any]:
         from soundgate.audio.datasets import custom
 
         return custom.load(Path(key))
+    if is_library(key):
+        return libraries.load(key)
     dataset: Dataset[Any] = import_module(DATASETS[key]).DATASET
     return dataset
 
@@ -81,7 +97,8 @@ def load(name: str, sources: Sequence[Source] = ()) -> Dataset[Any]:
 def sections() -> dict[str, type]:
     """The options of every data set that has a section in ``dataset_specific``, by its key."""
     known = [load(name) for name in DATASETS]
-    return {dataset.section: dataset.options for dataset in known if dataset.section}
+    found = {dataset.section: dataset.options for dataset in known if dataset.section}
+    return found | dict.fromkeys(libraries.TABLES, row.Options)
 
 
 def prepare(

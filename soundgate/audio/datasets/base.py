@@ -103,6 +103,10 @@ class Dataset(Generic[OptionsT]):
     """Shell command that downloads the set into ``./temp``."""
     download: Callable[[Path, OptionsT], None] | None = None
     """Download the set into the folder, where a library does it and no command is given."""
+    request: str = ""
+    """Why no one can download it for the user, whose folder it then needs; "": it can be had."""
+    papers: Callable[[], Mapping[str, str]] | None = None
+    """Licence and citation, where a library that is imported late knows them."""
     unpack: Callable[[Path], None] | None = None
     """Unpack what a download left in the folder, where the command itself does not."""
     narrow: Callable[[Iterable[Clip], OptionsT], Iterable[Clip]] | None = None

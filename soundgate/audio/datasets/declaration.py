@@ -90,7 +90,10 @@ def declare(name: str, value: Value, *, path: str = "", command: str = "") -> De
     key = resolve(name if is_known(name) or not brought else CUSTOM)
     if key == resolve(CUSTOM) and tables:
         return Declaration(name, files, None)
-    return Declaration(name, files, _folds(load(key), value))
+    dataset = load(key)
+    if dataset.request and not brought:
+        raise ParameterError(f"dataset {name}: {dataset.request}: give its folder (dataset_path)")
+    return Declaration(name, files, _folds(dataset, value))
 
 
 def _files(name: str, value: Value, path: str) -> dict[str, str]:

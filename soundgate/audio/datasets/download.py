@@ -37,6 +37,10 @@ def acquire(dataset: Dataset[OptionsT], out: Path, command: str | None, options:
         prepare(dataset, (), out, options)
         return
     command = command or dataset.download_command
+    if not command and dataset.request:
+        raise ParameterError(
+            f"dataset {dataset.name}: {dataset.request}: give its folder (dataset_path)"
+        )
     if not command and dataset.download is None:
         raise ParameterError(
             f"dataset {dataset.name}: no download is known: give its folder (dataset_path) "

@@ -14,6 +14,7 @@ from soundgate.audio.datasets import (
     download,
     is_description,
     is_known,
+    is_library,
     load,
     preparation,
     resolve,
@@ -44,7 +45,8 @@ class Plan(Generic[OptionsT]):
     @property
     def key(self) -> str:
         """Where a store keeps it; of what is not downloaded, the digest of the clips follows."""
-        return f"{self.name}/{self.variant}" if self.variant else self.name
+        name = self.name.replace(":", "/")  # not every store has ':' in its keys
+        return f"{name}/{self.variant}" if self.variant else name
 
     @property
     def is_downloaded(self) -> bool:
@@ -91,7 +93,7 @@ def make_plan(
     options = _options(dataset, config, files)
     return Plan(
         dataset,
-        dataset.name if is_description(key) else name,
+        dataset.name if is_description(key) or is_library(key) else name,
         sources,
         options,
         command or None,

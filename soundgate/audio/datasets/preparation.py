@@ -266,6 +266,7 @@ def _describe(dataset: Dataset[OptionsT], clips: Sequence[Clip], out: Path) -> N
         "classes": sorted({label for clip in clips for label in clip.labels}),
         "clips": len(clips),
         "labels": dataset.labels,
+        **(dataset.papers() if dataset.papers else {}),
     }
     temporary = out / f".{DESCRIPTION}"
     try:
