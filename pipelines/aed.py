@@ -16,6 +16,7 @@ from pipelines.parameters.aed import AedParameters
 from pipelines.parts import release
 from pipelines.parts.data import add_data
 from pipelines.parts.resources import CPU, GPU
+from soundgate.errors import ParameterError
 from soundgate.pipeline import Output, Pipeline
 from steps.evaluate import evaluate
 from steps.pool import pool
@@ -24,6 +25,8 @@ from steps.train import train
 
 if TYPE_CHECKING:
     from soundgate.pipeline import Task
+
+WEIGHTS = "training.model.pretrained_weights"
 
 
 def get_pipeline(p: AedParameters) -> Pipeline:
@@ -93,7 +96,9 @@ def _cross_validate(aed: Pipeline, p: AedParameters, features: Output) -> None:
 
 def _training(aed: Pipeline, p: AedParameters, features: Output) -> dict[str, Any]:
     """What every training is given, whichever fold it leaves out."""
-    weights = p.config.get("training.model.pretrained_weights")
+    weights = p.config.get(WEIGHTS)
+    if weights is True:
+        raise ParameterError(f"{WEIGHTS}: true names no weights, and none are shipped: give a path")
     return {
         "features": features,
         "config": p.config.only("general", "dataset", "data_augmentation", "training"),

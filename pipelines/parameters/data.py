@@ -40,12 +40,19 @@ class DataParameters(Group):
     """Cross-validation: train and test once for each of these folds; nothing is registered."""
 
     def __post_init__(self) -> None:
-        """Refuse a fold that is named twice.
+        """Refuse at once what would fail only when the data are fetched.
 
         Raises:
-            ParameterError: always then.
+            ParameterError: there is no store, the data lie elsewhere, or a fold is named twice.
         """
         super().__post_init__()
+        if not self.store:
+            raise ParameterError("store: give a folder, or s3://bucket/prefix")
+        if "://" in self.dataset_path:
+            raise ParameterError(
+                f"dataset_path: {self.dataset_path} is no folder of this machine: copy it here, or "
+                "set download_command to what copies it into ./temp"
+            )
         if len(set(self.folds)) < len(self.folds):
             raise ParameterError(f"folds: {self.folds}: name each fold once")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.parameters.data import UNNAMED_DATASET
 from pipelines.parts.resources import CPU
+from soundgate.audio.datasets import is_description, is_known, load
 from soundgate.audio.datasets.declaration import OWN_FILES, declare
 from soundgate.errors import ParameterError
 from soundgate.pipeline import File
@@ -64,6 +65,20 @@ def _data(p: DataParameters) -> Declaration:
             f"no data set is named: pass --config FILE ({p.config.path} is absent or names none) "
             "or --set dataset=NAME"
         )
+    _check_brought(p, is_brought=any(own))
     data = declare(p.dataset_name, p.config.get, path=p.dataset_path, command=p.download_command)
     data.check_folds(p.folds, p.test_fold or p.config.get("dataset.test_fold", 1))
     return data
+
+
+def _check_brought(p: DataParameters, *, is_brought: bool) -> None:
+    """Refuse a kind of the user's own data where none is given: there is nothing to download."""
+    name = p.dataset_name
+    if is_brought or is_description(name) or not is_known(name):
+        return
+    known = load(name)
+    if known.download_command is None and known.render is None:
+        raise ParameterError(
+            f"dataset {name!r} is data of your own, and none is given: pass --set "
+            "dataset_path=FOLDER, or dataset.training_audio_path in the user config"
+        )
