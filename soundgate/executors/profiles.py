@@ -24,15 +24,14 @@ def read(path: str, example: str) -> dict[str, Any]:
     """
     if not path:
         return {}
-    import yaml
+    from soundgate import yaml_text
 
     try:
-        fields: Any = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+        fields: Any = yaml_text.load(Path(path).read_text("utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"--profile {path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"--profile {path}: is not YAML: {reason}") from error
+    except ValueError as error:
+        raise ConfigError(f"--profile {path}: is not YAML: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError(f"--profile {path}: expected fields with values, {example} say")
     return fields

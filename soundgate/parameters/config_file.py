@@ -83,7 +83,7 @@ class ConfigFile:
         return values
 
     def _read(self) -> dict[str, Any]:
-        import yaml
+        from soundgate import yaml_text
 
         try:
             text = self.path.read_text("utf-8")
@@ -93,11 +93,10 @@ class ConfigFile:
             return {}
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self.path}: cannot be read ({error})") from error
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            values = yaml.load(text, loader)  # noqa: S506 - a safe loader, the C one where built
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{self.path}: not YAML: {' '.join(str(error).split())}") from error
+            values = yaml_text.load(text)
+        except ValueError as error:
+            raise ConfigError(f"{self.path}: not YAML: {error}") from error
         if values is None:
             return {}
         if not isinstance(values, dict):

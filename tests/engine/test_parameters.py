@@ -159,7 +159,9 @@ def test_a_wrong_keyword_is_one_line(kwargs, said):
         ),
         ("pipeline: 3", ConfigError, "pipeline: expected parameters by name, not 3"),
         ("- a", ConfigError, "a user config is a mapping of sections"),
-        ("a: [1", ConfigError, "not YAML: "),
+        ("a: [1", ConfigError, "not YAML: line "),
+        ("a: {b: 1, b: 2}", ConfigError, "not YAML: line 1: key 'b' is given twice"),
+        ("a: " + "{b: " * 5000, ConfigError, "not YAML: "),
         ("a: !!python/object:os.system {}", ConfigError, "not YAML: "),
     ],
 )

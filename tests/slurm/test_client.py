@@ -15,14 +15,25 @@ def client():
     return Client(tries=3, pause_s=0.01)
 
 
-@pytest.mark.parametrize("answer", ["123\n", "123;cluster\n", "sbatch: a notice\n123\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "123\n",
+        "123;cluster\n",
+        "sbatch: a notice\n123\n",
+        "123\nYou will be charged for 1 CPU\n",
+        "Welcome\n123;cluster\nYou will be charged for 16 CPUs\n",
+        "Submitted batch job 123 on cluster x\n",
+        "123\r\n",
+    ],
+)
 def test_a_job_id_is_read_from_every_form_of_answer(fake, client, answer):
     fake.answers("sbatch", (0, answer, ""))
     assert client.submit("#!/bin/bash\n", ["--hold"]) == "123"
     assert fake.calls("sbatch") == [(["--parsable", "--hold"], "#!/bin/bash\n")]
 
 
-@pytest.mark.parametrize("answer", ["", "\n", "Submitted\n"])
+@pytest.mark.parametrize("answer", ["", "\n", "Submitted\n", "You have 16 jobs\n"])
 def test_an_answer_without_a_job_id_is_an_error(fake, client, answer):
     fake.answers("sbatch", (0, answer, ""))
     with pytest.raises(SlurmRefused, match="instead of a job id"):

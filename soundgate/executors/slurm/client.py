@@ -78,7 +78,10 @@ class Client:
     def submit(self, script: str, options: Sequence[str]) -> str:
         """Submit a script; return its job id."""
         answer = self._run(["sbatch", "--parsable", *options], script)
-        found = re.search(r"^(\d+)(;\S+)?\s*\Z", answer, re.MULTILINE)
+        # sites wrap sbatch, and their sentences stand before the id or behind it
+        found = re.search(r"^(\d+)(;\S+)?[ \t\r]*$", answer, re.MULTILINE) or re.search(
+            r"^Submitted batch job (\d+)", answer, re.MULTILINE
+        )
         if found is None:
             raise SlurmRefused(f"sbatch answered {answer.strip()!r} instead of a job id")
         return found[1]

@@ -5,11 +5,29 @@ A YAML file such as ``infra/slurm/generic.yaml``, chosen with ``--profile``.
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from soundgate.executors import profiles
+
+
+def _word(value: str) -> str:
+    """Refuse what sbatch would take for two words of a directive, or for two lines."""
+    if re.search(r"[\s'\"#]", value):
+        raise ValueError("expected one word, without spaces, quotes or '#'")
+    return value
+
+
+def _line(value: str) -> str:
+    if "\n" in value or "\r" in value:
+        raise ValueError("expected one line")
+    return value
+
+
+Word = Annotated[str, AfterValidator(_word)]
+Line = Annotated[str, AfterValidator(_line)]
 
 
 class _Section(BaseModel):
@@ -19,13 +37,13 @@ class _Section(BaseModel):
 class Partition(_Section):
     """Where one kind of task runs."""
 
-    name: str | None = None
+    name: Word | None = None
     """Partition; null: the cluster's default partition."""
-    account: str | None = None
+    account: Word | None = None
     """Account to charge; null: the profile's account, or the user's default."""
-    qos: str | None = None
+    qos: Word | None = None
     """Quality of service."""
-    constraint: str | None = None
+    constraint: Word | None = None
     """Node features that jobs require."""
     max_hours: float | None = Field(default=None, gt=0)
     """Longest time limit, hours; a task that asks for more is refused before anything is
@@ -36,7 +54,7 @@ class Partition(_Section):
     """Memory of a node, GB; a task that asks for more gets this much."""
     max_gpus: int | None = Field(default=None, ge=0)
     """GPUs of a node; a task that asks for more gets this many. 0: no GPUs."""
-    lines: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
     """Further ``#SBATCH`` options, for example ``--exclusive``."""
 
 
@@ -58,7 +76,7 @@ class Container(_Section):
 class Profile(_Section):
     """One cluster, as one group uses it."""
 
-    account: str | None = None
+    account: Word | None = None
     """Account to charge."""
     cpu: Partition = Partition()
     """Partition for tasks without a GPU."""
@@ -67,7 +85,7 @@ class Profile(_Section):
     network: Partition | None = None
     """Partition for tasks that need the network (a serial or data-transfer partition); null: they
     run on the submitting host before anything is submitted."""
-    gpu_option: str = "--gres=gpu:{gpus}"
+    gpu_option: Line = "--gres=gpu:{gpus}"
     """The sbatch option that requests GPUs; ``{gpus}`` is replaced by the number per node."""
     memory: bool = True
     """Whether jobs request memory (``--mem``); some sites forbid it."""
@@ -106,11 +124,11 @@ class Profile(_Section):
     """Tasks with at most this time limit share a job, minutes; 0: every task gets its own job."""
     job_minutes: float = Field(default=60, gt=0)
     """Largest sum of the time limits of tasks that share a job, minutes."""
-    mail_user: str | None = None
+    mail_user: Word | None = None
     """Address that Slurm sends mail to."""
     mail_type: Literal["NONE", "BEGIN", "END", "FAIL", "ALL"] = "FAIL"
     """Events that Slurm sends mail about."""
-    lines: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
     """Further ``#SBATCH`` options for every job."""
 
 
