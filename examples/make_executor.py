@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.executors import folders, processes
-from soundgate.executors.base import NOTHING_REUSED, Capabilities, Options, PlannedTask, Submission
+from soundgate.executors.base import (
+    NOTHING_REUSED,
+    Capabilities,
+    Options,
+    PlannedTask,
+    Submission,
+    refuse_processes,
+)
 from soundgate.executors.reuse import require_files
 from soundgate.runs import State
 
@@ -75,6 +82,7 @@ class MakeExecutor:
         reused: Mapping[str, Hit] = NOTHING_REUSED,  # noqa: ARG002
     ) -> MakeRequest:
         """Turn a pipeline into a Makefile and scripts. Pure."""
+        refuse_processes(pipeline, "make")
         run = replace(run, root=run.root.absolute())
         files, targets = {}, " ".join(f"tasks/{name}/done" for name in pipeline.tasks)
         rules = f"all: {targets}\n"

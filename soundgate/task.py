@@ -29,14 +29,26 @@ class Resources:
     hours: float = 1.0
     """Time limit of one attempt."""
     nodes: int = 1
+    processes: int = 0
+    """Processes of the program that torchrun starts on each node; 0: the program runs once, without
+    torchrun, whatever GPUs it has. The step is called in each of them with the same folders."""
 
     def __post_init__(self) -> None:
         """Refuse what no machine can give."""
-        for name, least in (("cpus", 1), ("gpus", 0), ("nodes", 1)):
+        for name, least in (("cpus", 1), ("gpus", 0), ("nodes", 1), ("processes", 0)):
             if getattr(self, name) < least:
                 raise DefinitionError(f"Resources({name}={getattr(self, name)}) is below {least}")
         if not (0 < self.memory_gb < math.inf and 0 < self.hours < math.inf):
             raise DefinitionError(f"{self}: memory_gb and hours must be above zero, and finite")
+        if self.nodes > 1 and not self.processes:
+            raise DefinitionError(
+                f"Resources(nodes={self.nodes}) needs processes=: how many run on each node"
+            )
+        if self.gpus and self.processes > self.gpus:
+            raise DefinitionError(
+                f"Resources(processes={self.processes}) is more than gpus={self.gpus}: each "
+                "process needs a GPU of its own"
+            )
 
 
 SMALL = Resources()

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from soundgate.arguments import spell
+from soundgate.errors import DefinitionError
 from soundgate.parameters import parameter_of
 
 if TYPE_CHECKING:
@@ -238,6 +239,22 @@ def _input_words(task: Task, name: str, place: Callable[[Output | File], str]) -
         # an addition, since what ``place`` returns may be more than a plain text and knows how
         return [f"{item}=" + place(source) for item, source in value.items()]
     return [place(item) for item in task.inputs[name]]
+
+
+def refuse_processes(pipeline: Pipeline, engine: str) -> None:
+    """Refuse tasks of several processes, on an engine that starts a task's program once.
+
+    Raises:
+        DefinitionError: names the first such task.
+    """
+    for task in pipeline.tasks.values():
+        needs = task.resources
+        if needs.nodes > 1 or needs.processes > 1:
+            raise DefinitionError(
+                f"task {task.name!r} asks for nodes={needs.nodes}, processes={needs.processes}; "
+                f"{engine} starts a task's program once: lower them in its Resources, or run it on "
+                "another executor"
+            )
 
 
 def open_parameters(pipeline: Pipeline) -> dict[str, Any]:

@@ -21,6 +21,13 @@ class Share:
     cpus: int
     memory_gb: float
     gpus: tuple[int, ...]
+    processes: int = 0
+    """Processes that torchrun starts; 0: the program runs by itself."""
+
+    @property
+    def cpus_each(self) -> int:
+        """Cores of one process."""
+        return max(1, self.cpus // max(1, self.processes))
 
 
 class Machine:
@@ -51,7 +58,9 @@ class Machine:
             or gpus > len(free_gpus)
         ):
             return None
-        share = Share(cpus, memory_gb, tuple(free_gpus[:gpus]))
+        # a machine with fewer GPUs runs fewer processes, one a GPU
+        processes = min(wanted.processes, max(1, gpus)) if wanted.gpus else wanted.processes
+        share = Share(cpus, memory_gb, tuple(free_gpus[:gpus]), processes)
         self._given.append(share)
         return share
 

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def process_argv(command: Sequence[str], share: Share) -> list[str]:
-    """Return what is really executed: this interpreter; torchrun for several GPUs."""
+    """Return what is really executed: this interpreter; torchrun where several were asked for."""
     argv = [sys.executable, *command[1:]]
-    if len(share.gpus) > 1:
+    if share.processes > 1:
         torchrun = ["-m", "torch.distributed.run", "--standalone"]
-        argv[1:1] = [*torchrun, f"--nproc-per-node={len(share.gpus)}"]
+        argv[1:1] = [*torchrun, f"--nproc-per-node={share.processes}"]
     return argv
 
 
 def environment(share: Share, *, gpus_here: bool) -> dict[str, str]:
     """Return the variables that keep a task within its share."""
-    threads = str(share.cpus)
+    threads = str(share.cpus_each)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     found = {"PYTHONUNBUFFERED": "1", **dict.fromkeys(names, threads)}
     if gpus_here:

@@ -326,6 +326,11 @@ def test_a_gate_needs_a_finite_bound(p, clips, bound, said):
         ({"cpus": 0}, r"Resources\(cpus=0\) is below 1"),
         ({"gpus": -1}, r"Resources\(gpus=-1\) is below 0"),
         ({"nodes": 0}, r"Resources\(nodes=0\) is below 1"),
+        ({"nodes": 2}, r"Resources\(nodes=2\) needs processes=: how many run on each node"),
+        (
+            {"gpus": 1, "processes": 2},
+            r"Resources\(processes=2\) is more than gpus=1: each process needs a GPU of its own",
+        ),
         ({"memory_gb": 0}, r"Resources\(.*\): memory_gb and hours must be above zero, and finite"),
         ({"hours": -1}, r"Resources\(.*\): memory_gb and hours must be above zero, and finite"),
         ({"hours": math.nan}, r"Resources\(.*\): memory_gb and hours must be above zero.*"),

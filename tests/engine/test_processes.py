@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from soundgate.executors.machine import Share
+from soundgate.executors.machine import Machine, Share
 from soundgate.executors.processes import environment, exit_reason, process_argv
+from soundgate.task import Resources
 
 COMMAND = ["python", "-m", "steps.train", "--epochs", "3"]
 
@@ -18,8 +19,20 @@ def test_a_task_runs_under_this_interpreter():
     assert process_argv(COMMAND, share) == [sys.executable, *COMMAND[1:]]
 
 
-def test_several_gpus_are_shared_among_processes_of_torchrun():
-    share = Share(cpus=4, memory_gb=8, gpus=(0, 2, 3))
+def test_several_gpus_alone_start_the_program_once():
+    share = Machine(cpus=8, memory_gb=8, gpus=(0, 1)).take(Resources(gpus=2))
+    assert process_argv(COMMAND, share) == [sys.executable, *COMMAND[1:]]
+
+
+@pytest.mark.parametrize(("here", "started"), [((), 1), ((0,), 1), ((0, 1), 2), ((0, 1, 2, 3), 4)])
+def test_processes_are_at_most_one_a_gpu_of_this_machine(here, started):
+    share = Machine(cpus=8, memory_gb=8, gpus=here).take(Resources(cpus=8, gpus=4, processes=4))
+    assert share.processes == started
+    assert environment(share, gpus_here=True)["OMP_NUM_THREADS"] == str(8 // started)
+
+
+def test_processes_that_are_asked_for_are_started_by_torchrun():
+    share = Share(cpus=4, memory_gb=8, gpus=(0, 2, 3), processes=3)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
     assert process_argv(COMMAND, share) == [sys.executable, *torchrun, *COMMAND[1:]]
 

@@ -450,8 +450,8 @@ def test_files_are_imported_by_an_address_known_when_the_run_starts(tmp_path):
 
 def test_what_kubeflow_cannot_do_is_refused_with_the_reason(tmp_path):
     pipeline = Pipeline("p")
-    pipeline.add(toy, name="t", resources=Resources(nodes=2))
-    with pytest.raises(DefinitionError, match="'t' asks for 2 nodes; a Kubeflow task is one pod"):
+    pipeline.add(toy, name="t", resources=Resources(nodes=2, processes=1))
+    with pytest.raises(DefinitionError, match="'t' asks for nodes=2, processes=1; Kubeflow"):
         render(pipeline, SITE)
     pipeline = Pipeline("p")
     pipeline.add(toy, name="t", source=pipeline.file(tmp_path))

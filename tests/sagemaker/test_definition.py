@@ -405,14 +405,22 @@ def test_spot_waits_longer_than_it_runs_and_keeps_its_checkpoints_apart(tmp_path
     assert plain["StoppingCondition"] == {"MaxRuntimeInSeconds": 4 * 3600}
 
 
-def test_resources_retries_nodes_and_names_reach_the_jobs(tmp_path):
+@pytest.mark.parametrize("asked", [{"nodes": 2, "processes": 1}, {"gpus": 2, "processes": 2}])
+def test_tasks_of_several_processes_are_refused(tmp_path, asked):
+    p = Pipeline("toy")
+    p.add(toy.fetch, resources=Resources(**asked))
+    with pytest.raises(DefinitionError, match="SageMaker starts a task's program once"):
+        toy.render(p, tmp_path)
+
+
+def test_resources_retries_and_names_reach_the_jobs(tmp_path):
     p = Pipeline("toy_v2")
     fetched = p.add(toy.fetch, retries=2, display_name="Fetch it", reuse=False)
     p.add(
         toy.train,
         clips=fetched["clips"],
         epochs=3,
-        resources=Resources(cpus=6, gpus=1, memory_gb=20, hours=0.5, nodes=3),
+        resources=Resources(cpus=6, gpus=1, memory_gb=20, hours=0.5),
     )
     request = toy.render(p, tmp_path, warm_pool_s=600, tags={"b": "2", "a": "1"}, kms_key="key")
     steps = toy.steps_of(request)
@@ -426,7 +434,7 @@ def test_resources_retries_nodes_and_names_reach_the_jobs(tmp_path):
     assert fetch["Environment"]["SOUNDGATE_FAILURE"] == "/opt/ml/output/message"
     assert train["Environment"]["SOUNDGATE_FAILURE"] == "/opt/ml/output/failure"
     assert train["HyperParameters"] == {"epochs": "3"}
-    assert train["ResourceConfig"]["InstanceCount"] == 3
+    assert train["ResourceConfig"]["InstanceCount"] == 1
     assert train["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
     assert train["StoppingCondition"] == {"MaxRuntimeInSeconds": 1800}
     assert train["AlgorithmSpecification"]["TrainingImage"] == {

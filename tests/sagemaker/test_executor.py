@@ -268,6 +268,15 @@ def test_out_of_time(site):
     assert record["ended_at"]
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C ends this process also where a parent in the background had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_while_waiting_it_goes_on(site, capsys):
     run, record = site.begin(toy(seconds=2))
     slow = toy(seconds=2, last=run.id)

@@ -49,7 +49,7 @@ def meeting(project):
 def test_two_nodes_train_together_save_their_work_and_go_on(meeting):
     body = """
     from steps.meet import meet
-    needs = Resources(nodes=2, cpus=2, memory_gb=1, hours=1)
+    needs = Resources(nodes=2, processes=1, cpus=2, memory_gb=1, hours=1)
     t.add(meet, wait=True, resources=needs)
     """
     running = begin(meeting, meeting.pipeline("meeting", body))
@@ -70,7 +70,7 @@ def test_two_nodes_train_together_save_their_work_and_go_on(meeting):
 def test_several_gpus_of_a_node_are_shared_among_processes(meeting):
     body = """
     from steps.meet import meet
-    t.add(meet, resources=Resources(gpus=2, cpus=2, memory_gb=1, hours=1))
+    t.add(meet, resources=Resources(gpus=2, processes=2, cpus=2, memory_gb=1, hours=1))
     """
     ended = submit(meeting, meeting.pipeline("meeting", body))
     assert ended.returncode == 0, ended.stdout + ended.stderr

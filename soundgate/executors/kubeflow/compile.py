@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DefinitionError
-from soundgate.executors.base import open_parameters
+from soundgate.executors.base import open_parameters, refuse_processes
 from soundgate.executors.kubeflow.components import (
     COMMIT,
     Component,
@@ -63,6 +63,7 @@ def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> K
         DefinitionError: Kubeflow cannot run it, or would change one of its arguments.
         MissingExtra: kfp is not installed.
     """
+    refuse_processes(pipeline, "Kubeflow")
     require_kfp()
     texts, files = _files(pipeline, profile)
     addresses = {file: name for name, file in files.items()}

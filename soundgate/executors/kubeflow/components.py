@@ -180,19 +180,10 @@ def place_component(file: File, name: str, profile: Profile, *, pipeline: str) -
 
 
 def fitted(task: Task, profile: Profile) -> Resources:
-    """Return what a task asks for: at most what a node has, so that a small site runs everything.
-
-    Raises:
-        DefinitionError: it asks for several nodes.
-    """
+    """Return what a task asks for, at most what a node has: a small site runs everything."""
     needs, most = task.resources, profile.gpu.max_gpus
     gpus = needs.gpus if most is None else min(needs.gpus, most)
     pool = profile.pool(gpus)
-    if needs.nodes > 1:
-        raise DefinitionError(
-            f"task {task.name!r} asks for {needs.nodes} nodes; a Kubeflow task is one pod on one "
-            "node: lower Resources(nodes=), or run it on another executor"
-        )
     return Resources(
         cpus=min(needs.cpus, pool.max_cpus or needs.cpus),
         memory_gb=min(needs.memory_gb, pool.max_memory_gb or needs.memory_gb),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DefinitionError
-from soundgate.executors.base import argument_words, open_parameters
+from soundgate.executors.base import argument_words, open_parameters, refuse_processes
 from soundgate.executors.reuse import file_digests
 from soundgate.executors.sagemaker import gates, joins, names, packages
 from soundgate.executors.sagemaker.expressions import Expression, processing_output
@@ -83,6 +83,7 @@ def render(
             instance type fits.
         ParameterError: a file that is to be uploaded is absent.
     """
+    refuse_processes(pipeline, "SageMaker")
     parameters = Parameters(open_parameters(pipeline))
     bucket = Bucket(
         pipeline=pipeline,

@@ -210,7 +210,7 @@ class Site:
         name = parameter_name(job.kind, job.resources)
         return {
             "InstanceType": self.parameters.site(name, types[0], types),
-            "InstanceCount": job.resources.nodes,
+            "InstanceCount": 1,
             "VolumeSizeInGB": self.profile.volume_gb,
             **self._key("VolumeKmsKeyId"),
         }

@@ -21,7 +21,7 @@ TORCHRUN = "soundgate.executors.slurm.torchrun"
 
 
 def step_argv(
-    command: Sequence[str], task: Task, site: Site, run: Run, *, gpus: int, cpus: int
+    command: Sequence[str], task: Task, site: Site, run: Run, *, processes: int, cpus: int
 ) -> list[str]:
     """Return the argument vector of a task on its node.
 
@@ -30,14 +30,14 @@ def step_argv(
         task: the task.
         site: where it runs.
         run: its run.
-        gpus: GPUs that it has on each node.
+        processes: processes that torchrun starts on each node; up to 1 on one node: no torchrun.
         cpus: cores that it has on each node.
     """
     box = site.container
     python = box.python if box else site.python or sys.executable
     nodes = task.resources.nodes
-    together = gpus > 1 or nodes > 1
-    argv = [python, *(_torchrun(nodes, gpus) if together else []), *command[1:]]
+    together = processes > 1 or nodes > 1
+    argv = [python, *(_torchrun(nodes, processes) if together else []), *command[1:]]
     if box:
         argv = [*_in_image(box, task, run), *argv]
     if together:
@@ -48,14 +48,14 @@ def step_argv(
     return argv
 
 
-def _torchrun(nodes: int, gpus: int) -> list[str]:
+def _torchrun(nodes: int, processes: int) -> list[str]:
     place = ["--standalone"]
     if nodes > 1:
         # ports of two jobs on one node differ
         port = 20000 + int(os.environ.get("SLURM_JOB_ID") or 0) % 10000
         endpoint = f"--rdzv-endpoint={_this_node()}:{port}"
         place = [f"--nnodes={nodes}", "--rdzv-backend=c10d", endpoint]
-    return ["-m", TORCHRUN, *place, f"--nproc-per-node={max(gpus, 1)}"]
+    return ["-m", TORCHRUN, *place, f"--nproc-per-node={processes}"]
 
 
 def _this_node() -> str:

@@ -86,11 +86,13 @@ def partition_of(kind: str, profile: Profile) -> Partition:
 
 def fitted(needs: Resources, where: Partition) -> Resources:
     """What a job asks for: at most what a node has, so that a small site runs every pipeline."""
+    gpus = needs.gpus if where.max_gpus is None else min(needs.gpus, where.max_gpus)
     return replace(
         needs,
         cpus=min(needs.cpus, where.max_cpus or needs.cpus),
         memory_gb=min(needs.memory_gb, where.max_memory_gb or needs.memory_gb),
-        gpus=needs.gpus if where.max_gpus is None else min(needs.gpus, where.max_gpus),
+        gpus=gpus,
+        processes=min(needs.processes, gpus) if gpus else needs.processes,
     )
 
 
@@ -264,12 +266,15 @@ def _matches(draft: _Draft, other: _Draft, tasks: Mapping[str, Task]) -> bool:
 
 def _resources(elements: Sequence[Sequence[Task]]) -> Resources:
     every = [task.resources for element in elements for task in element]
+    nodes = max(r.nodes for r in every)
     return Resources(
         cpus=max(r.cpus for r in every),
         gpus=max(r.gpus for r in every),
         memory_gb=max(r.memory_gb for r in every),
         hours=max(sum(task.resources.hours for task in element) for element in elements),
-        nodes=max(r.nodes for r in every),
+        nodes=nodes,
+        # of a job of one node each task says for itself
+        processes=max(r.processes for r in every) if nodes > 1 else 0,
     )
 
 

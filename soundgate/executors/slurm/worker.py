@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,12 +102,10 @@ class NodeRunner(Runner):
 
     def _argv(self, task: Task, share: Share) -> list[str]:
         command, site = self.work.commands[task.name], self.given.site
-        return step_argv(command, task, site, self.run, gpus=len(share.gpus), cpus=share.cpus)
+        return step_argv(command, task, site, self.run, processes=share.processes, cpus=share.cpus)
 
     def _limits(self, share: Share) -> dict[str, str]:
-        # a process a GPU; which ones, Slurm says
-        each = replace(share, cpus=max(1, share.cpus // max(1, len(share.gpus))))
-        limits = environment(each, gpus_here=False)
+        limits = environment(share, gpus_here=False)  # which GPUs, Slurm says
         profile = self.given.site
         offline = {}
         # the processes of several nodes have to find one another
