@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from soundgate.reuse.cache import Cache
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from soundgate.executors.base import Executor
 
 RECORDED = (
     "module_name",
@@ -142,6 +145,17 @@ def _usual_executor(args: argparse.Namespace) -> str:
     return "sagemaker" if getattr(args, "role_arn", None) else "local"
 
 
+def _executor(asked: Invocation) -> Executor[Any]:
+    """Return the executor that was asked for; say which arguments mean nothing to it."""
+    executor = executors.load(asked.executor, asked.options)
+    unread = ["--role-arn"] if asked.role_arn else []
+    unread += [f"{name} of --kwargs" for name in sorted(asked.options.keywords)]
+    if unread and not executor.capabilities.reads_keywords:
+        listed = ", ".join(unread)
+        print(f"no effect with --executor {asked.executor}: {listed}", file=sys.stderr)
+    return executor
+
+
 def _tags(text: str | None) -> list[dict[str, str]]:
     tags = parameters.parse_keywords(text, "--tags") or []
     if not isinstance(tags, list) or any(
@@ -169,7 +183,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
         record["tasks"] = {**initial_tasks(pipeline), **_kept(record, pipeline.tasks)}
     else:
         asked = _invocation(args)
-        executor = executors.load(asked.executor, asked.options)
+        executor = _executor(asked)
         pipeline, values = invocation.declare(asked, root, executor.parameter_defaults)
         if args.graph:
             print(mermaid(pipeline), end="")
@@ -230,7 +244,7 @@ def _report(run: runs.Run, record: dict[str, Any], args: argparse.Namespace) -> 
 def get_definition(args: argparse.Namespace) -> int:
     """Print exactly what would be sent to the engine."""
     asked = _invocation(args)
-    executor = executors.load(asked.executor, asked.options)
+    executor = _executor(asked)
     pipeline, _ = invocation.declare(asked, runs_root(), executor.parameter_defaults)
     run = runs.Run(runs_root(), pipeline.name, UNRUN)
     text = mermaid(pipeline) if args.graph else str(executor.render(pipeline, run))

@@ -39,6 +39,8 @@ class Capabilities:
     """Parameters can still be set when an execution starts."""
     runs_here: bool = False
     """Tasks are run by this very interpreter: a library that it lacks, they lack."""
+    reads_keywords: bool = False
+    """What SageMaker's project templates pass (``--role-arn``, keywords of ``--kwargs``) counts."""
     has_profiles: bool = False
     """A file describes the site: ``--profile``."""
 

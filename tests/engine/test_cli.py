@@ -38,7 +38,9 @@ def ran(new_toy):
 
 
 def snapshot(folder):
-    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if ".cache" not in p.parts}
+    """Every file's bytes; what is only remembered to read less (``.cache``, ``*.files``) apart."""
+    files = [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".files"]
+    return {p: p.read_bytes() for p in files if ".cache" not in p.parts}
 
 
 def test_a_dry_run_starts_nothing_and_leaves_no_run(toy, one):
@@ -451,3 +453,14 @@ def test_a_role_is_assumed_by_sagemaker_alone_so_that_a_template_s_call_runs_the
     assert "SageMaker decides by its cache keys" in ended.stdout, ended.stderr
     local = toy.run(one, "--role-arn", "x", "--executor", "local", "--dry-run")
     assert "never ran" in local.stdout
+
+
+def test_arguments_that_mean_nothing_to_the_executor_are_named(toy, one):
+    site = ("--kwargs", "{'region': 'eu-west-1', 'default_bucket': 'b', 'text': 'k'}")
+    ended = toy.run(one, *site, "--executor", "local", "--role-arn", "x", "--dry-run")
+    assert ended.stderr == (
+        "no effect with --executor local: --role-arn, default_bucket of --kwargs, "
+        "region of --kwargs\n"
+    )
+    assert ended.returncode == 0
+    assert toy.run(one, "--kwargs", "{'text': 'k'}", "--dry-run").stderr == ""

@@ -78,6 +78,7 @@ class SageMakerExecutor:
         can_cancel=True,
         reuses_results=False,
         keeps_parameters=True,
+        reads_keywords=True,
         has_profiles=True,
     )
 
