@@ -320,7 +320,7 @@ def test_deterministic_kernels_are_asked_for_during_the_training_only(features, 
 
 
 def test_no_epochs_are_refused(features, tmp_path):
-    with pytest.raises(ParameterError, match="give 1 or more"):
+    with pytest.raises(ParameterError, match="epochs must be at least 1, got 0"):
         fit(features, tmp_path / "model", tmp_path / "m", config(), epochs=0)
 
 

@@ -62,7 +62,7 @@ class Plan:
         self.seed = config.general.global_seed
         self.epochs = config.training.epochs if epochs is None else epochs
         if self.epochs < 1:
-            raise ParameterError(f"epochs: {self.epochs} is no number of epochs; give 1 or more")
+            raise ParameterError(f"epochs must be at least 1, got {self.epochs}")
         fold = config.dataset.test_fold if test_fold is None else test_fold
         sides = splits.assign(
             features.rows,

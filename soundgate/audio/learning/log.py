@@ -7,12 +7,19 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from soundgate.progress import PLAIN_INTERVAL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from torch import Tensor
+
+    from soundgate.audio.learning.distributed import Group
+    from soundgate.audio.learning.system import Loss, Row
 
 HISTORY = "history.jsonl"
 TENSORBOARD = "tensorboard"
@@ -63,6 +70,36 @@ class Pace:
             f"{self._said - self._begun:.0f} s",
             flush=True,
         )
+
+
+class EpochMeans:
+    """The means of an epoch's figures, over all processes."""
+
+    def __init__(self, group: Group) -> None:
+        """Begin with nothing."""
+        self._group = group
+        self._names: tuple[str, ...] = ()
+        # Summed where the network is: reading a number back would wait for the accelerator.
+        self._sums = torch.zeros(0)
+
+    def add(self, loss: Loss) -> None:
+        """Take in the figures of a batch."""
+        device = self._group.device
+        total = loss.total.detach().double()
+        pairs: list[tuple[Tensor, int | Tensor]] = [(total * loss.rows, loss.rows)]
+        pairs += [(part.total.double(), part.over) for part in loss.parts.values()]
+        if not self._names:
+            self._names = ("loss", *loss.parts)
+            self._sums = torch.zeros(len(pairs), 2, dtype=torch.float64, device=device)
+        counts = [torch.as_tensor(count, dtype=torch.float64, device=device) for _, count in pairs]
+        totals = torch.stack([each for each, _ in pairs])
+        self._sums += torch.stack([totals, torch.stack(counts)], dim=1)
+
+    def result(self) -> Row:
+        """The means; a figure that nothing was counted for is left out."""
+        sums = self._group.total(self._sums).tolist()
+        pairs = zip(self._names, sums, strict=True)
+        return {name: total / count for name, (total, count) in pairs if count}
 
 
 class TrainingLog:

@@ -27,7 +27,7 @@ from soundgate.audio.learning import (
     optimisation,
     reproducibility,
 )
-from soundgate.audio.learning.log import Pace, sentence
+from soundgate.audio.learning.log import EpochMeans, Pace, sentence
 from soundgate.audio.learning.system import Batch, Loss, Row, Step, System
 from soundgate.errors import ConfigError, Stopped
 
@@ -239,7 +239,7 @@ class _Loop(Generic[Batch]):
             module.eval()
         rng = np.random.default_rng([self._recipe.seed, number, 1 + self._group.rank])
         torch.manual_seed(int(rng.integers(2**63)))  # dropout
-        means = _Means(self._group)
+        means = EpochMeans(self._group)
         batches = self._system.batches
         pace = Pace(f"epoch {number + 1} of {self._recipe.epochs}", batches)
         index = -1
@@ -313,35 +313,6 @@ class _Loop(Generic[Batch]):
         if self._group.world == 1:
             return stop()
         return index % _STOP_INTERVAL == 0 and self._group.any(stop())
-
-
-class _Means:
-    """The means of an epoch's figures, over all processes."""
-
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._names: tuple[str, ...] = ()
-        # Summed where the network is: reading a number back would wait for the accelerator.
-        self._sums = torch.zeros(0)
-
-    def add(self, loss: Loss) -> None:
-        """Take in the figures of a batch."""
-        device = self._group.device
-        total = loss.total.detach().double()
-        pairs: list[tuple[Tensor, int | Tensor]] = [(total * loss.rows, loss.rows)]
-        pairs += [(part.total.double(), part.over) for part in loss.parts.values()]
-        if not self._names:
-            self._names = ("loss", *loss.parts)
-            self._sums = torch.zeros(len(pairs), 2, dtype=torch.float64, device=device)
-        counts = [torch.as_tensor(count, dtype=torch.float64, device=device) for _, count in pairs]
-        totals = torch.stack([each for each, _ in pairs])
-        self._sums += torch.stack([totals, torch.stack(counts)], dim=1)
-
-    def result(self) -> Row:
-        """The means; a figure that nothing was counted for is left out."""
-        sums = self._group.total(self._sums).tolist()
-        pairs = zip(self._names, sums, strict=True)
-        return {name: total / count for name, (total, count) in pairs if count}
 
 
 def _fingerprint(system: str, recipe: Recipe, world: int) -> str:

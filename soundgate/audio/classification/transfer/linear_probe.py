@@ -105,7 +105,7 @@ class Fit:
             multi_label: whether classes are independent.
             l2: added to the mean loss is ``l2 / 2`` times the sum of the squared weights.
         """
-        self._data, self._multi_label, self._l2 = training, multi_label, l2
+        self._data, self.multi_label, self._l2 = training, multi_label, l2
         self._mean, self._std = _standardise(training.values)
         # What fits into memory in float64 is standardised once, not in every iteration.
         self._ready: Tensor | None = None
@@ -135,7 +135,7 @@ class Fit:
         before = self._weight.detach().clone()
         self._optimizer.step(self._slope)  # type: ignore[no-untyped-call]
         loss, right = self._pass()
-        if self._multi_label:  # the mean over classes, as the loss of any other training
+        if self.multi_label:  # the mean over classes, as the loss of any other training
             loss /= self._targets.shape[1]
         slopes = [
             p.grad.abs().max().item() for p in (self._weight, self._bias) if p.grad is not None
@@ -155,7 +155,7 @@ class Fit:
         """Scores float32 ``(patch, class)`` of each clip, with the head as it is now."""
         weight, bias = self.head()
         logits = functional.linear(of.values, weight, bias)
-        scores = logits.sigmoid() if self._multi_label else logits.softmax(1)
+        scores = logits.sigmoid() if self.multi_label else logits.softmax(1)
         return np.split(scores.numpy(), np.cumsum(of.patches)[:-1])
 
     def state(self) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class Fit:
             targets = self._targets[block].double()
             with torch.no_grad():
                 logits = functional.linear(values, self._weight, self._bias)
-                if self._multi_label:
+                if self.multi_label:
                     scores = logits.sigmoid()
                     losses = functional.binary_cross_entropy_with_logits(
                         logits, targets, reduction="sum"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from soundgate.audio.classification.plan import Plan
-    from soundgate.audio.classification.transfer.linear_probe import Fit
+    from soundgate.audio.classification.transfer.linear_probe import Embeddings, Fit
     from soundgate.audio.classification.transfer.pretrained import Initialisation
     from soundgate.audio.learning.distributed import Group
     from soundgate.audio.learning.log import TrainingLog
@@ -126,24 +126,11 @@ def _fit(
     with one_torch_thread():
         while not fit.converged and len(history) < linear_probe.MAX_ROUNDS:
             if stop():
-                kept = (
-                    f"rounds up to {len(history)} are kept"
-                    if folder and history
-                    else "none is kept"
-                )
+                saved = folder and history
+                kept = f"rounds up to {len(history)} are kept" if saved else "none is kept"
                 raise Stopped(f"training stopped in round {len(history) + 1}; {kept}")
-            begun = time.monotonic()
-            row = {ROUND: len(history) + 1, **fit.round()}
-            if held is not None:
-                row |= validation.figures_of(
-                    held.targets, fit.scores(held), multi_label=classifier.multi_label
-                )
-            history.append(row)
-            print(
-                f"round {row[ROUND]:.0f}: {figures(row)}, {time.monotonic() - begun:.1f} s",
-                flush=True,
-            )
-            log.add(row)
+            history.append(_round(fit, held, len(history) + 1))
+            log.add(history[-1])
             if folder is not None:
                 checkpoints.write(folder, {"fit": fit.state(), "history": history}, fingerprint)
     linear_probe.install(classifier.network, fit.head())
@@ -151,6 +138,16 @@ def _fit(
     training["parameters"] = models.parameter_count(classifier.network)
     description = plan.description(classifier.standardisation, training)
     return Outcome(description, classifier.network.state_dict(), history[-1])
+
+
+def _round(fit: Fit, held: Embeddings | None, number: int) -> dict[str, float]:
+    """The row of one round; ``held`` are the validation patches, if there are any."""
+    begun = time.monotonic()
+    row = {ROUND: number, **fit.round()}
+    if held is not None:
+        row |= validation.figures_of(held.targets, fit.scores(held), multi_label=fit.multi_label)
+    print(f"round {number}: {figures(row)}, {time.monotonic() - begun:.1f} s", flush=True)
+    return row
 
 
 def _restore(fit: Fit, folder: Path | None, fingerprint: str) -> list[dict[str, float]]:
