@@ -7,7 +7,8 @@ from conformance.table import row
 PARTIAL = """
 from steps.join import join
 from steps.trouble import trouble
-m = t.map(trouble, name="m", over={"how": ["slow:3", "break", "slow:4"]})
+items = {"one": {"how": "slow:3"}, "bad": {"how": "break"}, "two": {"how": "slow:4"}}
+m = t.map(trouble, name="m", over=Axis("item", items))
 e = t.map(join, name="e", over=m, source=m["out"])
 t.add(join, name="all", parts=e["out"])
 t.add(join, name="some", text="some", parts=[e["out"].outputs[0], e["out"].outputs[2]])
