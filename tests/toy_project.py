@@ -41,7 +41,7 @@ class Toy:
         fields = textwrap.indent(textwrap.dedent(parameters) or "unused: int = 0\n", "    ")
         text = (
             "from dataclasses import dataclass, field\n"
-            "from soundgate.parameters import ConfigFile\n"
+            "from soundgate.bounds import Bounds\nfrom soundgate.parameters import ConfigFile\n"
             "from soundgate.pipeline import Axis, Metric, Pipeline, Resources\n"
             "from steps.spell import spell\nfrom steps.work import work\n\n\n"
             f"@dataclass(frozen=True, kw_only=True)\nclass Parameters:\n{fields}\n\n"

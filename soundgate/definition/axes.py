@@ -253,18 +253,21 @@ def item_arguments(
 ) -> dict[str, Any]:
     """Return what an item sets: arguments of the step, and ``resources`` where it says so.
 
-    Of an axis that comes from an earlier map, what the call itself passes wins.
+    Of an axis that comes from an earlier map, what the step does not take is left out, and what
+    the call or another axis sets wins.
     """
     found: dict[str, Any] = {}
-    for axis in axes:
+    for axis in sorted(axes, key=lambda axis: axis.name in followed):
         where = f"map {label!r}: item {item[axis.name]!r} of axis {axis.name!r}"
         for name, value in axis.items[item[axis.name]].items():
-            if name in found:
+            if axis.name in followed:
+                if name in (*known, RESOURCES) and name not in given:
+                    found.setdefault(name, value)
+            elif name in found:
                 raise DefinitionError(f"{where} sets {name!r}, and so does another axis")
-            default = name == RESOURCES and axis.name not in followed
-            if default or (name in (*known, RESOURCES) and name not in given):
+            elif name == RESOURCES or (name in known and name not in given):
                 found[name] = value
-            elif axis.name not in followed:
+            else:
                 why = "is passed to map(), too" if name in known else "the step does not take"
                 hint = "" if name in known else nearest(name, known)
                 raise DefinitionError(f"{where} sets {name!r}, which {why}{hint}")

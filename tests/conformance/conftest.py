@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from toy_project import Toy
 
+from conformance.mapping import PRODUCT, WINDOWS
 from conformance.suite import PARAMETERS, SHAPES
 
 
@@ -21,3 +22,12 @@ def shapes(engine):
     ended = engine.run(module)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return module, ended, engine.ran(), engine.record()
+
+
+@pytest.fixture(scope="module")
+def product(engine):
+    """Models x windows with a join for each model, run once."""
+    module = engine.toy.pipeline("product", PRODUCT, WINDOWS)
+    ended = engine.run(module)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return module

@@ -1,6 +1,7 @@
 """What every executor must do alike; each inherits this and runs it for real.
 
-Rows about what is sent to an engine stand in ``sending.py``.
+Rows about what is sent to an engine stand in ``sending.py``, those about maps over several axes in
+``mapping.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pytest
 from toy_project import wait_for
 
 from conformance.failing import Failing
+from conformance.mapping import Mapping
 from conformance.sending import Sending
 from conformance.table import row
 
@@ -29,6 +31,7 @@ SHAPES = f"""
     from steps.join import join
     from steps.listing import listing
     from steps.odd import odd
+    from steps.tabulate import tabulate
     top = t.add(join, name="top", text=p.word)
     left = t.add(join, name="left", source=top["out"], text="l:")
     right = t.add(work, name="right", source=top["out"], text="r:")
@@ -36,6 +39,7 @@ SHAPES = f"""
     over = Axis("number", {{f"n{{k}}": {{"text": f"{{k}},"}} for k in range(12)}})
     first = t.map(join, name="m", over=over)
     pooled = t.add(join, name="pooled", parts=first["out"])
+    t.add(tabulate, name="named", parts=[first["out"], top["out"]])
     few = t.map(join, name="f", over={{"text": ["x", "y", "z"]}}, source=top["out"])
     each = t.map(join, name="e", over=few, source=few["out"])
     paired = t.add(join, name="paired", parts=each["out"])
@@ -52,7 +56,7 @@ SHAPES = f"""
 
 
 @pytest.mark.timeout(280)
-class Conformance(Sending, Failing):
+class Conformance(Sending, Failing, Mapping):
     """The suite; a subclass provides the fixture ``engine``."""
 
     @row

@@ -41,6 +41,13 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("kubeflow", "partial_gate"): (
         "Kubeflow lets running tasks finish and starts no other after one failed"
     ),
+    ("sagemaker", "product_failure"): (
+        "SageMaker stops every running step and starts no other after one failed"
+    ),
+    ("kubeflow", "product_failure"): (
+        "Kubeflow lets running tasks finish and starts no other after one failed"
+    ),
+    ("make (example)", "added_item"): "`make` looks only at the folder of one run",
     ("make (example)", "network"): "tasks are processes on this machine and share its network",
     ("make (example)", "reuse"): "`make` looks only at the folder of one run",
     ("make (example)", "no_cache"): "`make` looks only at the folder of one run",

@@ -444,8 +444,13 @@ def test_files_are_imported_by_an_address_known_when_the_run_starts(tmp_path):
     }
     assert str(tmp_path) not in str(request)  # the same definition wherever it is submitted
     shared = SITE.model_copy(update={"files": "/shared"})
-    words = container(documents(pipeline, shared)[0], "t")["args"]
-    assert words[-1] == "{{$.inputs.parameters['file_1_my_clips']}}"
+    alone = container(documents(pipeline, shared)[0], "t")
+    assert alone["args"][-1] == "{{$.inputs.parameters['source']}}"
+    # KFP caches by the command: what another task reads must not change it
+    more = Pipeline("p")
+    more.add(toy, name="first", source=more.file(tmp_path / "Another"))
+    more.add(toy, name="t", source=more.file(tmp_path / "My clips"))
+    assert container(documents(more, shared)[0], "t") == alone
 
 
 def test_what_kubeflow_cannot_do_is_refused_with_the_reason(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from soundgate.errors import DefinitionError
 from soundgate.executors.slurm.jobs import lower
 from soundgate.executors.slurm.profile import Partition, Profile
-from soundgate.pipeline import Metric, Pipeline, Resources
+from soundgate.pipeline import Axis, Metric, Pipeline, Resources
 from soundgate.step import InputPath, InputPaths, OutputPath  # noqa: TC001 - interfaces are read from annotations
 
 SHORT = Resources(hours=0.05)  # three minutes
@@ -114,6 +114,22 @@ def test_short_elements_share_jobs_but_as_many_run_at_a_time_as_may():
     assert [len(element) for element in job.elements] == [1] * 50
     [job] = lower(pipeline, Profile(throttle=1, job_minutes=30))
     assert {len(element) for element in job.elements} == {10}
+
+
+def test_items_that_ask_for_other_resources_are_an_array_of_their_own():
+    pipeline = Pipeline("p")
+    big = replace(LONG, gpus=1, memory_gb=64)
+    items = {"a": {}, "b": {"resources": big}, "c": {}}
+    mapped = pipeline.map(make, name="m", over=Axis("model", items), resources=LONG, number=1)
+    pipeline.map(make, name="n", over=mapped, source=mapped["out"], resources=LONG, number=1)
+    jobs = lower(pipeline, Profile())
+    assert [(job.name, job.kind, job.tasks) for job in jobs] == [
+        ("m-1", "cpu", ["m-a", "m-c"]),
+        ("m-2", "gpu", ["m-b"]),
+        ("n", "cpu", ["n-a", "n-b", "n-c"]),
+    ]
+    assert [job.resources.memory_gb for job in jobs[:2]] == [LONG.memory_gb, 64]
+    assert (jobs[2].after, jobs[2].element_wise) == (("m-1", "m-2"), ())
 
 
 def test_an_array_that_is_too_large_is_several():

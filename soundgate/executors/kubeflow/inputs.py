@@ -30,10 +30,15 @@ class Inputs:
     parameters: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Input to (pipeline's input, type)."""
     constants: dict[str, str] = field(default_factory=dict)
+    labels: dict[File, str] = field(default_factory=dict)
+    """File that is read by its path, to the argument that reads it."""
 
     def name_artifacts(self, task: Task, by_path: Collection[File]) -> None:
         """Name the inputs after the arguments; those of a list are numbered from 1."""
         for name, items in task.inputs.items():
+            for number, item in enumerate(items, 1):
+                if isinstance(item, File) and item in by_path:
+                    self.labels.setdefault(item, name if len(items) == 1 else f"{name}_{number}")
             read = [item for item in items if item not in by_path]
             for number, item in enumerate(read, 1):
                 label = name if len(items) == 1 else f"{name}_{number}"
@@ -43,18 +48,25 @@ class Inputs:
     def place(self, item: Output | File, by_path: Mapping[File, str]) -> Reference:
         """Return where a task finds what it reads."""
         if isinstance(item, File) and item in by_path:
-            return self.parameter(by_path[item], "String")
+            return self.parameter(by_path[item], "String", self.labels[item])
         name = next(name for name, held in self.artifacts.items() if held == item)
         where = f"{{{{$.inputs.artifacts['{name}'].path}}}}"
         if isinstance(item, File) and item.text is not None:
             where += f"/{item.name}"
         return Reference(where)
 
-    def parameter(self, pipeline_input: str, kind: str) -> Reference:
-        """Return the value of a pipeline's input."""
+    def parameter(self, pipeline_input: str, kind: str, label: str = "") -> Reference:
+        """Return the value of a pipeline's input.
+
+        Args:
+            pipeline_input: its name.
+            kind: its type, as KFP calls it.
+            label: what the component calls it; the same where omitted. KFP caches by that name, so
+                it must not change with what other tasks read.
+        """
         name = next((n for n, (p, _) in self.parameters.items() if p == pipeline_input), None)
         if name is None:
-            name = self._free(pipeline_input)
+            name = self._free(label or pipeline_input)
             self.parameters[name] = (pipeline_input, kind)
         return _value(name)
 

@@ -178,7 +178,22 @@ def _single(
 
 
 def _arrays(members: Sequence[Task], profile: Profile) -> list[_Draft]:
-    """The arrays of a map: as few elements as short tasks allow, none larger than allowed."""
+    """The arrays of a map; items that ask for other resources are an array of their own."""
+    alike: dict[tuple[str, Resources], list[Task]] = {}
+    for task in members:
+        alike.setdefault((kind_of(task), task.resources), []).append(task)
+    arrays = [part for each in alike.values() for part in _elements(each, profile)]
+    made = []
+    for number, part in enumerate(arrays, 1):
+        # a job's name is a label: what is kept, and reused, goes by the tasks' names
+        label = members[0].group if len(arrays) == 1 else f"{members[0].group}-{number}"
+        kind = kind_of(next(task for task in members if task.name == part[0][0]))
+        made.append(_Draft(label, kind, part, is_array=True))
+    return made
+
+
+def _elements(members: Sequence[Task], profile: Profile) -> list[list[list[str]]]:
+    """Arrays of elements: as few elements as short tasks allow, no array larger than allowed."""
     size = 1
     if all(_is_short(task, profile) for task in members):
         longest = max(task.resources.hours for task in members) * 60
@@ -187,14 +202,8 @@ def _arrays(members: Sequence[Task], profile: Profile) -> list[_Draft]:
         size = min(size, math.ceil(len(members) / profile.throttle))
     names = [task.name for task in members]
     elements = [names[i : i + size] for i in range(0, len(names), size)]
-    made: list[_Draft] = []
-    for first in range(0, len(elements), profile.array_size):
-        label = members[0].group
-        if len(elements) > profile.array_size:
-            label = f"{label}-{first // profile.array_size + 1}"
-        part = elements[first : first + profile.array_size]
-        made.append(_Draft(label, kind_of(members[0]), part, is_array=True))
-    return made
+    most = profile.array_size
+    return [elements[first : first + most] for first in range(0, len(elements), most)]
 
 
 def _ordered(
