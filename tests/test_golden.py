@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -113,6 +115,27 @@ def test_a_threshold_of_none_drops_the_gate(folds):
     assignments = [*([folds] if folds else []), "q_clip_level_acc_threshold=none", "dataset=ESC-10"]
     tasks = aed.get_pipeline(load(AedParameters, assignments=assignments)).tasks
     assert [name for name in tasks if name.startswith("gate-")] == ["gate-patch-accuracy"]
+
+
+def test_the_call_of_the_stm32_project_s_document_runs_on_sagemaker(tmp_path):
+    role = "arn:aws:iam::111122223333:role/pipeline"
+    names = ("pipeline_name", "model_package_group_name", "base_job_prefix")
+    kwargs = {"usecase_name": "aed", "region": "eu-west-1", "role": role, "default_bucket": "b-1"}
+    kwargs |= dict.fromkeys(names, "aed-p-1") | {"sagemaker_project_name": "aed"}
+    tags = [{"Key": "sagemaker:project-name", "Value": "aed"}]
+    words = ["run-pipeline", "--module-name", "pipelines.stm.pipeline", "--role-arn", role]
+    words += ["--tags", json.dumps(tags), "--kwargs", json.dumps(kwargs), "--dry-run"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "soundgate", *words],
+        cwd=ROOT,
+        env={**os.environ, "SOUNDGATE_RUNS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "SageMaker decides by its cache keys" in ended.stdout
+    assert '"DefaultValue": "b-1"' in ended.stdout
 
 
 def test_the_stm32_project_s_name_of_the_pipeline_is_known():
