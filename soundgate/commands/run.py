@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from soundgate.executors.base import Executor
+    from soundgate.pipeline import Pipeline
 
 RECORDED = (
     "module_name",
@@ -171,16 +172,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
     if args.timeout is not None and not args.timeout > 0:
         raise ParameterError(f"--timeout must be more than 0 seconds, got {args.timeout:g}")
     if args.resume:
-        if any(getattr(args, name) for name in RECORDED):
-            raise ParameterError(
-                "--resume uses the options of the earlier run: remove the other options"
-            )
-        run = runs.find_run(root, args.resume)
-        record = run.read()
-        asked = invocation.recorded(record)
-        executor = executors.load(asked.executor, asked.options)
-        pipeline, _ = invocation.declare(asked, run.root, executor.parameter_defaults)
-        record["tasks"] = {**initial_tasks(pipeline), **_kept(record, pipeline.tasks)}
+        run, record, executor, pipeline = _resumed(args, root)
     else:
         asked = _invocation(args)
         executor = _executor(asked)
@@ -206,6 +198,23 @@ def run_pipeline(args: argparse.Namespace) -> int:
     )
     record = executor.submit(request, run, record, submission)
     return _report(run, record, args)
+
+
+def _resumed(
+    args: argparse.Namespace, root: Path
+) -> tuple[runs.Run, dict[str, Any], Executor[Any], Pipeline]:
+    """Return an earlier run with the executor and the pipeline that it was started with."""
+    if any(getattr(args, name) for name in RECORDED):
+        raise ParameterError(
+            "--resume uses the options of the earlier run: remove the other options"
+        )
+    run = runs.find_run(root, args.resume)
+    record = run.read()
+    asked = invocation.recorded(record)
+    executor = executors.load(asked.executor, asked.options)
+    pipeline, _ = invocation.declare(asked, run.root, executor.parameter_defaults)
+    record["tasks"] = {**initial_tasks(pipeline), **_kept(record, pipeline.tasks)}
+    return run, record, executor, pipeline
 
 
 def _kept(record: dict[str, Any], tasks: Any) -> dict[str, Any]:

@@ -145,9 +145,6 @@ def resolve(
         raise ParameterError(f"{kind.__name__} takes no user config")
     loaded = Loaded(kind)
     given = loaded.flattened(kwargs or {})
-    for option, names in (("--set", asked.own), ("--kwargs", given)):
-        if files and files[0] in names:
-            raise ParameterError(f"{option} {files[0]}: give it with --config FILE")
     for name, value in loaded.flattened(defaults or {}).items():
         if name in known:
             loaded.set(name, value, "--profile", f"--profile: parameters.{name}")

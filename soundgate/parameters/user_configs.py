@@ -46,6 +46,9 @@ def read_configs(
         ParameterError: a parameter that one sets is unknown or wrong.
     """
     first, *others = files
+    for option, names in (("--set", asked.own), ("--kwargs", kwargs)):
+        if first in names:
+            raise ParameterError(f"{option} {first}: give it with --config FILE")
     file = ConfigFile(config) if config else _usual(loaded, first)
     _take_section(loaded, file.overridden(_of_parameters(asked, first)), others)
     loaded.values[first] = file
@@ -55,12 +58,17 @@ def read_configs(
                 loaded.set(name, given[name], option, f"{option} {name}")
         loaded.values.setdefault(name, _usual(loaded, name))
         _take_section(loaded, loaded.values[name], ())
+    if config:
+        loaded.origins[first] = "--config"
+    _override(loaded, files, asked)
+
+
+def _override(loaded: Loaded, files: Sequence[str], asked: Assignments) -> None:
+    """Give each key of the ``--set`` options to the file that it belongs to."""
     sections = {name: _sections(loaded, name) for name in files}
     check_groups(asked, sections)
     for name, overrides in route(asked.dotted, sections).items():
         loaded.values[name] = loaded.values[name].overridden(overrides)
-    if config:
-        loaded.origins[first] = "--config"
 
 
 def _usual(loaded: Loaded, name: str) -> ConfigFile:
