@@ -10,9 +10,8 @@ Writes  clips/     manifest.jsonl, dataset.json, audio/
         card/      dataset.json and the digest of the clips
 
 A downloaded data set is in the store when its manifest is, which is written last; then nothing is
-downloaded again: by name for the catalogue's own command, by command and description for the
-user's. What the user brings, or what is rendered, is kept under its digest. A data set is kept
-whole; what the config asks for of it is chosen afterwards.
+downloaded again. What the user brings, or what is rendered, is kept under its digest. A data set is
+kept whole; what the config asks for of it is chosen afterwards.
 """
 
 from __future__ import annotations
@@ -61,15 +60,9 @@ def fetch(
         "ontology": ontology,
     }
     plan = make_plan(dataset, load(config), files, download_command)
-    place = open_store(store)
-    key, digest = bring_tree(
-        place,
-        f"{PREFIX}/{plan.key}",
-        clips,
-        plan.make,
-        by_content=not plan.is_downloaded,
-        workers=4 * cpus(),
-    )
+    place, name, at_once = open_store(store), f"{PREFIX}/{plan.key}", 4 * cpus()
+    by_content = not plan.is_downloaded
+    key, digest = bring_tree(place, name, clips, plan.make, by_content=by_content, workers=at_once)
     digest = digest_tree(clips).digest if plan.narrow(clips) else f"sha256:{digest}"
     about = json.loads((clips / "dataset.json").read_text("utf-8"))
     about |= {"name": plan.name, "digest": digest, "stored": f"{place.url}/{key}"}
