@@ -447,7 +447,7 @@ def test_what_check_returns_reads_as_the_same_config(text):
     again = config.parse(yaml.safe_dump(json.loads(json.dumps(sections))), "again")
     assert again.model_dump() == read.model_dump()
     assert again.passed_over == ()
-    lines = [line for line in notice.splitlines() if "no step reads it" not in line]
+    lines = [line for line in notice.splitlines() if "passed over" in line]
     passed_over = f"user.yaml: passed over, meaningless here: {', '.join(read.passed_over)}"
     assert lines == ([passed_over] if read.passed_over else [])
 
@@ -469,6 +469,21 @@ def test_values_that_no_step_reads_are_named():
     unread = text.replace("n_folds: 3", "quantization_csv_path: a.csv")
     notice = config.check(unread, "user.yaml")[1]
     assert notice.partition("no step reads it: ")[2] == "dataset.quantization_csv_path"
+
+
+@pytest.mark.parametrize(
+    ("training", "keys"),
+    [
+        ("epochs: 3, model: {pretrained_weights: w.h5}", "training.epochs"),
+        ("epochs: 3, model: {pretrained_weights: w.h5}, fine_tune: true", ""),
+        ("model: {pretrained_weights: w.h5}", ""),
+        ("epochs: 3", ""),
+    ],
+)
+def test_training_values_that_a_frozen_network_ignores_are_named(training, keys):
+    notice = config.check(f"training: {{{training}}}", "user.yaml")[1]
+    assert ("no effect while pretrained layers are frozen" in notice) == bool(keys)
+    assert notice.endswith(f": {keys}") or not keys
 
 
 def leaves(section: type[BaseModel], prefix: str = "") -> list[str]:

@@ -31,6 +31,9 @@ UNREAD = frozenset(
 )
 """Keys and sections that are checked although no step reads them: whoever sets one is told."""
 
+FOR_EPOCHS = frozenset({"epochs", "batch_size", "crops_per_clip", "learning_rate", "schedule"})
+"""Keys of ``training`` that mean nothing where a linear probe is fitted to convergence."""
+
 _PIPELINE = "pipeline"
 _EXPECTED = {
     "int": "a whole number",
@@ -104,6 +107,9 @@ def check(text: str, name: str) -> tuple[dict[str, Any], str]:
     told: dict[str, Sequence[str]] = {
         "passed over, meaningless here": config.passed_over,
         "checked, but no step reads it": _unread(sections),
+        "no effect while pretrained layers are frozen (training.fine_tune: true trains them)": (
+            _for_epochs_alone(sections.get("training", {}))
+        ),
     }
     notices = [f"{name}: {what}: {', '.join(keys)}" for what, keys in told.items() if keys]
     return sections, "\n".join(notices)
@@ -147,6 +153,13 @@ def _unread(sections: dict[str, Any], prefix: str = "") -> list[str]:
         elif isinstance(value, dict):
             found += _unread(value, f"{dotted}.")
     return found
+
+
+def _for_epochs_alone(training: dict[str, Any]) -> list[str]:
+    """Dotted keys of ``FOR_EPOCHS`` that are set although the classifier alone is fitted."""
+    if not training.get("model", {}).get("pretrained_weights") or training.get("fine_tune"):
+        return []
+    return [f"training.{key}" for key in training if key in FOR_EPOCHS]
 
 
 def _explain(error: ValidationError, document: Document, translation: Translation) -> ConfigError:
