@@ -48,7 +48,7 @@ class Bound:
     def __post_init__(self) -> None:
         """Refuse a bound of another kind, which would be taken for one of these."""
         if self.bound not in SIGNS:
-            raise ParameterError(f"bound: no bound {self.bound!r}{nearest(self.bound, SIGNS)}")
+            raise ParameterError(f"unknown bound {self.bound!r}{nearest(self.bound, SIGNS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ class Invocation:
         """
         if not isinstance(self.kwargs, dict):
             raise ParameterError(
-                f"--kwargs: expected a mapping of names to values, not {self.kwargs!r}"
+                f"--kwargs: expected a mapping of names to values, got {self.kwargs!r}"
             )
 
     @property
@@ -79,7 +79,7 @@ def load_module(name: str) -> ModuleType:
             raise  # it exists, and something that it imports does not
         raise _unknown(name) from None
     if not callable(getattr(module, "get_pipeline", None)):
-        raise ParameterError(f"{name} declares no get_pipeline(parameters)")
+        raise ParameterError(f"{name} has no function get_pipeline(parameters)")
     return module
 
 

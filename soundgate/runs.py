@@ -185,7 +185,9 @@ class Run:
         """
         record = read_json(self.folder / "run.json")
         if not isinstance(record, dict) or record.get("format") != RUN_FORMAT:
-            raise ParameterError(f"{self.folder / 'run.json'}: not a run record of {RUN_FORMAT}")
+            raise ParameterError(
+                f"{self.folder / 'run.json'}: is not a run record in format {RUN_FORMAT}"
+            )
         return record
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -217,8 +219,8 @@ def find_run(root: Path, text: str) -> Run:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise ParameterError(f"{text!r} is the beginning of {len(matching)} runs; write more of it")
-    raise ParameterError(f"no run {text!r} below {root}/{nearest(text, [r.id for r in runs[:5]])}")
+        raise ParameterError(f"{text!r} matches {len(matching)} runs; write more characters")
+    raise ParameterError(f"no run {text!r} in {root}/{nearest(text, [r.id for r in runs[:5]])}")
 
 
 def commit(folder: Path) -> str:

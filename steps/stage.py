@@ -40,7 +40,7 @@ def stage(staged: OutputPath, *, assets: list[str]) -> None:
                 f"assets: {text!r}: expected NAME=SOURCE or NAME=SOURCE@sha256:HEX"
             )
         if found["name"] in listing:
-            raise ParameterError(f"assets: two are called {found['name']!r}")
+            raise ParameterError(f"assets: two assets are called {found['name']!r}; rename one")
         target = staged / found["name"]
         _copy(found["source"], target)
         with target.open("rb") as file:

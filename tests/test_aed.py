@@ -181,7 +181,7 @@ def test_a_config_that_names_no_data_set_is_one_line(tmp_path):
     config.write_text("training: {epochs: 1}\n", "utf-8")
     asked = ("-n", "pipelines.aed", "--config", str(config))
     wrong = run(tmp_path, "run-pipeline", *asked, settings=())
-    said = f"no data set is named: pass --config FILE ({config} is absent or names none)"
+    said = f"no data set is named: pass --config FILE ({config} does not exist or names none)"
     assert (wrong.returncode, wrong.stderr) == (
         2,
         f"run-pipeline: {said} or --set dataset=NAME\n",

@@ -176,7 +176,7 @@ def test_a_file_that_is_no_registry_is_left_to_mlflow(tmp_path, text):
 
 def test_a_registry_that_is_required_but_absent(tmp_path, monkeypatch):
     monkeypatch.setenv("SOUNDGATE_ROOT", str(tmp_path))
-    with pytest.raises(RegistryError, match="there is no registry at"):
+    with pytest.raises(RegistryError, match="no registry at"):
         pull(tmp_path / "version", model_name="aed")
 
 

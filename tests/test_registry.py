@@ -317,7 +317,9 @@ def test_a_run_registers_once_and_the_review_stays(registry, folders):
 def test_a_run_does_not_register_other_bytes(registry, folders):
     register(registry, folders, "aed-1")
     (folders["model"] / "weights.safetensors").write_bytes(b"other")
-    with pytest.raises(RegistryError, match=r"run 'aed-1' registered other bytes before, as .* 1;"):
+    with pytest.raises(
+        RegistryError, match=r"run 'aed-1' has already registered a different model, as .* 1;"
+    ):
         register(registry, folders, "aed-1")
 
 

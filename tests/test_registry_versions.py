@@ -106,7 +106,7 @@ def test_a_registry_that_does_not_exist_is_not_made(tmp_path):
     nowhere = Registry(f"sqlite:///{tmp_path}/none/mlflow.db")
     assert find(nowhere, "aed", "champion") is None
     assert all_versions(nowhere, "aed") == []
-    with pytest.raises(RegistryError, match="there is no registry at"):
+    with pytest.raises(RegistryError, match="no registry at"):
         get(nowhere, "aed", "champion")
     assert not (tmp_path / "none").exists()
 

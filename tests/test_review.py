@@ -208,15 +208,15 @@ def test_what_must_not_be_decided_is_refused_in_one_line(embedded):
         embedded.desk().approve("2", override=True)
     assert "is released already, as version 1 (ann approved candidate 2 at" in said(error)
     assert said(error).endswith("it is the champion")
-    with pytest.raises(RegistryError, match=r"is the champion, as .*; roll back first"):
+    with pytest.raises(RegistryError, match=r"is the current champion, .*; roll back first"):
         embedded.desk().reject("2")
-    with pytest.raises(RegistryError, match="has no previous champion to go back to; name a"):
+    with pytest.raises(RegistryError, match="has no previous champion; name a"):
         embedded.desk().roll_back()
 
     plain = embedded.desk("bob").approve("1", override=True)
     assert not plain.decision.override  # nothing was overridden
     embedded.desk(comment="was a demo").reject("2")
-    with pytest.raises(RegistryError, match=r"is rejected already \(ann rejected .*: was a demo\)"):
+    with pytest.raises(RegistryError, match=r"is already rejected \(ann rejected .*: was a demo\)"):
         embedded.desk().reject("2")
     with pytest.raises(RegistryError) as error:
         embedded.desk().roll_back()
@@ -240,7 +240,7 @@ def test_altered_evidence_is_refused_whatever_is_overridden(embedded, tmp_path, 
     file.write_bytes(b"<p>all is well</p>")
     with pytest.raises(RegistryError) as error:
         world.desk().approve("1", override=True)
-    expected = {"report": "was altered after it was registered", "model": "not those that were"}
+    expected = {"report": "was altered after registration", "model": "differ from the registered"}
     assert expected[altered] in said(error)
     assert expected[altered] in dossier(world.desk(), "1").notes[0]
     file.unlink()
@@ -262,7 +262,7 @@ def test_of_two_reviewers_one_wins_and_the_other_is_told(world):
     with pytest.raises(RegistryError) as error:
         world.desk("bob", bob_is_slower).approve("1")
     assert "meanwhile ann approved candidate 2 at" in said(error)
-    assert ": mine; nothing was changed by you" in said(error)
+    assert ": mine; your decision changed nothing" in said(error)
     assert world.records() == ["00000001.applied.json", "00000001.json"]
     assert world.at("champion") == "1"
     assert world.tags(world.model, "1")["pipeline.run"] == "r2"
@@ -396,10 +396,10 @@ def test_a_limit_is_a_number_of_rows(limit, capsys):
 @pytest.mark.parametrize("letter", ["\udcff", "\x1b", "\0"])
 def test_a_comment_that_no_terminal_should_see_is_refused_in_one_line(embedded, letter):
     embedded.candidate("r1")
-    with pytest.raises(ParameterError, match="--comment holds the control character") as error:
+    with pytest.raises(ParameterError, match="--comment contains the control character") as error:
         embedded.desk(comment=f"good{letter}[2J").reject("1")
     assert said(error).isprintable()
-    with pytest.raises(ParameterError, match="--reviewer holds the control character"):
+    with pytest.raises(ParameterError, match="--reviewer contains the control character"):
         embedded.desk("ann\nbob").reject("1")
     assert not (embedded.store / "reviews").exists()
 
@@ -449,7 +449,7 @@ def test_looking_makes_no_registry(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SOUNDGATE_RUNS", str(tmp_path / "runs"))
     for words in (["list"], ["show"], ["approve", "1", "--comment", "x"]):
         assert cli.main(["review-model", *words]) == 1
-        assert "there is no registry at sqlite:///" in capsys.readouterr().err
+        assert "no registry at sqlite:///" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 

@@ -63,7 +63,7 @@ def rewrite(path: Path, **changes) -> None:
 def test_an_altered_or_missing_decision_is_noticed(log, tmp_path):
     folder = tmp_path / "store" / "reviews" / "aed"
     rewrite(folder / "00000002.json", comment="never said")
-    with pytest.raises(StoreError, match=r"'reviews/aed/00000003\.json' does not follow"):
+    with pytest.raises(StoreError, match=r"'reviews/aed/00000003\.json' does not match"):
         log.entries()
     (folder / "00000002.json").unlink()
     with pytest.raises(StoreError, match="have a gap: expected 1 to 2, found 1, 3"):
@@ -75,7 +75,7 @@ def test_what_is_no_record_is_named(log, tmp_path, text):
     path = tmp_path / "store" / "reviews" / "aed" / "00000003.json"
     path.unlink()
     path.write_text(text)
-    with pytest.raises(StoreError, match=r"00000003\.json' is no record of a review") as error:
+    with pytest.raises(StoreError, match=r"00000003\.json' is not a review record") as error:
         log.entries()
     assert "\n" not in str(error.value)
 
@@ -215,7 +215,7 @@ def test_of_two_processes_that_decide_at_once_one_wins(embedded, tmp_path):
     [winner] = [by for by, line in said.items() if line == "won 1"]
     [loser] = set(said) - {winner}
     assert said[loser].startswith(f"told meanwhile {winner} approved candidate")
-    assert f": for {winner}; nothing was changed by you" in said[loser]
+    assert f": for {winner}; your decision changed nothing" in said[loser]
     run = {"ann": "r1", "bob": "r2"}[winner]
     assert embedded.tags("aed", "1")["pipeline.run"] == run
     assert embedded.records() == ["00000001.applied.json", "00000001.json"]

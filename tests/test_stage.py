@@ -94,7 +94,7 @@ def test_an_asset_without_name_or_source_is_refused(staged, text):
 
 def test_names_are_used_once_and_files_are_there(staged, tmp_path):
     (tmp_path / "x").touch()
-    with pytest.raises(ParameterError, match="two are called 'a'"):
+    with pytest.raises(ParameterError, match="two assets are called 'a'"):
         stage(staged, assets=[f"a={tmp_path}/x", f"a={tmp_path}/x"])
     with pytest.raises(DataError, match=r"absent: cannot be read: No such file"):
         stage(staged, assets=[f"b={tmp_path}/absent"])

@@ -138,7 +138,7 @@ def test_nan_samples_are_one_line_and_no_features_are_written(clips, config, tmp
     capfd.readouterr()
     words = ["--clips", folder, "--config", config, "--features", tmp_path / "features"]
     assert step.run(preprocess, [str(word) for word in words]) == 2
-    said = f"error: {folder / 'audio/rain/bad.wav'}: holds NaN or infinite samples"
+    said = f"error: {folder / 'audio/rain/bad.wav'}: contains NaN or infinite samples"
     [line] = [line for line in capfd.readouterr().err.splitlines() if line]
     assert line.startswith(said)
     assert not (tmp_path / "features").exists()

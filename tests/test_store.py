@@ -140,7 +140,7 @@ def test_an_object_is_created_once(store, tmp_path):
     store.put("runs/a ü.json", b"first")  # the same bytes again
     assert store.exists("runs/a ü.json")
     assert store.read("runs/a ü.json") == b"first"
-    with pytest.raises(StoreError, match=r"'runs/a ü\.json' exists with other content"):
+    with pytest.raises(StoreError, match=r"'runs/a ü\.json' exists with different content"):
         store.put("runs/a ü.json", b"second")
     assert store.read("runs/a ü.json") == b"first"
     store.get("runs/a ü.json", tmp_path / "target", sha256=hashlib.sha256(b"first").hexdigest())
@@ -168,7 +168,7 @@ def test_of_many_writers_of_one_name_one_wins(store):
 
 def test_a_key_that_states_a_digest_takes_these_bytes_only(store, tmp_path):
     key = key_of(b"content")
-    with pytest.raises(StoreError, match="was given bytes whose sha256 is 7dd530c4"):
+    with pytest.raises(StoreError, match="received bytes with sha256 7dd530c4"):
         store.put(key, b"else")
     assert not store.exists(key)
     store.put(key, b"content")
@@ -225,7 +225,7 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(store, tmp_path, monkey
     source.write_bytes(bytes(11 << 20))
     key = key_of(bytes(11 << 20))
     source.write_bytes(bytes(10 << 20) + b"x" * (1 << 20))
-    with pytest.raises(StoreError, match="was given bytes whose sha256 is"):
+    with pytest.raises(StoreError, match="received bytes with sha256"):
         store.put(key, source)
     assert not store.exists(key)
     if isinstance(store, s3.S3Store):
@@ -303,7 +303,7 @@ def test_a_second_put_sends_nothing(store, clips, monkeypatch):
 def test_a_name_is_not_given_to_other_content(store, clips):
     digest = put_tree(store, "esc", clips)
     (clips / "a-b.wav").write_bytes(b"changed")
-    with pytest.raises(StoreError, match="data set 'esc' exists with other content"):
+    with pytest.raises(StoreError, match="data set 'esc' exists with different content"):
         put_tree(store, "esc", clips)
     assert has_tree(store, "esc") == digest
     assert not store.exists(key_of(b"changed"))  # refused before anything is sent
@@ -326,16 +326,16 @@ def test_a_manifest_that_lies_is_refused(store, tmp_path):
     }
     store.put(key_of(b"x"), b"x")
     store.put("out/manifest.json", json.dumps(manifest).encode())
-    with pytest.raises(StoreError, match=r"'\.\./escaped', which would leave the target folder"):
+    with pytest.raises(StoreError, match=r"'\.\./escaped', which is outside the target folder"):
         get_tree(store, "out", tmp_path / "target")
     store.put("bad/manifest.json", json.dumps({**manifest, "digest": "0" * 64}).encode())
-    with pytest.raises(StoreError, match="its files do not have the digest 000"):
+    with pytest.raises(StoreError, match="the digest of its files is not 000"):
         has_tree(store, "bad")
     store.put("new/manifest.json", json.dumps({**manifest, "format": "x/9"}).encode())
     with pytest.raises(StoreError, match=r"format 'x/9'; expected 'soundgate\.tree/1'"):
         has_tree(store, "new")
     store.put("text/manifest.json", b"hello")
-    with pytest.raises(StoreError, match="is no manifest of a data set"):
+    with pytest.raises(StoreError, match="is not a data set manifest"):
         has_tree(store, "text")
 
 
@@ -354,14 +354,14 @@ def test_what_is_no_data_set_is_refused(store, clips, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         put_tree(store, "x", tmp_path / "absent")
     (tmp_path / "empty" / "below").mkdir(parents=True)
-    with pytest.raises(DataError, match="no file in it"):
+    with pytest.raises(DataError, match="contains no files"):
         put_tree(store, "x", tmp_path / "empty")
     (clips / "link").symlink_to(clips / "a")
     with pytest.raises(DataError, match="a link to a folder"):
         put_tree(store, "x", clips)
     (clips / "link").unlink()
     os.mkfifo(clips / "pipe")
-    with pytest.raises(DataError, match="'pipe' is no regular file"):
+    with pytest.raises(DataError, match="'pipe' is not a regular file"):
         put_tree(store, "x", clips)
     (clips / "pipe").unlink()
     (clips / "new\nline").touch()
@@ -540,7 +540,7 @@ def test_an_object_of_another_program_is_compared_by_its_bytes(aws):
     client.put_object(Bucket=BUCKET, Key="foreign/a", Body=b"content")
     store = open_store(f"s3://{BUCKET}/foreign")
     store.put("a", b"content")
-    with pytest.raises(StoreError, match="exists with other content"):
+    with pytest.raises(StoreError, match="exists with different content"):
         store.put("a", b"else")
     store.close()
 
@@ -648,9 +648,9 @@ def test_a_broken_endpoint_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("url", "hint"),
     [
-        ("", "the store's url is empty"),
+        ("", "the store URL is empty"),
         ("s3://", "expected s3://bucket/prefix"),
-        ("gs://bucket", "no store speaks 'gs'; known: file, s3"),
+        ("gs://bucket", "unknown scheme 'gs'; known: file, s3"),
         ("file://host/folder", "expected file:///absolute/folder"),
     ],
 )

@@ -62,8 +62,8 @@ def _data(p: DataParameters) -> Declaration:
     own = (p.dataset_path, p.download_command, *map(p.config.get, OWN_FILES.values()))
     if p.dataset_name == UNNAMED_DATASET and not any(own):
         raise ParameterError(
-            f"no data set is named: pass --config FILE ({p.config.path} is absent or names none) "
-            "or --set dataset=NAME"
+            f"no data set is named: pass --config FILE ({p.config.path} does not exist or names "
+            "none) or --set dataset=NAME"
         )
     _check_brought(p, is_brought=any(own))
     data = declare(p.dataset_name, p.config.get, path=p.dataset_path, command=p.download_command)

@@ -36,6 +36,7 @@ def load(name: str, options: Options = Options()) -> Executor[Any]:
     kind = getattr(importlib.import_module(module), attribute)
     if options.profile and not kind.capabilities.has_profiles:
         raise ParameterError(
-            f"--profile {options.profile}: the {name} executor has no profiles; drop it"
+            f"--profile {options.profile}: the {name} executor does not use profiles; remove "
+            "--profile"
         )
     return cast("Executor[Any]", kind(options))

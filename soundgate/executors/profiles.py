@@ -1,4 +1,4 @@
-"""Profiles of sites: YAML files, read and checked alike for every engine that has them."""
+"""Site profiles: YAML files that are read and checked in the same way for every engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read(path: str, example: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        example: a field with a value, for whoever wrote something else.
+        example: a field with a value, shown in the error message.
 
     Raises:
         ConfigError: the file is absent, not YAML, or not a mapping.
@@ -33,7 +33,7 @@ def read(path: str, example: str) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"--profile {path}: is not YAML: {error}") from error
     if not isinstance(fields, dict):
-        raise ConfigError(f"--profile {path}: expected fields with values, {example} say")
+        raise ConfigError(f"--profile {path}: expected fields with values, for example {example}")
     return fields
 
 
@@ -43,7 +43,7 @@ def check(kind: type[P], fields: dict[str, Any], where: str) -> P:
     Args:
         kind: the engine's profile.
         fields: what was given.
-        where: what a mistake is blamed on, ``--profile FILE`` say.
+        where: the origin to name in errors, for example ``--profile FILE``.
 
     Raises:
         ConfigError: a field is unknown or wrong.
@@ -51,7 +51,7 @@ def check(kind: type[P], fields: dict[str, Any], where: str) -> P:
     try:
         return kind(**fields)
     except TypeError as error:
-        raise ConfigError(f"{where}: a field is no text: {error}") from error
+        raise ConfigError(f"{where}: a field name is not text: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{where}: {_first(kind, error)}") from error
 
@@ -65,7 +65,7 @@ def _first(kind: type[BaseModel], error: ValidationError) -> str:
             kind = _section(kind, part)
         return f"unknown field {'.'.join(place)}{nearest(place[-1], kind.model_fields)}"
     said = mistake["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(place)}: {said}, not {mistake['input']!r}" if place else said
+    return f"{'.'.join(place)}: {said}, got {mistake['input']!r}" if place else said
 
 
 def _section(kind: type[BaseModel], part: str) -> type[BaseModel]:

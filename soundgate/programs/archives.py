@@ -32,7 +32,7 @@ def unpacked(path: Path) -> Path:
         _unpack(archive, folder)
     member = folder / path.relative_to(archive)
     if not member.exists():
-        raise DataError(f"{archive}: it has no {path.relative_to(archive)}")
+        raise DataError(f"{archive}: contains no {path.relative_to(archive)}")
     return member
 
 

@@ -36,8 +36,8 @@ def _look(event: str, arguments: tuple[Any, ...], allowed: frozenset[str]) -> No
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "localhost")
     if name not in allowed and not is_here(name):
         raise NetworkTried(
-            f"tried the network ({name}), but runs on a compute node without one; declare the task "
-            "with needs_network=True, or stage what it fetches"
+            f"tried to use the network ({name}) on a compute node without network; declare the "
+            "task with needs_network=True, or stage the files it downloads"
         )
 
 

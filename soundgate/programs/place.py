@@ -18,7 +18,7 @@ from soundgate.step import OutputPath, main
 def place(placed: OutputPath, *, name: str, text: str, encoded: bool = False) -> None:
     """Write ``text`` as UTF-8; ``encoded``, it is Base64, which no engine changes on its way."""
     if "/" in name or name in ("", ".", ".."):
-        raise ParameterError(f"name: {name!r} is no file name")
+        raise ParameterError(f"name: {name!r} is not a file name")
     if encoded:
         try:
             data = base64.b64decode(text, validate=True)

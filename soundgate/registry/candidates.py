@@ -112,7 +112,9 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
         RegistryError: the run registered other bytes before, or MLflow refused or failed.
     """
     if not provenance.get("run"):
-        raise RegistryError("provenance lacks 'run', the id that a candidate is registered under")
+        raise RegistryError(
+            "provenance must contain 'run', the id of the run that registers the candidate"
+        )
     files = _model_files(model, exported)
     evidence, report_path = _evidence(report, review)
     candidate = _Candidate(
@@ -136,7 +138,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
             version = _create_version(registry, client, logged, candidate)
         elif version.tags.get(DIGEST_TAG) != candidate.digest:
             raise RegistryError(
-                f"run {candidate.run!r} registered other bytes before, as "
+                f"run {candidate.run!r} has already registered a different model, as "
                 f"{candidate.registered_name} version {version.version}; start a new run to "
                 "register this model"
             )
@@ -180,7 +182,7 @@ def _evidence(report: Path, review: Path | None) -> tuple[dict[str, Path], str]:
 def _require(files: Sequence[Path]) -> None:
     for needed in files:
         if not needed.is_file():
-            raise DataError(f"{needed} is missing; it is needed to register a model")
+            raise DataError(f"{needed} is missing; a model cannot be registered without it")
 
 
 def _version_of(client: MlflowClient, candidate: _Candidate) -> ModelVersion | None:

@@ -84,7 +84,7 @@ class Registry:
         """
         if not self.exists:
             raise RegistryError(
-                f"there is no registry at {self.uri}; run a pipeline that registers a model, or "
+                f"no registry at {self.uri}; run a pipeline that registers a model, or "
                 "correct --registry or MLFLOW_TRACKING_URI"
             )
 
@@ -132,7 +132,7 @@ class Registry:
             if found is None or found.lifecycle_stage != "active":
                 raise RegistryError(
                     f"MLflow at {self.uri}: experiment {self.experiment!r} was deleted; "
-                    "restore it or name another"
+                    "restore it or choose another name"
                 )
             return str(found.experiment_id)
 

@@ -137,8 +137,8 @@ class DecisionLog:
             decision = self._parse(Decision, self._key(number), data)
             if decision.after != before or decision.number != number:
                 raise StoreError(
-                    f"{self.store.url}: {self._key(number)!r} does not follow the decision before "
-                    "it; one of them was altered: restore both"
+                    f"{self.store.url}: {self._key(number)!r} does not match the previous "
+                    "decision; one of them was altered: restore both"
                 )
             before = hashlib.sha256(data).hexdigest()
             entries.append(Entry(decision, self._outcome(number, keys)))
@@ -159,8 +159,8 @@ class DecisionLog:
                 raise
             other = self._parse(Decision, key, self.store.read(key))
             raise RegistryError(
-                f"meanwhile {other.said}; nothing was changed by you: look again with "
-                f"'review-model list' and decide anew"
+                f"meanwhile {other.said}; your decision changed nothing: run 'review-model list' "
+                f"and decide again"
             ) from None
 
     def close(self, outcome: Outcome) -> Outcome:
@@ -195,7 +195,7 @@ class DecisionLog:
             found = kind(**{f.name: values[f.name] for f in fields(kind)})
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"{self.store.url}: {key!r} is no record of a review: {error!r}"
+                f"{self.store.url}: {key!r} is not a review record: {error!r}"
             ) from error
         expected = FORMAT if kind is Decision else OUTCOME_FORMAT
         if found.format != expected:

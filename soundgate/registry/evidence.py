@@ -118,6 +118,6 @@ def _check_report(registry: Registry, version: Version, expected: str, folder: s
         raise RegistryError(f"{path} of {version.uri} cannot be read: {error}") from error
     if found != expected:
         raise RegistryError(
-            f"{path} of {version.uri} was altered after it was registered (its digest is {found}, "
-            f"registered was {expected}); it is no evidence: register the model again"
+            f"{path} of {version.uri} was altered after registration (its digest is {found}, "
+            f"expected {expected}), so it cannot be trusted: register the model again"
         )

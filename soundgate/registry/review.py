@@ -99,14 +99,14 @@ class Desk:
         candidate = get(self.registry, candidates_of(self.model), which)
         if status_of(candidate.version, entries) == "rejected":
             raise RegistryError(
-                f"{candidate.uri} is rejected already ({_last(candidate.version, entries)})"
+                f"{candidate.uri} is already rejected ({_last(candidate.version, entries)})"
             )
         champion = find(self.registry, self.model, CHAMPION)
         released = release_of(candidate.version, entries)
         at = released.outcome.released if released and released.outcome else None
         if champion is not None and champion.version == at:
             raise RegistryError(
-                f"{candidate.uri} is the champion, as {champion.uri}; roll back first"
+                f"{candidate.uri} is the current champion, {champion.uri}; roll back first"
             )
         return self._decide(len(entries), self._about(candidate, "reject", champion))
 
@@ -123,11 +123,11 @@ class Desk:
             raise RegistryError(f"model {self.model!r} has no champion; approve a candidate first")
         if to is None and find(self.registry, self.model, PREVIOUS) is None:
             raise RegistryError(
-                f"{champion.uri} has no previous champion to go back to; name a version with --to"
+                f"{champion.uri} has no previous champion; name a version with --to"
             )
         target = get(self.registry, self.model, to or PREVIOUS)
         if target.version == champion.version:
-            raise RegistryError(f"{target.uri} is the champion already")
+            raise RegistryError(f"{target.uri} is already the champion")
         came_from = candidate_of(target.version, entries)
         rejected = came_from is not None and status_of(came_from, entries) == "rejected"
         if rejected and not override:
@@ -201,7 +201,7 @@ class Desk:
     def _decision(self, verdict: str, **about: object) -> Decision:
         comment = self.comment().strip()
         if not comment:
-            raise ParameterError("--comment is empty: say why, for whoever reads it later")
+            raise ParameterError("--comment is empty: give the reason for the decision")
         _require_text("--comment", comment, allowed="\t\r\n")
         _require_text("--reviewer", self.by)
         values = {"by": self.by, "account": self.account, "comment": comment, **about}
@@ -238,7 +238,7 @@ def _require_text(option: str, text: str, allowed: str = "") -> None:
     """Refuse what would steer a terminal, forge a line of the record, or is no Unicode at all."""
     for letter in text:
         if unicodedata.category(letter) in {"Cc", "Cs"} and letter not in allowed:
-            raise ParameterError(f"{option} holds the control character {letter!r}: leave it out")
+            raise ParameterError(f"{option} contains the control character {letter!r}: remove it")
 
 
 def another_record(announced: str, entries: list[Entry]) -> str:

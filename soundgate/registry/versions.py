@@ -148,7 +148,7 @@ def download(registry: Registry, version: Version, folder: Path) -> None:
     expected = version.tags.get(DIGEST_TAG)
     if not expected:
         raise RegistryError(
-            f"{version.uri} has no tag {DIGEST_TAG}, so that its files cannot be checked; register "
+            f"{version.uri} has no tag {DIGEST_TAG}, so its files cannot be verified; register "
             "it with Soundgate"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

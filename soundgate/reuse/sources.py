@@ -77,7 +77,7 @@ class Sources:
 
     def _collect(self, module: str) -> Program:
         if find_source(module) is None:
-            raise DefinitionError(f"{module}: no such module; a step is a file below steps/")
+            raise DefinitionError(f"{module}: no such module; a step is a file in steps/")
         modules: dict[str, str] = {}
         files: dict[str, Stamp] = {}
         libraries: set[str] = set()

@@ -41,23 +41,23 @@ def open_store(url: str) -> Store:
     scheme, separator, _ = url.partition("://")
     if not separator:
         if not url.strip():
-            raise ParameterError("the store's url is empty; give a folder or s3://bucket/prefix")
+            raise ParameterError("the store URL is empty; give a folder or s3://bucket/prefix")
         return _folder(Path(url).expanduser())
     parts = urlsplit(url)
     if scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path:
-            raise ParameterError(f"store url {url!r}: expected file:///absolute/folder")
+            raise ParameterError(f"store URL {url!r}: expected file:///absolute/folder")
         return _folder(Path(unquote(parts.path)))
     if scheme == "s3":
         # Not urlsplit: '#', '?' and '%' are ordinary characters of an S3 key.
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
-            raise ParameterError(f"store url {url!r}: expected s3://bucket/prefix")
+            raise ParameterError(f"store URL {url!r}: expected s3://bucket/prefix")
         from soundgate.store.s3 import S3Store
 
         return S3Store(bucket, prefix.strip("/"))
     hint = nearest(scheme, ["file", "s3"])
-    raise ParameterError(f"store url {url!r}: no store speaks {scheme!r}{hint}")
+    raise ParameterError(f"store URL {url!r}: unknown scheme {scheme!r}{hint}")
 
 
 def _folder(root: Path) -> Store:

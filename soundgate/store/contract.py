@@ -85,9 +85,11 @@ def check_key(key: str) -> str:
     if "" in parts or "." in parts or ".." in parts or parts[0] == PRIVATE:
         raise StoreError(f"{key!r} is not a key: expected a relative path such as 'esc50/a.json'")
     if not is_portable(key):
-        raise StoreError(f"{key!r} is not a key: it holds control characters or is not Unicode")
+        raise StoreError(f"{key!r} is not a key: it contains control characters or is not Unicode")
     if key.startswith("objects/") and digest_in(key) is None:
-        raise StoreError(f"{key!r} is not a key: objects/ holds {OBJECTS}/ab/<64 hex digits> only")
+        raise StoreError(
+            f"{key!r} is not a key: objects/ contains only {OBJECTS}/ab/<64 hex digits>"
+        )
     return key
 
 
@@ -120,8 +122,8 @@ def source_sha256(source: Path | bytes) -> str:
 def refuse_other_content(url: str, key: str, held: str | None, offered: str) -> NoReturn:
     """Raise the StoreError for a key that is there with other bytes."""
     raise StoreError(
-        f"{url}: {key!r} exists with other content (held {held}, offered {offered}); "
-        "objects are never overwritten, use another name"
+        f"{url}: {key!r} exists with different content (stored {held}, offered {offered}); "
+        "objects are never overwritten; use another name"
     )
 
 
@@ -139,6 +141,6 @@ def check_source(key: str, found: str) -> None:
     stated = digest_in(key)
     if stated is not None and stated != found:
         raise StoreError(
-            f"{key!r} was given bytes whose sha256 is {found}; the source changed meanwhile, or "
+            f"{key!r} received bytes with sha256 {found}; the source changed meanwhile, or "
             "the key is wrong: try again"
         )

@@ -160,7 +160,7 @@ class S3Store:
         """Send one conditional PUT."""
         if size > SINGLE_PUT_BYTES:
             raise StoreError(
-                f"{self.url}: {key!r} would hold {size} bytes; a named object holds at most "
+                f"{self.url}: {key!r} has {size} bytes; a named object has at most "
                 f"{SINGLE_PUT_BYTES}, store it under its digest (objects/sha256/...)"
             )
         if size <= PART_BYTES and not isinstance(source, bytes):

@@ -220,10 +220,10 @@ def _not_finite(net):
         (_dilated, r"'conv2_block1_2_conv' has dilation_rate \(2, 2\)"),
         (_other_activation, "'conv2_block2_1_relu' has kind Activation, not relu"),
         (_other_wiring, "'conv2_block2_add' has inputs .*conv2_block1_add"),
-        (_extra_layer, r"'one_more' \(Conv2D\) is none of the backbone's"),
+        (_extra_layer, r"'one_more' \(Conv2D\) does not belong to the backbone"),
         (_other_shape, r"conv2_block1_2_conv/kernel has shape \(64, 32, 3, 3\)"),
         (_missing_tensor, "'conv2_block1_2_bn' has no moving_mean"),
-        (_extra_tensor, "conv1_bn/extra has no place"),
+        (_extra_tensor, "conv1_bn/extra does not belong to the network"),
         (_not_finite, "conv1_bn/beta:0 is not finite"),
     ],
 )
@@ -262,7 +262,7 @@ def test_another_architecture_is_told(tmp_path):
     for entry in net.layers:
         for node in entry["inbound_nodes"] and entry["inbound_nodes"][0]:
             node[0] = "convolution" if node[0] == "conv1_conv" else node[0]
-    with pytest.raises(ConfigError, match="is no YAMNet or MiniResNet"):
+    with pytest.raises(ConfigError, match="is not a YAMNet or MiniResNet"):
         converted(net.write(tmp_path / "x.h5"))
 
 

@@ -248,7 +248,7 @@ def test_a_damaged_champion_is_one_line(candidate, tmp_path, damage, message):
 def test_a_clip_that_is_in_no_manifest_is_named(candidate, tmp_path):
     clips = _manifest(tmp_path / "clips", read_rows(candidate.features)[:1])
     mine = Candidate(clips, candidate.features, candidate.model, candidate.report)
-    with pytest.raises(DataError, match="the manifest of the clips does not list it"):
+    with pytest.raises(DataError, match="but the clips' manifest does not"):
         compare(mine, _version(tmp_path / "v", candidate.model), tmp_path / "out")
 
 

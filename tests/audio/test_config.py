@@ -376,15 +376,16 @@ def test_zoo_schedule_becomes_cosine_and_says_so():
         (
             "dataset: {audio_path: a, training_audio_path: b}",
             (
-                "user.yaml:1: dataset.audio_path: says the same as dataset.training_audio_path; "
+                "user.yaml:1: dataset.audio_path: has the same meaning as "
+                "dataset.training_audio_path; "
                 "keep one of them"
             ),
         ),
         (
             "dataset: {use_garbage_class: true}",
             (
-                "user.yaml:1: dataset: use_garbage_class needs class_names: without them no "
-                "class is left"
+                "user.yaml:1: dataset: use_garbage_class needs class_names, because "
+                "it groups the classes outside them"
             ),
         ),
     ],
@@ -663,4 +664,4 @@ def test_a_value_given_twice_in_two_spellings_is_no_conflict():
     text = "dataset: {audio_path: a, training_audio_path: a}"
     assert config.parse(text, "user.yaml").dataset.training_audio_path == "a"
     text = "dataset: {audio_path: a, training_audio_path: b}"
-    assert "says the same as" in explained(text)
+    assert "has the same meaning as" in explained(text)

@@ -219,7 +219,7 @@ def test_a_model_without_test_clips_is_refused(trained, tmp_path):
     copy.mkdir()
     for path in model.iterdir():
         (copy / path.name).write_bytes(path.read_bytes().replace(b'"test"', b'"training"'))
-    with pytest.raises(DataError, match="no clip is left for the test"):
+    with pytest.raises(DataError, match="no test clips"):
         evaluate(features, copy, tmp_path / "report")
 
 

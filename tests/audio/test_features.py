@@ -150,7 +150,7 @@ def test_frame_count_is_that_of_log_mel(options):
 
 
 def test_what_has_no_frame_is_refused():
-    with pytest.raises(ParameterError, match="511 samples are less than one frame of 512"):
+    with pytest.raises(ParameterError, match="511 samples are fewer than one frame of 512"):
         log_mel(torch.zeros(511), YAMNET, RATE_HZ)
     with pytest.raises(ParameterError, match="fmax 7500 Hz exceeds half of 8000 Hz"):
         log_mel(torch.zeros(8000), YAMNET, 8000)
@@ -422,7 +422,7 @@ def test_a_clip_shorter_than_a_patch_is_named_with_the_fix(tmp_path):
     data_set(tmp_path / "clips", ["rain"], seconds=0.5)
     with pytest.raises(
         DataError,
-        match=r"0000\.wav: 0\.500 s of sound give 47 frames, a patch has 96; set "
+        match=r"0000\.wav: 0\.500 s of sound give 47 frames, but a patch has 96; set "
         r"preprocessing\.min_length to 0\.982 or lower feature_extraction\.patch_length$",
     ):
         run(tmp_path, text="preprocessing: {min_length: 0}")
@@ -474,7 +474,7 @@ def test_multi_label(tmp_path):
         *(("dog", "rain"), ("dog",), ("rain",)),
     ]
     assert frames.read_info(folder).multi_label
-    with pytest.raises(DataError, match=r"0000\.wav: carries 2 labels \(dog, rain\); set dataset"):
+    with pytest.raises(DataError, match=r"0000\.wav: has 2 labels \(dog, rain\); set dataset"):
         run(tmp_path)
 
 

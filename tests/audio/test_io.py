@@ -307,7 +307,7 @@ def test_refuses_a_flac_without_a_length_whose_frames_are_gone(tmp_path):
     content[21] &= 0xF0
     content[22:26] = bytes(4)
     path.write_bytes(content[:60] + bytes(len(content) - 60))
-    assert "does not give its length" in refusal(path)
+    assert "does not state its length" in refusal(path)
 
 
 @pytest.mark.parametrize("rate_hz", [1, 99, 2_000_001, 2**31 - 1])
@@ -369,7 +369,7 @@ def test_samples_that_are_no_numbers(tmp_path, value, channels):
 
 def test_too_short_to_resample(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(1, np.int16), 96_000)
-    with pytest.raises(DataError, match="less than one at 16000 Hz"):
+    with pytest.raises(DataError, match="less than one sample at 16000 Hz"):
         io.load(tmp_path / "a.wav", sample_rate_hz=16_000)
 
 

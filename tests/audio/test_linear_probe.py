@@ -262,7 +262,7 @@ def test_nobody_is_told_of_epochs_who_asked_for_none(features, weights, tmp_path
 
 
 def test_a_stop_while_embedding_is_heard(features, weights, tmp_path):
-    with pytest.raises(Stopped, match="before the head was fitted"):
+    with pytest.raises(Stopped, match="before the classifier head was fitted"):
         fit_to(tmp_path, features, of(weights), stop=lambda: True)
 
 
@@ -372,7 +372,7 @@ def test_a_known_file_is_told_every_value_it_needs(shared, tmp_path):
 
 def test_a_file_that_is_no_keras_file_is_told(features, tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"something else")
-    with pytest.raises(ConfigError, match=r"x.onnx is no Keras .h5"):
+    with pytest.raises(ConfigError, match=r"x.onnx is not a Keras .h5"):
         fit_to(tmp_path, features, of(tmp_path / "x.onnx"))
 
 

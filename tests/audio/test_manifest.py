@@ -78,16 +78,16 @@ def test_reading_streams(tmp_path):
         (ROW | {"labels": [1]}, "labels: 1 is not a class name"),
         (ROW | {"labels": [["dog"]]}, "labels: ['dog'] is not a class name"),
         (ROW | {"labels": [""]}, "labels: '' is not a class name"),
-        (ROW | {"labels": []}, "labels: audio/a.wav has none"),
+        (ROW | {"labels": []}, "labels: audio/a.wav has no label"),
         (ROW | {"fold": "1"}, "fold: '1' is not a whole number"),
         (ROW | {"fold": True}, "fold: True is not a whole number"),
         (ROW | {"fold": 1.0}, "fold: 1.0 is not a whole number"),
         (ROW | {"split": "train"}, "split: 'train' is unknown; did you mean 'training'?"),
         (ROW | {"source": 7}, "source: 7 is not a text"),
-        (ROW | {"path": ""}, "path: '' is not inside"),
-        (ROW | {"path": "/etc/passwd"}, "path: '/etc/passwd' is not inside"),
-        (ROW | {"path": "audio/../../a.wav"}, "is not inside of the folder"),
-        (ROW | {"path": "audio\\a.wav"}, "write it relative, with '/'"),
+        (ROW | {"path": ""}, "path: '' is outside"),
+        (ROW | {"path": "/etc/passwd"}, "path: '/etc/passwd' is outside"),
+        (ROW | {"path": "audio/../../a.wav"}, "is outside the folder"),
+        (ROW | {"path": "audio\\a.wav"}, "write a relative path with '/'"),
         (ROW | {"start_s": 2, "end_s": 2}, "end_s: 2 is not after start_s 2"),
         (ROW | {"start_s": 3.0, "end_s": 2}, "end_s: 2 is not after start_s 3.0"),
         (ROW | {"end_s": 0}, "end_s: 0 is not after start_s 0.0"),
@@ -121,7 +121,7 @@ def test_a_file_of_bytes_that_are_no_text(tmp_path):
 
 def test_duplicates_and_order(tmp_path):
     first, second = ROW, ROW | {"path": "audio/b.wav"}
-    assert "m.jsonl:2: path: audio/a.wav is there twice" in refusal(
+    assert "m.jsonl:2: path: audio/a.wav is listed twice" in refusal(
         tmp_path / "m.jsonl", first, first, second
     )
     assert ":2: path: audio/a.wav comes after audio/b.wav: sort" in refusal(
@@ -133,7 +133,7 @@ def test_duplicates_and_order(tmp_path):
 
 def test_unlabelled_clips_where_they_are_allowed(tmp_path):
     clips = [Clip("a.wav", ())]
-    with pytest.raises(DataError, match=r"labels: a\.wav has none"):
+    with pytest.raises(DataError, match=r"labels: a\.wav has no label"):
         write_manifest(tmp_path / MANIFEST, clips)
     write_manifest(tmp_path / MANIFEST, clips, allow_unlabelled=True)
     assert list(read_manifest(tmp_path, allow_unlabelled=True)) == clips
@@ -148,7 +148,7 @@ def test_missing_manifest(tmp_path):
     ("clips", "expected"),
     [
         (CLIPS[::-1], "clip 2: path: audio/c.wav comes after"),
-        ([CLIPS[0], CLIPS[0]], "clip 2: path: audio/a b.wav is there twice"),
+        ([CLIPS[0], CLIPS[0]], "clip 2: path: audio/a b.wav is listed twice"),
         ([Clip("../a.wav", ("dog",))], "clip 1: path"),
         (
             [Clip("bad\udcff.wav", ("dog",))],

@@ -130,7 +130,7 @@ def test_a_killed_program_leaves_no_output_and_its_next_attempt_goes_on(tmp_path
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
-    assert "is kept in the checkpoint" in process.stderr.read()
+    assert "are kept in the checkpoint" in process.stderr.read()
     process.stderr.close()
     assert sorted(path.name for path in task.iterdir()) == ["checkpoints"]
     assert list((task / "checkpoints").glob("*.npz"))

@@ -285,7 +285,7 @@ def test_a_checkpoint_that_began_with_other_weights_is_passed_over(features, tmp
     ("weights", "text"),
     [
         ({"pretrained_weights": True}, "give the path of a model"),
-        ({"pretrained_weights": "nowhere"}, "no folder or file"),
+        ({"pretrained_weights": "nowhere"}, "does not exist"),
         ({"name": "yamnet"}, "is plain .*set training.model to it"),
     ],
 )

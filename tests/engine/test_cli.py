@@ -124,7 +124,7 @@ def test_the_graph_is_mermaid(toy, one, command):
             ["-n", "pipelines.one", "--timeout", "0"],
             "--timeout must be more than 0 seconds, got 0",
         ),
-        (["-n", "steps.work"], "steps.work declares no get_pipeline(parameters)"),
+        (["-n", "steps.work"], "steps.work has no function get_pipeline(parameters)"),
         ([], "-n/--module-name is missing: name a pipeline, for example pipelines.aed"),
         (
             ["-n", "pipelines.one", "--executor", "locl"],
@@ -141,10 +141,10 @@ def test_the_graph_is_mermaid(toy, one, command):
         ),
         (
             ["-n", "pipelines.one", "--kwargs", "[1]"],
-            "--kwargs: expected a mapping of names to values, not [1]",
+            "--kwargs: expected a mapping of names to values, got [1]",
         ),
         (["-n", "pipelines.one", "--config", "no.yaml"], "no.yaml: no such user config"),
-        (["--resume", "nothing"], "no run 'nothing' below runs/"),
+        (["--resume", "nothing"], "no run 'nothing' in runs/"),
         (
             ["--resume", "last", "-n", "pipelines.one"],
             "--resume uses the options of the earlier run: remove the other options",

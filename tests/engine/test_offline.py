@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-TRIED = "tried the network ({host}), but runs on a compute node without one"
+TRIED = "tried to use the network ({host}) on a compute node without network"
 
 
 def attempt(code: str, offline: str) -> subprocess.CompletedProcess[str]:

@@ -49,10 +49,10 @@ def test_a_run_is_found_by_what_a_person_writes(tmp_path, three):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("20260102", "'20260102' is the beginning of 2 runs; write more of it"),
+        ("20260102", "'20260102' matches 2 runs; write more characters"),
         ("20260101-000000-aaab", "did you mean '20260101-000000-aaaa'?"),
         ("", "no run ''"),
-        ("xyz", "no run 'xyz' below .*; known: 20260102-000001-bbbb, 20260102-000000-bbbb"),
+        ("xyz", "no run 'xyz' in .*; known: 20260102-000001-bbbb, 20260102-000000-bbbb"),
     ],
 )
 def test_a_run_that_is_not_there_is_answered(tmp_path, three, text, said):
@@ -61,7 +61,7 @@ def test_a_run_that_is_not_there_is_answered(tmp_path, three, text, said):
 
 
 def test_last_of_no_runs_is_answered(tmp_path):
-    with pytest.raises(ParameterError, match=r"^no run 'last' below"):
+    with pytest.raises(ParameterError, match=r"^no run 'last' in"):
         runs.find_run(tmp_path, "last")
 
 
@@ -89,7 +89,9 @@ def test_a_step_run_by_hand_has_an_empty_context(monkeypatch):
 def test_a_record_of_another_format_is_refused(tmp_path):
     run = make(tmp_path, "aed", "1")
     (run.folder / "run.json").write_text('{"format": "other/1"}')
-    with pytest.raises(ParameterError, match=r"run\.json: not a run record of soundgate\.run/1"):
+    with pytest.raises(
+        ParameterError, match=r"run\.json: is not a run record in format soundgate\.run/1"
+    ):
         run.read()
     (run.folder / "run.json").write_text("{")
     with pytest.raises(ParameterError, match="not a run record"):

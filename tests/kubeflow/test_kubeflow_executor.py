@@ -328,7 +328,7 @@ def test_a_folder_without_files_is_refused(tmp_path, labour):
     pipeline = Pipeline("toy")
     pipeline.add(labour, source=pipeline.file(tmp_path / "empty"))
     empty = {"file_1": File("empty", tmp_path / "empty")}
-    with pytest.raises(Exception, match="there is no file in it"):
+    with pytest.raises(Exception, match="contains no files"):
         upload(pipeline, empty, str(tmp_path / "store"), tmp_path / "runs")
 
 

@@ -117,7 +117,7 @@ def test_a_run_that_goes_on_is_not_started_a_second_time_as_another_one(
     pipeline = toy(labour, seconds=30)
     run, record = start(pipeline)
     submit(site(), pipeline, run, record, NO_WAIT)
-    with pytest.raises(ParameterError, match="still runs as it was declared before"):
+    with pytest.raises(ParameterError, match="is still running with its earlier definition"):
         submit(site(), toy(labour, text="b"), run, run.read(), NO_WAIT)
     assert run.read()["state"] == "running"
     submit(site(), pipeline, run, run.read(), NO_WAIT)

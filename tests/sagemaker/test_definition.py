@@ -297,7 +297,7 @@ def test_an_argument_of_more_than_256_characters_is_refused(opened, tmp_path):
     with pytest.raises(DefinitionError) as error:
         spoken(tmp_path, opened=opened, text="x" * (most + 1))
     assert str(error.value).startswith(
-        "task 'speak': argument --text has 257 characters, SageMaker takes 256"
+        "task 'speak': argument --text has 257 characters, but SageMaker takes at most 256"
     )
     assert "\n" not in str(error.value)
 
@@ -322,7 +322,7 @@ def test_too_many_words_are_refused(tmp_path):
     parts = [p.add(toy.fetch, name=f"f{i}", dataset=str(i))["clips"] for i in range(98)]
     p.add(toy.pool, parts=parts)
     with pytest.raises(
-        DefinitionError, match="'pool': its command has 101 words, SageMaker takes 100"
+        DefinitionError, match="'pool': its command has 101 words, but SageMaker takes at most 100"
     ):
         toy.render(p, tmp_path)
 
@@ -453,7 +453,9 @@ def test_a_time_limit_that_no_job_can_have_is_refused(tmp_path):
     p = Pipeline("toy")
     clips = p.add(toy.fetch, resources=Resources(hours=216))["clips"]
     p.add(toy.train, clips=clips, resources=Resources(hours=673))
-    with pytest.raises(DefinitionError, match=r"'train' asks for 673 h, a .* Training .* 672 h"):
+    with pytest.raises(
+        DefinitionError, match=r"'train' asks for 673 h, but a .* Training .* 672 h"
+    ):
         toy.render(p, tmp_path)
     p.add(toy.fetch, name="again", resources=Resources(hours=217))
     del p.tasks["train"]

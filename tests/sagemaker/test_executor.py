@@ -456,7 +456,7 @@ def test_a_plan_asks_nobody(site):
     plan = site.executor().plan(toy(), site.begin(toy())[0], use_cache=True)
     assert {each.task: each.reason.partition(":")[0] for each in plan} == {
         **dict.fromkeys(TASKS, "SageMaker decides by its cache keys"),
-        "gate-accuracy": "a gate is always judged",
+        "gate-accuracy": "always runs (a gate)",
     }
     assert site.aws.requests == []
 

@@ -144,7 +144,7 @@ def test_throttling_that_passes_is_not_noticed(site, monkeypatch):
 def test_a_missing_bucket(site):
     site.settings["bucket"] = "elsewhere"
     line, found = refused(site, UserError)
-    assert line == "bucket elsewhere: there is none; create it, or correct bucket in the profile"
+    assert line == "bucket elsewhere: does not exist; create it, or correct bucket in the profile"
     assert found == NOTHING
 
 
@@ -152,7 +152,7 @@ def test_a_bucket_of_another_region(site):
     make_bucket(site.aws, "far", "us-west-2")
     site.settings["bucket"] = "far"
     line, found = refused(site, UserError)
-    assert line.startswith("bucket far: is in us-west-2, and jobs run in eu-west-1")
+    assert line.startswith("bucket far: is in us-west-2, but jobs run in eu-west-1")
     assert found == NOTHING
 
 
@@ -168,7 +168,7 @@ def test_a_bucket_of_others(site):
     [
         ("bucket", "bucket is missing: set bucket in the profile, or --kwargs default_bucket"),
         ("image_uri", "image_uri is missing: set image_uri in the profile"),
-        ("pipeline_role_arn", "no role for the pipeline: pass --role-arn"),
+        ("pipeline_role_arn", "the pipeline has no role: pass --role-arn"),
     ],
 )
 def test_a_missing_value(site, field, told):
@@ -193,7 +193,7 @@ def test_no_credentials(site, monkeypatch, tmp_path):
     ("region", "told"),
     [
         (None, "AWS: no region: set region in the profile, AWS_REGION, or --kwargs region"),
-        ("eu-wset-1", "AWS: no region 'eu-wset-1'; did you mean 'eu-west-1'?"),
+        ("eu-wset-1", "AWS: unknown region 'eu-wset-1'; did you mean 'eu-west-1'?"),
     ],
 )
 def test_no_such_region(site, monkeypatch, region, told, tmp_path):
@@ -373,7 +373,7 @@ def test_a_healthy_account(site, healthy):
 @pytest.mark.parametrize(
     ("setting", "what", "found", "fix"),
     [
-        ({"bucket": "nowhere"}, "bucket", "there is none", "create it"),
+        ({"bucket": "nowhere"}, "bucket", "does not exist", "create it"),
         ({"bucket": None}, "bucket", "none is named", "set bucket"),
         ({"pipeline_role_arn": None, "job_role_arn": None}, "role of the pipeline", "none", "--role-arn"),
         ({"job_role_arn": ROLE.replace("role/pipeline", "role/nobody")}, "role of the jobs", "there is none", "job_role_arn"),

@@ -45,9 +45,15 @@ def test_what_fits_in_the_order_of_the_table(needs, types):
 @pytest.mark.parametrize(
     ("needs", "said"),
     [
-        (Resources(cpus=9, memory_gb=16), "task 't' needs 9 CPUs, 16 GB, no GPU: no instance type"),
-        (Resources(memory_gb=65.5), "task 't' needs 1 CPUs, 65.5 GB, no GPU: no instance type"),
-        (Resources(gpus=8, memory_gb=2), "task 't' needs 1 CPUs, 2 GB, 8 GPUs: no instance type"),
+        (
+            Resources(cpus=9, memory_gb=16),
+            "task 't' needs 9 CPUs, 16 GB, no GPU, but no instance type",
+        ),
+        (Resources(memory_gb=65.5), "task 't' needs 1 CPUs, 65.5 GB, no GPU, but no instance type"),
+        (
+            Resources(gpus=8, memory_gb=2),
+            "task 't' needs 1 CPUs, 2 GB, 8 GPUs, but no instance type",
+        ),
     ],
 )
 def test_nothing_that_fits_is_one_line_that_names_task_need_and_field(needs, said):

@@ -410,7 +410,7 @@ def test_mistakes_of_the_whole_are_refused(change, told):
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"treshold": 0.4}, "parameter treshold: there is none; did you mean 'threshold'?"),
+        ({"treshold": 0.4}, "unknown parameter treshold; did you mean 'threshold'?"),
         ({"threshold": "high"}, "parameter threshold: 'high' is no Float"),
         ({"machine": "ml.m5.large"}, "parameter machine: 'ml.m5.large' is none of its EnumValues"),
         ({"bucket": "x" * 1025}, "parameter bucket: 1025 characters: at most 1024"),

@@ -37,7 +37,7 @@ def test_what_needs_the_network_runs_where_it_is_submitted(project, hub):
     assert results(project) == {"here": "fetched"}
     assert list(ids(project)) == ["node"]
     reason = project.record()["tasks"]["node"]["reason"]
-    assert reason.startswith("tried the network (0.0.0.0), but runs on a compute node")
+    assert reason.startswith("tried to use the network (0.0.0.0) on a compute node")
 
 
 def test_what_needs_the_network_runs_in_its_partition_where_the_site_has_one(project, hub):

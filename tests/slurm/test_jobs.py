@@ -189,7 +189,9 @@ def test_a_node_that_has_less_gives_what_it_has():
 
 
 def test_more_time_than_the_partition_gives_is_refused():
-    with pytest.raises(DefinitionError, match=r"task 't0' asks for 2 h, its partition gives 1 h"):
+    with pytest.raises(
+        DefinitionError, match=r"task 't0' asks for 2 h, but its partition allows 1 h"
+    ):
         lower(chain(LONG), Profile(cpu=Partition(max_hours=1)))
 
 

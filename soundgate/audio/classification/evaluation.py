@@ -112,7 +112,7 @@ def evaluate(
     rows = rows_of(model, clips.rows, TEST)
     if not rows:
         raise DataError(
-            f"{model / SPLIT}: no clip is left for the test; train with "
+            f"{model / SPLIT}: no test clips; train with "
             "dataset.test_fold set to a fold that has clips"
         )
     scorers: list[Scorer] = [load(model)]

@@ -48,7 +48,10 @@ def pool(reports: Sequence[Path], report: Path, *, confidence: float = 0.95) -> 
     parts = [json.loads((part / evaluation.REPORT).read_text("utf-8")) for part in reports]
     labels = {tuple(part["confusion_matrix"]["labels"]) for part in parts}
     if len(labels) != 1:
-        raise DataError(f"the reports are of different classes: {sorted(labels)}")
+        raise DataError(
+            f"the reports have different classes: {sorted(labels)}; pool reports of one training "
+            "setup"
+        )
     classes = list(labels.pop())
     multi_label = bool(parts[0]["multi_label"])
     judged = _read(reports, classes)
@@ -80,7 +83,7 @@ def _read(reports: Sequence[Path], classes: Sequence[str]) -> evaluation.Judgeme
             key = (clip.path, clip.start_s, clip.end_s)
             if key in seen:
                 raise DataError(
-                    f"{clip.path} was tested in {seen[key]} and in {folder}; give each fold once"
+                    f"{clip.path} was tested in {seen[key]} and in {folder}; pass each fold once"
                 )
             seen[key] = folder
             rows.append(clip)

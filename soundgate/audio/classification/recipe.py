@@ -81,8 +81,8 @@ def _plateau(training: Training, *, validated: bool) -> Plateau | None:
     if training.schedule != "plateau":
         if callback is not None:
             raise ConfigError(
-                f"training.schedule is {training.schedule!r}, which leaves callbacks."
-                "ReduceLROnPlateau without effect; set schedule to plateau, or drop the callback"
+                f"training.schedule is {training.schedule!r}, which ignores callbacks."
+                "ReduceLROnPlateau; set schedule to plateau, or remove the callback"
             )
         return None
     if callback is None:
@@ -120,6 +120,6 @@ def _monitor(name: str, mode: str) -> Monitor:
 def _require_validation(callback: str, *, validated: bool) -> None:
     if not validated:
         raise ConfigError(
-            f"training.callbacks.{callback} watches validation clips, and there are none; set "
+            f"training.callbacks.{callback} needs validation clips; set "
             "dataset.validation_split above 0"
         )

@@ -167,9 +167,9 @@ def _parse(line: bytes) -> Clip:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise _RowError(f"is not JSON ({error}): one object a line") from None
+        raise _RowError(f"is not JSON ({error}): write one object per line") from None
     if type(row) is not dict:
-        raise _RowError("is not a JSON object: one object a line")
+        raise _RowError("is not a JSON object: write one object per line")
     for name, value in row.items():
         field = _FIELDS.get(name)
         if field is None:
@@ -178,7 +178,7 @@ def _parse(line: bytes) -> Clip:
             raise _RowError(f"{name}: {value!r} is not {field[1]}")
     missing = {"path", "labels"} - row.keys()
     if missing:
-        raise _RowError(f"{min(missing)}: is missing: every clip has a path and labels")
+        raise _RowError(f"{min(missing)}: is missing: every clip needs a path and labels")
     row["labels"] = tuple(row["labels"])
     row["events"] = tuple(map(_parse_event, row.get("events", ())))
     return Clip(**row)
@@ -195,12 +195,12 @@ def _parse_event(value: Any) -> Event:
 def _check(clip: Clip, *, allow_unlabelled: bool) -> None:
     path = clip.path
     if path[:1] in ("", "/") or "\\" in path or ".." in path.split("/"):
-        raise _RowError(f"path: {path!r} is not inside of the folder: write it relative, with '/'")
+        raise _RowError(f"path: {path!r} is outside the folder: write a relative path with '/'")
     for label in clip.labels:
         if type(label) is not str or not label:
             raise _RowError(f"labels: {label!r} is not a class name")
     if not clip.labels and not allow_unlabelled:
-        raise _RowError(f"labels: {path} has none: label it or leave it out")
+        raise _RowError(f"labels: {path} has no label: label it or leave it out")
     if clip.split is not None and clip.split not in SPLITS:
         raise _RowError(f"split: {clip.split!r} is unknown{nearest(clip.split, SPLITS)}")
     if clip.start_s is not None or clip.end_s is not None:
@@ -213,7 +213,9 @@ def _check(clip: Clip, *, allow_unlabelled: bool) -> None:
 
 def _check_times(start_name: str, start_s: float, end_name: str, end_s: float | None) -> None:
     if not 0 <= start_s < math.inf:
-        raise _RowError(f"{start_name}: {start_s} is not a time in the clip: write seconds from 0")
+        raise _RowError(
+            f"{start_name}: {start_s} is not a time in the clip: write seconds, at least 0"
+        )
     if end_s is not None and not start_s < end_s < math.inf:
         raise _RowError(f"{end_name}: {end_s} is not after {start_name} {start_s}: write seconds")
 
@@ -223,7 +225,7 @@ def _check_order(previous: tuple[str, float, float], clip: Clip) -> tuple[str, f
     if key > previous:
         return key
     if key == previous:
-        raise _RowError(f"path: {clip.path} is there twice with the same segment: keep one row")
+        raise _RowError(f"path: {clip.path} is listed twice with the same segment: keep one row")
     raise _RowError(
         f"path: {clip.path} comes after {previous[0]}: sort the rows by path and start_s"
     )

@@ -81,12 +81,12 @@ def choose(clips: Path, dataset: Dataset) -> Selection:
             unfolded.append(Clip(clip.path, labels, source=clip.source))
     count = sum(index >= 0 for index in which)
     if not count:
-        raise DataError(f"{clips}: no clip is left; check dataset.class_names and the manifest")
+        raise DataError(f"{clips}: no clips are left; check dataset.class_names and the manifest")
     if unfolded:
         if len(unfolded) != count:
             raise DataError(
-                f"{clips / unfolded[0].path}: has no fold while other clips have one; "
-                "give every clip a fold, or none"
+                f"{clips / unfolded[0].path}: has no fold, but other clips do; "
+                "give all clips a fold, or none"
             )
         made = iter(make_folds(unfolded, dataset.n_folds, dataset.seed))
         folds = array("i", (next(made) if index >= 0 else 0 for index in which))
@@ -101,7 +101,7 @@ def _labels(
         return (OTHER,)
     if len(labels) > 1 and not dataset.multi_label:
         raise DataError(
-            f"{clip.path}: carries {len(labels)} labels ({', '.join(labels)}); set "
+            f"{clip.path}: has {len(labels)} labels ({', '.join(labels)}); set "
             "dataset.multi_label: true or label it once"
         )
     return labels

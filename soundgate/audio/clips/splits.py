@@ -55,8 +55,8 @@ def make_folds(rows: Iterable[Labelled], n_folds: int, seed: int) -> list[int]:
     groups = _groups(rows)
     if len(groups) < n_folds:
         raise DataError(
-            f"dataset.n_folds: {n_folds} folds cannot be made of {len(groups)} independent "
-            "recordings; lower n_folds or add recordings"
+            f"dataset.n_folds: {n_folds} folds need at least as many independent recordings, got "
+            f"{len(groups)}; lower n_folds or add recordings"
         )
     held = [Counter[str]() for _ in range(n_folds)]
     sizes = [0] * n_folds
@@ -93,7 +93,7 @@ def assign(
     own = {row.split for row in rows}
     if None in own and len(own) > 1:
         row = next(row for row in rows if row.split is None)
-        raise DataError(f"{row.path}: has no split while other clips have one; give it a split")
+        raise DataError(f"{row.path}: has no split, but other clips do; give it a split")
     if None in own or not rows:
         splits = [TEST if row.fold == test_fold else TRAINING for row in rows]
         _need_test_clips(rows, splits, test_fold)
@@ -157,7 +157,7 @@ def _choose_validation(
 def _need_test_clips(rows: Sequence[Foldable], splits: Sequence[str], test_fold: int) -> None:
     if rows and TEST not in splits:
         folds = ", ".join(str(fold) for fold in sorted({row.fold or 0 for row in rows}))
-        raise DataError(f"dataset.test_fold: no clip is in fold {test_fold}; folds: {folds}")
+        raise DataError(f"dataset.test_fold: fold {test_fold} has no clips; known folds: {folds}")
 
 
 def _check_whole_sources(rows: Sequence[Foldable], splits: Sequence[str]) -> None:
@@ -166,8 +166,8 @@ def _check_whole_sources(rows: Sequence[Foldable], splits: Sequence[str]) -> Non
         path, before = first.setdefault(_source(row), (row.path, split))
         if before != split:
             raise DataError(
-                f"{row.path}: is in {split} while {path} of the same source is in {before}; "
-                "clips of one recording must stay together"
+                f"{row.path}: is in {split}, but {path} from the same source is in {before}; "
+                "clips of one recording must be in the same split"
             )
 
 
@@ -181,6 +181,6 @@ def _check_classes(rows: Sequence[Foldable], splits: Sequence[str]) -> None:
     }
     if missing := sorted(classes - trained):
         raise DataError(
-            f"no clip is left to train {', '.join(missing)}; add clips, choose another "
+            f"no training clips for {', '.join(missing)}; add clips, choose another "
             "dataset.test_fold or leave the class out of dataset.class_names"
         )

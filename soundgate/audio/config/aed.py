@@ -129,7 +129,7 @@ class UserConfig(Section):
             )
         if self.dataset.use_garbage_class and self.deployment.unknown_class_threshold:
             raise ValueError(
-                "dataset.use_garbage_class and deployment.unknown_class_threshold exclude each "
-                "other; set the threshold to 0"
+                "dataset.use_garbage_class and deployment.unknown_class_threshold cannot be "
+                "combined; set the threshold to 0"
             )
         return self

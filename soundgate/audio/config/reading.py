@@ -76,7 +76,9 @@ def parse(text: str, name: str) -> UserConfig:
     translation = Translation(sections)
     for first, second in translation.conflicts:
         line = document.line(tuple(second.split(".")))
-        raise document.error(f"{second}: says the same as {first}; keep one of them", line=line)
+        raise document.error(
+            f"{second}: has the same meaning as {first}; keep one of them", line=line
+        )
     for dotted, problem in translation.refused:
         raise document.error(f"{dotted}: {problem}", line=document.line(tuple(dotted.split("."))))
     for dotted in translation.unknown:

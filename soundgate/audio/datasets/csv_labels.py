@@ -123,7 +123,7 @@ def find_table(folder: Path) -> Path:
     if len(tables) != 1:
         found = ", ".join(str(path.relative_to(folder)) for path in tables[:5]) or "none"
         raise DataError(
-            f"{folder}: not exactly one .csv there ({found}): name the table of labels, "
+            f"{folder}: expected exactly one .csv file, found {found}: name the table of labels, "
             "or use dataset 'folder' if each class has a folder"
         )
     return tables[0]
@@ -168,7 +168,7 @@ def to_clips(rows: Iterable[Row], folder: Path, options: Options) -> Iterator[Cl
         twin = first.setdefault((path, row.start_s, row.end_s), row.where)
         if twin != row.where:
             raise DataError(
-                f"{row.where}: {row.name} is there already, at {twin}: write all its labels "
+                f"{row.where}: {row.name} is already listed at {twin}: write all its labels "
                 'into one cell ("dog,rain") or drop the row'
             )
         named = esc_names.parse((folder / path).stem)
@@ -192,7 +192,7 @@ def _locate(row: Row, folder: Path, extension: str) -> str:
     if extension and not name.lower().endswith(tuple(reading.EXTENSIONS)):
         name += extension
     if name.startswith("/") or ".." in name.split("/") or "\\" in name:
-        raise DataError(f"{row.where}: {name!r} is not inside of {folder}: write it relative to it")
+        raise DataError(f"{row.where}: {name!r} is outside {folder}: write a path relative to it")
     name = PurePosixPath(name).as_posix()
     for path in (name, f"audio/{name}"):
         if (folder / path).is_file():
@@ -217,11 +217,11 @@ class _RowParser:
         found = [self._columns.index(name) for name in names if name in self._columns]
         if len(found) > 1 and required:
             pair = " and ".join(self._columns[index] for index in found[:2])
-            raise DataError(f"{self._table}:1: columns {pair} mean the same: rename one")
+            raise DataError(f"{self._table}:1: columns {pair} have the same meaning: rename one")
         if not found and required:
             raise DataError(
                 f"{self._table}:1: no column {' or '.join(names)} in the header "
-                f"({', '.join(self._columns)}): name one so"
+                f"({', '.join(self._columns)}): rename one of them"
             )
         return found[0] if found else None
 

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 def _within(path: str) -> str:
     if path.startswith("/") or ".." in PurePosixPath(path).parts or "\\" in path:
-        raise ValueError(f"{path!r} is not within the data set; write it relative to its folder")
+        raise ValueError(f"{path!r} is outside the data set; write a path relative to its folder")
     return path
 
 
@@ -66,13 +66,13 @@ def _pattern(text: str) -> str:
     try:
         groups = re.compile(text).groupindex
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"invalid regular expression: {error}") from None
     known = ("label", "fold", "split", "source")
     for name in groups:
         if name not in known:
             raise ValueError(f"unknown group {name!r}{nearest(name, known)}")
     if "label" not in groups:
-        raise ValueError("has no group (?P<label>...): which part of the name is the class?")
+        raise ValueError("needs a group (?P<label>...) that matches the class")
     return text
 
 
@@ -170,11 +170,11 @@ class Description(Section):
     def _check(self) -> Self:
         for layout in ("table", "names"):
             if self.layout == layout and getattr(self, layout) is None:
-                raise ValueError(f"layout is {layout}, and there is no section {layout}; add it")
+                raise ValueError(f"layout is {layout}, but section {layout} is missing; add it")
             if self.layout != layout and getattr(self, layout) is not None:
-                raise ValueError(f"layout is {self.layout}, which has no use for {layout}; drop it")
+                raise ValueError(f"layout is {self.layout}, which does not use {layout}; remove it")
         if isinstance(self.clips_per_class, int) and not self.classes:
-            raise ValueError("clips_per_class is one number, so classes must name the classes")
+            raise ValueError("clips_per_class is one number, so classes must list the classes")
         if self.download_command is not None and "temp" not in self.download_command:
             raise ValueError("download_command does not fill ./temp; write its output there")
         return self

@@ -33,7 +33,7 @@ def acquire(dataset: Dataset[OptionsT], out: Path, command: str | None, options:
     """
     if dataset.render is not None:
         if command:
-            raise ParameterError(f"dataset {dataset.name} is rendered: it takes no command")
+            raise ParameterError(f"dataset {dataset.name} is generated: remove download_command")
         prepare(dataset, (), out, options)
         return
     command = command or dataset.download_command
@@ -43,7 +43,7 @@ def acquire(dataset: Dataset[OptionsT], out: Path, command: str | None, options:
         )
     if not command and dataset.download is None:
         raise ParameterError(
-            f"dataset {dataset.name}: no download is known: give its folder (dataset_path) "
+            f"dataset {dataset.name}: has no known download: give its folder (dataset_path) "
             "or the command that fills ./temp (download_command)"
         )
     with _workplace(out) as folder:

@@ -57,11 +57,13 @@ def _original(root: Path, folders: Sequence[Path]) -> Iterator[Clip]:
     for folder in folders:
         label = _FOLDERS.get(folder.name)
         if label is None:
-            raise DataError(f"{folder}: no class of ESC-10{nearest(folder.name, _FOLDERS)}")
+            raise DataError(f"{folder}: is not a class of ESC-10{nearest(folder.name, _FOLDERS)}")
         for path in reading.find(folder):
             named = esc_names.parse(path.stem)
             if named is None:
-                raise DataError(f"{path}: is not named FOLD-ID-TAKE as in ESC-10: restore its name")
+                raise DataError(
+                    f"{path}: is not named FOLD-ID-TAKE as in ESC-10: restore the original name"
+                )
             relative = path.relative_to(root).as_posix()
             yield Clip(relative, (label,), named.fold, source=named.source)
 

@@ -66,7 +66,7 @@ def find_table(source: Source) -> Path:
     if table is not None and table.is_dir():
         return csv_labels.find_table(table)
     if table is None:
-        raise DataError(f"{audio}: no meta/esc50.csv there: give a whole checkout of ESC-50")
+        raise DataError(f"{audio}: has no meta/esc50.csv: give a complete checkout of ESC-50")
     return table
 
 
@@ -81,10 +81,10 @@ def checked_clips(folder: Path, rows: Iterable[csv_labels.Row]) -> Iterator[Clip
         size_bytes = file.stat().st_size
         if size_bytes < _CLIP_BYTES:
             raise DataError(
-                f"{file}: {size_bytes} bytes, a clip of ESC-50 has {_CLIP_BYTES}: fetch it again"
+                f"{file}: {size_bytes} bytes, clips of ESC-50 have {_CLIP_BYTES}: fetch it again"
             )
         if clip.fold is None or clip.source is None:
-            raise DataError(f"{file}: no fold or src_file in the table: use that of ESC-50")
+            raise DataError(f"{file}: the table gives no fold or src_file: use the table of ESC-50")
         yield clip
 
 

@@ -40,7 +40,7 @@ def list_clips(source: Source, options: Options) -> Iterator[Clip]:
         if entry.name.startswith("."):
             continue
         if entry.suffix.lower() in reading.EXTENSIONS and entry.is_file():
-            raise DataError(f"{entry}: is not in the folder of a class: move it into one")
+            raise DataError(f"{entry}: is not in a class folder: move it into one")
         if not entry.is_dir():
             continue
         check_class(str(entry), entry.name, options.classes)
@@ -51,7 +51,7 @@ def list_clips(source: Source, options: Options) -> Iterator[Clip]:
             yield Clip(relative, (entry.name,), source=named.source if named else None)
             found = True
         if not found:
-            raise DataError(f"{entry}: class folder without audio: add clips or delete it")
+            raise DataError(f"{entry}: class folder without audio: add clips or delete the folder")
 
 
 DATASET: Final = Dataset(

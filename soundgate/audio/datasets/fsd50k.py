@@ -87,8 +87,8 @@ def list_clips(source: Source, options: Options) -> Iterator[Clip]:
         yield from _rows(tables / "dev.csv", source.audio, "", None, children)
     else:
         raise DataError(
-            f"{source.audio}: FSD50K has a dev and an eval set: give dataset_specific.fsd50k."
-            "dev_audio_folder and eval_audio_folder, both"
+            f"{source.audio}: FSD50K has a dev and an eval set: set both dataset_specific.fsd50k."
+            "dev_audio_folder and eval_audio_folder"
         )
 
 
@@ -114,7 +114,9 @@ def narrow(clips: Iterable[Clip], options: Options) -> Iterator[Clip]:
     classes = frozenset(options.classes)
     known = {label for clip in clips for label in clip.labels}
     for name in sorted(classes - known):
-        raise ParameterError(f"dataset.class_names: FSD50K has no {name!r}{nearest(name, known)}")
+        raise ParameterError(
+            f"dataset.class_names: FSD50K has no class {name!r}{nearest(name, known)}"
+        )
     for clip in clips:
         if options.only_keep_monolabel and len(clip.labels) > 1:
             continue
@@ -137,7 +139,7 @@ def read_ontology(path: Path) -> dict[str, frozenset[str]]:
         ) from error
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{path}: is no ontology of AudioSet ({error!r}): download it from {_ONTOLOGY_URL}"
+            f"{path}: is not the AudioSet ontology ({error!r}): download it from {_ONTOLOGY_URL}"
         ) from error
 
 
@@ -188,14 +190,14 @@ def _rows(
             reader = csv.DictReader(file, strict=True)
             for name in needed:
                 if name not in (reader.fieldnames or ()):
-                    raise DataError(f"{table}:1: no column {name!r}: take FSD50K's own table")
+                    raise DataError(f"{table}:1: no column {name!r}: use FSD50K's own table")
             for row in reader:
                 where = f"{table}:{reader.line_num}"
                 if None in row.values() or not row["fname"]:
-                    raise DataError(f"{where}: a cell is missing: take FSD50K's own table")
+                    raise DataError(f"{where}: a cell is missing: use FSD50K's own table")
                 if "/" in row["fname"] or "\\" in row["fname"]:
                     raise DataError(
-                        f"{where}: {row['fname']!r} is no name of a file: take FSD50K's own table"
+                        f"{where}: {row['fname']!r} is not a file name: use FSD50K's own table"
                     )
                 own = split or _SPLITS.get(row["split"])
                 if own is None:
@@ -207,7 +209,7 @@ def _rows(
     except OSError as error:
         raise DataError(f"{table}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: is no CSV in UTF-8 ({error}): fetch it again") from error
+        raise DataError(f"{table}: is not CSV in UTF-8 ({error}): fetch it again") from error
 
 
 def _labels(
@@ -221,7 +223,7 @@ def _labels(
         return tuple(name_of[mid] for mid in unsmear(mids, children))
     except KeyError as error:
         raise DataError(
-            f"{where}: {error} is not in the ontology: take AudioSet's, {_ONTOLOGY_URL}"
+            f"{where}: {error} is not in the ontology: use the one of AudioSet, {_ONTOLOGY_URL}"
         ) from None
 
 

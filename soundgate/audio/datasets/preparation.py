@@ -69,7 +69,7 @@ def prepare(
     with _output(out):
         if dataset.render is not None:
             if sources:
-                raise ParameterError(f"dataset {dataset.name} is rendered: it takes no folders")
+                raise ParameterError(f"dataset {dataset.name} is generated: remove its folders")
             clips = sorted(dataset.render(out, options), key=sort_key)
         else:
             entries = _entries(dataset, sources, options)
@@ -109,14 +109,14 @@ def _entries(
     dataset: Dataset[OptionsT], sources: Sequence[Source], options: OptionsT
 ) -> list[_Entry]:
     if not sources:
-        raise ParameterError(f"dataset {dataset.name}: no folder given: say where it lies")
+        raise ParameterError(f"dataset {dataset.name}: no folder given: set dataset_path")
     entries: list[_Entry] = []
     for position, source in enumerate(sources, 1):
         prefix = "" if len(sources) == 1 else f"{position}-{source.split or 'clips'}/"
         entries += _source_entries(dataset, source, prefix, options)
     entries.sort(key=lambda entry: sort_key(entry.clip))
     if not entries:
-        raise DataError(f"{sources[0].audio}: holds no clips of {dataset.name}: check the path")
+        raise DataError(f"{sources[0].audio}: contains no clips of {dataset.name}: check the path")
     _check_apart(entries)
     return entries
 
@@ -132,7 +132,7 @@ def _source_entries(
         split = (clip.split or source.split) if dataset.own_split else (source.split or clip.split)
         if clip.split not in (None, split):
             raise DataError(
-                f"{source.audio / clip.path}: split {clip.split!r} in the table, but the folder "
+                f"{source.audio / clip.path}: split {clip.split!r} in the table, but its folder "
                 f"was given for {source.split!r}: drop one of them"
             )
         placed = replace(
@@ -151,7 +151,7 @@ def _check_apart(entries: Sequence[_Entry]) -> None:
         first = seen.setdefault((real, *sort_key(entry.clip)[1:]), entry.clip.path)
         if first != entry.clip.path:
             raise DataError(
-                f"{entry.file}: given twice, as {first} and {entry.clip.path}: drop one"
+                f"{entry.file}: is listed twice, as {first} and {entry.clip.path}: remove one"
             )
 
 
@@ -177,7 +177,7 @@ def _check_counts(dataset: Dataset[OptionsT], clips: Sequence[Clip], *, complete
         if count == 1:
             only = next(clip for clip in clips if label in clip.labels)
             raise DataError(
-                f"{only.path}: is the only clip of class {label!r}, which can thus not be both "
+                f"{only.path}: is the only clip of class {label!r}, which cannot be both "
                 "trained and tested: add clips or leave the class out"
             )
 
@@ -192,8 +192,8 @@ def _check_audio(entries: Sequence[_Entry]) -> None:
         end_s = max(entry.clip.start_s or 0.0, entry.clip.end_s or 0.0)
         if end_s > duration_s + reading.SEGMENT_SLACK_S:
             raise DataError(
-                f"{entry.file}: start_s or end_s {end_s:g} lies after its end at {duration_s:g} s: "
-                "correct the table"
+                f"{entry.file}: start_s or end_s {end_s:g} is after the end of the file at "
+                f"{duration_s:g} s: correct the table"
             )
 
 
@@ -242,7 +242,9 @@ def narrow(dataset: Dataset[OptionsT], out: Path, options: OptionsT) -> bool:
             for name, rule in rules(dataset.options).items()
             if rule.chooses
         )
-        raise DataError(f"dataset {dataset.name}: no clip is left with {asked}: ask for less")
+        raise DataError(
+            f"dataset {dataset.name}: no clips are left with {asked}: select less strictly"
+        )
     paths = {clip.path for clip in kept}
     try:
         (out / DESCRIPTION).unlink()

@@ -69,7 +69,7 @@ def of_training(clips: FeatureSet, model: Path, share: float | None, seed: int) 
     """
     if share == 0:
         raise ConfigError(
-            "dataset.quantization_split: 0 leaves no clip to calibrate with; give a share above 0, "
+            "dataset.quantization_split: 0 leaves no clips for calibration; give a share above 0, "
             "or null for all training clips"
         )
     rows = rows_of(model, clips.rows, TRAINING)
@@ -93,7 +93,7 @@ def of_folder(folder: Path, description: Description) -> Calibration:
     else:
         segments = [(path.relative_to(folder).as_posix(), None, None) for path in io.find(folder)]
     if not segments:
-        raise DataError(f"{folder}: holds no audio to calibrate with; name another folder")
+        raise DataError(f"{folder}: contains no audio for calibration; give another folder")
     settings = (description.preprocessing, description.feature_extraction)
     frames = (
         clip_frames(folder / name, *settings, start_s=start_s, end_s=end_s)

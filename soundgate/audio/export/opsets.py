@@ -36,7 +36,7 @@ def check(opset: int) -> None:
     """
     if not OLDEST <= opset <= LATEST:
         raise ConfigError(
-            f"quantization.target_opset: {opset} cannot be written; give {OLDEST} to {LATEST}"
+            f"quantization.target_opset: {opset} is not supported; give {OLDEST} to {LATEST}"
         )
 
 
@@ -60,7 +60,7 @@ def to_opset(model: ModelProto, opset: int) -> ModelProto:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigError(
-            f"quantization.target_opset: the model does not fit {opset}; give "
+            f"quantization.target_opset: the model cannot be written with {opset}; give "
             f"{OLDEST_EXPORTED}: {reason}"
         ) from error
     return model

@@ -65,7 +65,9 @@ def int8_network(exported: Path, model: Path) -> Quantized:
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: is damaged; export the model again: {error!r}") from error
     if made_of != model_digest(model):
-        raise DataError(f"{path}: was made of another model than {model}; export that one")
+        raise DataError(
+            f"{path}: was exported from another model than {model}; export {model} again"
+        )
     if hashlib.sha256(held).hexdigest() != digest:
         raise DataError(f"{exported / NETWORK_INT8}: is damaged; export the model again")
     return Quantized(ExportedNetwork(load(model), session(held)), len(held))

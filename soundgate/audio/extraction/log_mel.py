@@ -86,9 +86,9 @@ def _features_of(
     if count < options.patch_length:
         least_s = (options.hop_length * (options.patch_length - 1) + options.n_fft) / rate_hz
         raise DataError(
-            f"{path}: {samples.size / rate_hz:.3f} s of sound give {max(count, 0)} frames, a patch "
-            f"has {options.patch_length}; set preprocessing.min_length to {least_s:.3f} or lower "
-            "feature_extraction.patch_length"
+            f"{path}: {samples.size / rate_hz:.3f} s of sound give {max(count, 0)} frames, but a "
+            f"patch has {options.patch_length}; set preprocessing.min_length to {least_s:.3f} or "
+            "lower feature_extraction.patch_length"
         )
     with torch.inference_mode():
         mel = log_mel(torch.from_numpy(samples), options, rate_hz)

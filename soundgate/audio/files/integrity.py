@@ -94,7 +94,7 @@ def check_plausible(path: str | os.PathLike[str], file: soundfile.SoundFile) -> 
     frames, size_bytes = file.frames, _size(path)
     if frames >= UNKNOWN_FRAMES:
         raise DataError(
-            f"{os.fspath(path)}: its header does not give its length: re-encode it to a file, "
+            f"{os.fspath(path)}: its header does not state its length: re-encode it to a file, "
             "not to a pipe"
         )
     if frames * file.channels > size_bytes * MOST_FRAMES_A_BYTE:
@@ -121,7 +121,7 @@ def check_rate(path: str | os.PathLike[str], rate_hz: int) -> None:
 
 def holds_nothing(path: str | os.PathLike[str]) -> DataError:
     """What to say of a file without samples."""
-    return DataError(f"{os.fspath(path)}: holds 0 samples: leave it out or export it again")
+    return DataError(f"{os.fspath(path)}: contains 0 samples: leave it out or export it again")
 
 
 def check_whole(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None:
@@ -141,8 +141,8 @@ def check_whole(path: str | os.PathLike[str], file: soundfile.SoundFile) -> None
             continue  # some recorders write the size of the whole file: all of it is there
         if int(held) < int(promised) < _STREAMED_BYTES:
             raise DataError(
-                f"{os.fspath(path)}: is cut short: the header promises {promised} {unit}, "
-                f"{held} are there: fetch or export it again"
+                f"{os.fspath(path)}: is cut short: the header says {promised} {unit}, "
+                f"found {held}: fetch or export it again"
             )
 
 

@@ -88,7 +88,9 @@ class Reader:
         samples = _mono(self._stream.read(first, last))
         # Integer samples cannot be NaN, and looking costs as much as decoding 16-bit WAV does.
         if not self._stream.is_integer and not np.isfinite(samples).all():
-            raise DataError(f"{_name(self._path)}: holds NaN or infinite samples: export it again")
+            raise DataError(
+                f"{_name(self._path)}: contains NaN or infinite samples: export it again"
+            )
         return samples
 
     def load(
@@ -102,8 +104,8 @@ class Reader:
         resampled: Samples = soxr.resample(samples, rate_hz, sample_rate_hz, quality="HQ")
         if resampled.size == 0:
             raise DataError(
-                f"{_name(self._path)}: {samples.size} sample(s) at {rate_hz} Hz are less than one "
-                f"at {sample_rate_hz} Hz: give a longer clip"
+                f"{_name(self._path)}: {samples.size} sample(s) at {rate_hz} Hz is less than one "
+                f"sample at {sample_rate_hz} Hz: give a longer clip"
             )
         return resampled
 
@@ -188,7 +190,7 @@ def write(
 
 def _check_rate(rate_hz: int) -> None:
     if rate_hz <= 0:
-        raise ParameterError(f"sample_rate_hz: {rate_hz} is not positive: give a rate in Hz")
+        raise ParameterError(f"sample_rate_hz: {rate_hz} must be positive: give a rate in Hz")
 
 
 def _format(path: str | os.PathLike[str]) -> str:

@@ -89,8 +89,8 @@ def parts_of(archive: Path) -> list[Path]:
     for part in parts:
         if not part.is_file():
             raise DataError(
-                f"{part}: is missing: {archive.name} has {last_disk + 1} parts, put them side by "
-                "side"
+                f"{part}: is missing: {archive.name} has {last_disk + 1} parts; put them in the "
+                "same folder"
             )
     return [*parts, archive]
 
@@ -107,7 +107,7 @@ def _tail(archive: Path, file: BinaryIO) -> tuple[bytes, int]:
             tail
         ):
             return tail, at
-    raise DataError(f"{archive}: is no zip archive, or cut short: download it again")
+    raise DataError(f"{archive}: is not a zip archive or is cut short: download it again")
 
 
 def _last_disk(archive: Path, file: BinaryIO) -> int:

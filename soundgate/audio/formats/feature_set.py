@@ -44,7 +44,7 @@ class FeatureSet:
         for number, row in enumerate(rows):
             for label in row.labels:
                 if label not in index:
-                    raise self._error(row, f"label {label!r} is no class{nearest(label, index)}")
+                    raise self._error(row, f"label {label!r} is not a class{nearest(label, index)}")
                 targets[number, index[label]] = True
             if not self.info.multi_label and targets[number].sum() != 1:
                 raise self._error(
@@ -73,5 +73,7 @@ def read_features(folder: Path) -> FeatureSet:
         )
     empty = next((row.path for row in rows if row.frames < 1), None)
     if empty is not None:
-        raise DataError(f"{folder / feature_files.CLIPS}: clip {empty!r} has no frames; drop it")
+        raise DataError(
+            f"{folder / feature_files.CLIPS}: clip {empty!r} has no frames; leave it out"
+        )
     return FeatureSet(folder, info, rows, frames)

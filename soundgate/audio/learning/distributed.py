@@ -103,7 +103,7 @@ def joined() -> Iterator[Group]:
         if local_rank >= torch.cuda.device_count():
             raise ParameterError(
                 f"LOCAL_RANK {local_rank}: this machine has {torch.cuda.device_count()} GPUs; "
-                "start one process a GPU"
+                "start one process per GPU"
             )
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)

@@ -59,9 +59,13 @@ def pool_of(name: str) -> nn.Module:
         ConfigError: there is none.
     """
     if name == "flatten":
-        raise ConfigError("training.model.pooling: flatten is miniresnet's alone; set avg or max")
+        raise ConfigError(
+            "training.model.pooling: only miniresnet supports flatten; set avg or max"
+        )
     if name not in _POOLS:
-        raise ConfigError(f"training.model.pooling: no pooling {name!r}{nearest(name, _POOLS)}")
+        raise ConfigError(
+            f"training.model.pooling: unknown pooling {name!r}{nearest(name, _POOLS)}"
+        )
     return Pool(_POOLS[name])
 
 

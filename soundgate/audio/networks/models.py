@@ -188,7 +188,7 @@ def size_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: there is no such model.
     """
     if name not in MODELS:
-        raise ConfigError(f"training.model.name: no model {name!r}{nearest(name, MODELS)}")
+        raise ConfigError(f"training.model.name: unknown model {name!r}{nearest(name, MODELS)}")
     known = list(inspect.signature(MODELS[name]).parameters)[1:]
     return {key: options[key] for key in known if options.get(key) is not None}
 

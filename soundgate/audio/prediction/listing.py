@@ -54,7 +54,7 @@ def listing(audio: Path, manifest: Path | None) -> tuple[Path, Callable[[], Iter
             return audio, lambda: _in_folder(audio)
         return audio.parent, lambda: iter([Stretch(audio.name)])
     if not audio.is_dir():
-        raise DataError(f"{audio}: is no folder: name the one that {manifest} is relative to")
+        raise DataError(f"{audio}: is not a folder: give the folder that {manifest} is relative to")
     if manifest.suffix.lower() in _TABLES:
         rows = sorted(set(_in_table(manifest, audio)), key=_key)
         return audio, lambda: iter(rows)
@@ -99,14 +99,17 @@ def _rows(
     if len(names) != 1:
         raise DataError(
             f"{table}:1: expected one column {' or '.join(_PATH)} in the header "
-            f"({', '.join(columns)}): name one so"
+            f"({', '.join(columns)}): rename one of them"
         )
     for number, cells in enumerate(rows, 2):
         if not cells:
             continue
         where = f"{table}:{number}"
         if len(cells) != len(columns):
-            raise DataError(f"{where}: {len(cells)} cells for {len(columns)} columns: quote commas")
+            raise DataError(
+                f"{where}: {len(cells)} cells for {len(columns)} columns: quote cells that "
+                "contain commas"
+            )
         row = dict(zip(columns, cells, strict=True))
         start_s, end_s = (_seconds(where, name, row.get(name, "")) for name in _TIMES)
         if end_s is not None and end_s <= (start_s or 0.0):
@@ -122,7 +125,9 @@ def _seconds(where: str, name: str, text: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        raise DataError(f"{where}: {name} {text!r} is not a time in the file: write seconds from 0")
+        raise DataError(
+            f"{where}: {name} {text!r} is not a time in the file: write seconds, at least 0"
+        )
     return value
 
 
@@ -134,6 +139,6 @@ def _located(where: str, name: str, folder: Path) -> str:
     if path.is_absolute() and path.is_relative_to(folder.absolute()):
         path = path.relative_to(folder.absolute())
     if path.is_absolute() or ".." in path.parts:
-        raise DataError(f"{where}: {name!r} is not inside of {folder}: write it relative to it")
+        raise DataError(f"{where}: {name!r} is outside {folder}: write a path relative to it")
     below = folder / "audio" / path
     return path.as_posix() if (folder / path).exists() or not below.exists() else f"audio/{path}"

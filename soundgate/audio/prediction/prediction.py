@@ -56,7 +56,7 @@ class _Work:
             yield group, results
             if self.stop():
                 self.checkpoint.save()
-                raise Stopped("asked to stop: what is predicted so far is kept in the checkpoint")
+                raise Stopped("asked to stop: the predictions so far are kept in the checkpoint")
 
 
 def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
@@ -100,7 +100,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     folder, stretches = listing(audio, manifest)
     total = sum(1 for _ in stretches())
     if not total:
-        raise DataError(f"{manifest or audio}: holds no audio: name another folder or table")
+        raise DataError(f"{manifest or audio}: contains no audio: give another folder or table")
     digest = model_digest(model)
     dependent = {name: getattr(settings, name) for name in ("runtime", "segment_s", "hop_s")}
     work = _Work(

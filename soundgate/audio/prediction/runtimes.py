@@ -68,7 +68,7 @@ def load(name: str, model: Path, description: Description, batch_size: int) -> R
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise DataError(
-            f"{paths[1]}: absent: this version was registered without programs; "
+            f"{paths[1]}: is missing: this version was registered without exported programs; "
             "set runtime to torch"
         )
     export.require()

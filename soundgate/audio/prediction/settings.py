@@ -90,14 +90,14 @@ def lengths(settings: Settings, model: Description) -> Lengths:
     if segment_s > longest_s:
         raise ParameterError(
             f"segment_s: {segment_s:g} s exceeds the model's preprocessing.max_length of "
-            f"{longest_s:g} s: give less"
+            f"{longest_s:g} s: lower it"
         )
     least_s = model.feature_extraction.n_fft / preprocessing.target_rate
     hop_s = settings.hop_s or segment_s
     for name, value_s in (("segment_s", segment_s), ("hop_s", hop_s)):
         if value_s < least_s:
             raise ParameterError(
-                f"{name}: {value_s:g} s is shorter than one frame of {least_s:g} s: give more"
+                f"{name}: {value_s:g} s is shorter than one frame of {least_s:g} s: raise it"
             )
     return Lengths(
         sample_rate_hz=preprocessing.target_rate,

@@ -54,7 +54,7 @@ def log_mel(waveform: Tensor, options: FeatureExtraction, sample_rate_hz: int) -
     samples = waveform.shape[-1]
     if frame_count(samples, options) < 1:
         raise ParameterError(
-            f"{samples} samples are less than one frame of {options.n_fft}; give a longer waveform"
+            f"{samples} samples are fewer than one frame of {options.n_fft}; give a longer waveform"
         )
     constants = constants_of(options, sample_rate_hz)
     framed = _padded(waveform, options).unfold(-1, options.n_fft, options.hop_length)

@@ -45,8 +45,8 @@ def collect(
     """
     if state == State.REUSED:
         raise ExecutorError(
-            f"task {task!r} came from Kubeflow's cache, whose API does not tell where: fetch it "
-            "from the run that made it, or run with --no-cache"
+            f"task {task!r} came from Kubeflow's cache, whose API does not say where: fetch it "
+            "from the run that wrote it, or run with --no-cache"
         )
     if not state.done:
         raise ExecutorError(f"task {task!r} is {state}: it has no outputs")
@@ -56,7 +56,7 @@ def collect(
         found = _places(store.list(start), start, output.lower())
         if len(found) != 1:
             many = f"{len(found)} times" if found else "not"
-            raise ExecutorError(f"{root}/{start}: output {output!r} is there {many}")
+            raise ExecutorError(f"{root}/{start}: output {output!r} exists {many}")
         for base, keys in found.items():
             for key in keys:
                 path = target / (key.removeprefix(base).strip("/") or output)
@@ -85,8 +85,8 @@ def reachable(profile: Profile) -> Iterator[str]:
     root = profile.pipeline_root
     if root is None:
         raise ConfigError(
-            "where artifacts lie is not known here: set pipeline_root in the profile to what the "
-            "installation uses, s3://bucket/prefix say"
+            "the location of artifacts is not configured: set pipeline_root in the profile to "
+            "the one the installation uses, for example s3://bucket/prefix"
         )
     if root.startswith("gs://"):
         raise ConfigError(f"pipeline_root: {root} cannot be read from here: use gsutil")

@@ -255,7 +255,7 @@ def _connect(profile: Profile) -> Any:
     """
     token = _token(profile)
     if profile.certificate and not os.path.isfile(profile.certificate):  # noqa: PTH113
-        raise ConfigError(f"certificate: {profile.certificate}: there is no such file")
+        raise ConfigError(f"certificate: {profile.certificate}: no such file")
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each attempt
     require_kfp()
     # without a host and without a kubeconfig it prints, and goes on
@@ -295,8 +295,8 @@ def _token(profile: Profile) -> str | None:
     token = os.environ.get(profile.token_variable)
     if not token:
         raise ConfigError(
-            f"token_variable: {profile.token_variable} is not set: put the token of "
-            f"{profile.host} there"
+            f"token_variable: {profile.token_variable} is not set: set it to the token of "
+            f"{profile.host}"
         )
     return token
 

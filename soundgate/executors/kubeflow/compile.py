@@ -124,7 +124,10 @@ def _opened(pipeline: Pipeline) -> dict[str, Any]:
     opened = open_parameters(pipeline)
     for name, value in opened.items():
         if name == COMMIT:
-            raise DefinitionError(f"parameter {name!r}: Kubeflow runs have an input of this name")
+            raise DefinitionError(
+                f"parameter {name!r}: Soundgate gives Kubeflow runs an input of this name; rename "
+                "it"
+            )
         check_value(name, value)
     return {n: v for n, v in opened.items() if not isinstance(v, int) or abs(v) <= LARGEST}
 
@@ -138,8 +141,8 @@ def check_value(name: str, value: Any) -> None:
     changed = replaced_part(value) if isinstance(value, str) else None
     if changed:
         raise DefinitionError(
-            f"parameter {name}: Kubeflow would not pass on {changed!r} in {value[:60]!r} as it "
-            "stands: write it otherwise, or pass it in a file"
+            f"parameter {name}: Kubeflow would expand {changed!r} in {value[:60]!r}: "
+            "write it differently, or pass it in a file"
         )
 
 
@@ -160,7 +163,7 @@ def _files(pipeline: Pipeline, profile: Profile) -> tuple[list[File], dict[str, 
                 if item.text is None and profile.files is None:
                     raise DefinitionError(
                         f"task {task.name!r} reads {item.path} of this machine as {argument!r}, "
-                        "which pods do not see: name a place for files in the profile (files:)"
+                        "which pods cannot see: set files: in the profile to a location for uploads"
                     )
     labels = engine_names([f"file-{k}-{file.name}" for k, file in enumerate(paths, 1)])
     inputs = {

@@ -152,13 +152,11 @@ def place_component(file: File, name: str, profile: Profile, *, pipeline: str) -
     data = text.encode("utf-8", "surrogateescape")
     if len(data) > LONGEST_TEXT_BYTES:
         raise DefinitionError(
-            f"{file.name}: {len(data)} bytes of text, a Kubeflow task takes {LONGEST_TEXT_BYTES}: "
-            "write it to a file and pass file(PATH)"
+            f"{file.name}: {len(data)} bytes of text, but a Kubeflow task takes at most "
+            f"{LONGEST_TEXT_BYTES}: write it to a file and pass file(PATH)"
         )
     if changed := replaced_part(file.name):
-        raise DefinitionError(
-            f"file {file.name!r}: Kubeflow would not pass on {changed!r} as it stands: rename it"
-        )
+        raise DefinitionError(f"file {file.name!r}: Kubeflow would expand {changed!r}: rename it")
     spelt = base64.b64encode(data).decode()
     encoded = replaced_part(text) is not None or carried_bytes(text) > LONGEST_TEXT_BYTES
     words = [f"--name={file.name}", f"--text={spelt if encoded else text}"]
@@ -222,7 +220,7 @@ def _check_length(task: Task, container: Mapping[str, Any]) -> None:
     if size > LONGEST_CONTAINER_BYTES:
         longest = max(container["args"], key=len)
         raise DefinitionError(
-            f"task {task.name!r}: its command has {size} bytes, Kubeflow takes "
+            f"task {task.name!r}: its command has {size} bytes, but Kubeflow takes at most "
             f"{LONGEST_CONTAINER_BYTES} ({longest[:40]!r}... is the longest part): pass it in a "
             "file"
         )
@@ -271,8 +269,8 @@ def _words(
         elif changed := replaced_part(word):
             if word not in lists:
                 raise DefinitionError(
-                    f"task {task.name!r}: Kubeflow would not pass on {changed!r} in the argument "
-                    f"{word[:60]!r} as it stands: write it otherwise, or pass it in a file"
+                    f"task {task.name!r}: Kubeflow would expand {changed!r} in the argument "
+                    f"{word[:60]!r}: write it differently, or pass it in a file"
                 )
             found.append(in_json(word))
         else:

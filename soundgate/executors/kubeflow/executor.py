@@ -196,8 +196,8 @@ class KubeflowExecutor:
             lacks = REGISTRY in task.environment and REGISTRY not in given
             if lacks and not self.profile.mlflow_tracking_uri:
                 raise ConfigError(
-                    f"task {task.name!r} uses the model registry, and a pod has none of its own: "
-                    "set mlflow_tracking_uri in the profile"
+                    f"task {task.name!r} uses the model registry, which pods reach only over the "
+                    "network: set mlflow_tracking_uri in the profile"
                 )
 
     def _send(self, request: KubeflowRequest, run: Run, record: dict[str, Any]) -> Watch:
@@ -280,8 +280,8 @@ class KubeflowExecutor:
             state = str(self.client.run(run_id).state)
             if state not in states.OVER and not same:
                 raise ParameterError(
-                    f"run {run.id} still runs as it was declared before: cancel-run {run.id} "
-                    "first, or start another one"
+                    f"run {run.id} is still running with its earlier definition: cancel-run "
+                    f"{run.id} first, or start another one"
                 )
             return same and (state not in ENDED or self._retried(run_id))
         except KubeflowRefused as error:

@@ -59,7 +59,7 @@ def _put(store: Store, file: File, digest: str) -> str:
     if not store.exists(mark):
         tree = digest_tree(file.path)
         if not tree.entries:
-            raise DataError(f"{file.path}: there is no file in it")
+            raise DataError(f"{file.path}: contains no files")
         single = file.path.is_file()
         base = file.path.parent if single else file.path
 

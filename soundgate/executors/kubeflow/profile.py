@@ -186,6 +186,6 @@ def _check_mounts(path: str, profile: Profile) -> None:
             continue
         if not any(Path(folder).is_relative_to(mount) for mount in mounts):
             raise ConfigError(
-                f"--profile {path}: {name}: {folder} lies on none of the volumes, so that pods do "
-                "not see it: mount a claim there (volumes:)"
+                f"--profile {path}: {name}: {folder} is on none of the volumes, so pods cannot "
+                "see it: mount a claim there (volumes:)"
             )

@@ -1,4 +1,4 @@
-"""What goes up before an execution and comes down after it: files of the submitter, outputs."""
+"""Uploads the submitter's files before an execution and downloads outputs after it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ MEMBER = "model.tar.gz"
 
 
 def open_bucket(aws: Aws, bucket: str) -> Store:
-    """Return the store of a whole bucket, asked in the region of ``aws``; nothing is contacted."""
+    """Return the store of a whole bucket in the region of ``aws``; makes no request."""
     from soundgate.store.s3 import S3Store
 
     return S3Store(bucket, region=aws.region)
 
 
 def check_bucket(aws: Aws, bucket: str) -> None:
-    """See that a bucket is there, in the region where jobs run; writes nothing.
+    """Check that a bucket exists in the region where jobs run; writes nothing.
 
     Raises:
-        ParameterError: there is no such bucket, or it is in another region.
-        AwsRefused: it may not be looked at.
+        ParameterError: the bucket does not exist or is in another region.
+        AwsRefused: access to it is denied.
     """
     from soundgate.executors.sagemaker.client import AwsRefused, is_gone
 
@@ -46,7 +46,7 @@ def check_bucket(aws: Aws, bucket: str) -> None:
     except AwsRefused as error:
         if is_gone(error) or error.code == "NoSuchBucket":
             raise ParameterError(
-                f"bucket {bucket}: there is none; create it, or correct bucket in the profile"
+                f"bucket {bucket}: does not exist; create it, or correct bucket in the profile"
             ) from error
         if error.code in ("301", "PermanentRedirect"):
             raise ParameterError(
@@ -56,24 +56,24 @@ def check_bucket(aws: Aws, bucket: str) -> None:
     region = found.get("BucketRegion") or aws.region
     if region != aws.region:
         raise ParameterError(
-            f"bucket {bucket}: is in {region}, and jobs run in {aws.region}; correct bucket or "
+            f"bucket {bucket}: is in {region}, but jobs run in {aws.region}; correct bucket or "
             "region in the profile"
         )
 
 
 def upload(store: Store, files: Iterable[tuple[str, File]]) -> int:
-    """Put files under their keys, create-only; what is there already is not sent again.
+    """Upload files under their keys, create-only; existing objects are not sent again.
 
     Args:
         store: the bucket.
         files: (key, file); the content of a folder goes below the key.
 
     Returns:
-        How many objects were sent.
+        The number of objects that were sent.
 
     Raises:
         StoreError: the bucket refused.
-        ParameterError: a file is absent.
+        ParameterError: a file does not exist.
     """
     lacking = [entry for key, file in files for entry in _lacking(store, key, file)]
     sent = in_parallel(lambda entry: store.put(*entry), lacking, WORKERS)
@@ -84,7 +84,7 @@ def upload(store: Store, files: Iterable[tuple[str, File]]) -> int:
 
 
 def _lacking(store: Store, key: str, file: File) -> Iterator[tuple[str, Path | bytes]]:
-    """What is not there yet; a folder is listed, which takes a request for a thousand files."""
+    """Return the missing objects; a folder is listed, one request per thousand files."""
     is_folder = file.path is not None and file.path.is_dir()
     there = set(store.list(f"{key}/")) if is_folder else set()
     for name, content in _contents(key, file):
@@ -107,13 +107,13 @@ def _contents(key: str, file: File) -> Iterator[tuple[str, Path | bytes]]:
 
 
 def download(aws: Aws, job: str, output: str, target: Path) -> None:
-    """Copy what a job wrote as ``output`` below ``target``, a folder that is there.
+    """Copy a job's ``output`` into ``target``, an existing folder.
 
     Raises:
         ParameterError: the job wrote no such output.
-        AwsRefused: it cannot be asked.
+        AwsRefused: AWS refuses the request.
         StoreError: the bucket refused.
-        DataError: a training job's archive is damaged, or would leave the folder.
+        DataError: a training job's archive is damaged or contains paths outside the folder.
     """
     if JOBS["TrainingJob"] in job:
         answer = aws.call("sagemaker", "describe_training_job", TrainingJobName=short(job))
@@ -142,12 +142,12 @@ def _download_prefix(aws: Aws, uri: str, target: Path) -> None:
     store = open_bucket(aws, bucket)
     keys = [key for key in store.list(prefix) if not key.endswith("/")]
     if not keys:
-        raise StoreError(f"{uri}: nothing is there; it was deleted, or never written")
+        raise StoreError(f"{uri}: does not exist; it was deleted or never written")
 
     def fetch(key: str) -> None:
         path = target / PurePosixPath(key.removeprefix(prefix))
         if ".." in path.parts:
-            raise StoreError(f"{uri}: key {key!r} would leave the folder")
+            raise StoreError(f"{uri}: key {key!r} points outside the folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         store.get(key, path)
 
@@ -159,7 +159,7 @@ def _download_prefix(aws: Aws, uri: str, target: Path) -> None:
 
 
 def _download_member(aws: Aws, uri: str, output: str, target: Path) -> None:
-    """A training job's outputs lie together in one archive; take one of its folders."""
+    """Extract one output folder from the archive that holds all outputs of a Training job."""
     bucket, key = _split(uri)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".archive-") as folder:
         archive = Path(folder) / MEMBER

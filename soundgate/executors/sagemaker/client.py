@@ -1,7 +1,7 @@
-"""Calls to AWS: boto3's clients, with what can go wrong said in one line.
+"""Calls to AWS through boto3, with errors of one line.
 
-Every call has time limits and is repeated a few times where an error may pass (throttling, a
-connection that broke). Nothing is contacted before the first call.
+Every call has time limits and is repeated after temporary errors (throttling, a broken connection).
+Nothing is contacted before the first call.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ATTEMPTS = 6
-"""Of each call; botocore waits ever longer between them, up to 20 s."""
+"""Attempts per call; botocore waits longer each time, up to 20 s."""
 CONNECT_S, READ_S = 10, 60
 CONFLICTS = 4
-"""How often a change is asked for that meets another of the same thing."""
+"""How often a change is retried that conflicts with another change of the same resource."""
 
 USER_ERRORS = {
     "ExpiredToken": "the credentials have expired; sign in again",
@@ -35,7 +35,7 @@ USER_ERRORS = {
     "MissingAuthenticationToken": "no credentials were sent; sign in",
     "OptInRequired": "the region is not enabled in this account; enable it or choose another",
 }
-"""What whoever runs the command can mend, by AWS's error code."""
+"""Fixes for errors that the user can correct, by AWS's error code."""
 NO_CREDENTIALS = (
     "AWS: no credentials: sign in, set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "or give the machine a role"
@@ -43,7 +43,7 @@ NO_CREDENTIALS = (
 NO_REGION = "AWS: no region: set region in the profile, AWS_REGION, or --kwargs region"
 SIGN_IN = ("UnauthorizedSSOTokenError", "SSOTokenLoadError", "CredentialRetrievalError")
 BAD_CONFIG = ("ProfileNotFound", "ConfigParseError", "InvalidConfigError")
-"""Errors of botocore, by name: it is imported when used."""
+"""Names of botocore's errors, because botocore is imported only when used."""
 THROTTLED = frozenset(
     {
         "Throttling",
@@ -62,7 +62,7 @@ GONE = frozenset({"ResourceNotFound", "ResourceNotFoundException", "NoSuchEntity
 
 
 class AwsRefused(ExecutorError):
-    """AWS refused a call; ``code`` is its word for why."""
+    """AWS refused a call; ``code`` is AWS's error code."""
 
     def __init__(self, text: str, code: str) -> None:
         """Keep the code beside the text."""
@@ -71,19 +71,19 @@ class AwsRefused(ExecutorError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether asking again later may help."""
+        """Whether the call may succeed later."""
         return self.code in THROTTLED or self.code in PASSING
 
 
 class Aws:
-    """The clients of one region; made when first used."""
+    """The clients of one region, created on first use."""
 
     def __init__(self, region: str = "", endpoint_url: str = "") -> None:
-        """Remember where.
+        """Remember region and address.
 
         Args:
-            region: empty: the environment's (``AWS_REGION``, the profile of ``AWS_PROFILE``).
-            endpoint_url: SageMaker's address, a VPC endpoint say; empty: the region's own.
+            region: AWS region; empty: from the environment (``AWS_REGION``, ``AWS_PROFILE``).
+            endpoint_url: SageMaker's URL, for example a VPC endpoint; empty: the region's own.
         """
         self._region, self._endpoint_url = region, endpoint_url
 
@@ -93,7 +93,7 @@ class Aws:
 
         Raises:
             MissingExtra: boto3 is not installed.
-            ParameterError: there is no region, or no such one.
+            ParameterError: no region is set, or it is unknown.
         """
         models = loader()
         import boto3
@@ -102,11 +102,12 @@ class Aws:
 
         inner = botocore.session.Session()
         inner.register_component("data_loader", models)
-        region = self._region or os.environ.get("AWS_REGION") or None  # boto3 does not read it
+        # boto3 does not read AWS_REGION by itself
+        region = self._region or os.environ.get("AWS_REGION") or None
         try:
             session = boto3.session.Session(botocore_session=inner, region_name=region)
             found = session.region_name
-        except BotoCoreError as error:  # an unknown AWS_PROFILE
+        except BotoCoreError as error:  # AWS_PROFILE names an unknown profile
             raise ParameterError(f"AWS: {_flat(error)}") from error
         if not found:
             raise ParameterError(NO_REGION)
@@ -123,7 +124,7 @@ class Aws:
 
         Raises:
             ParameterError: credentials or region are wrong.
-            AwsRefused: AWS refused it, or does not answer.
+            AwsRefused: AWS refused the call or does not answer.
         """
         client = self._client(service)
         with _one_line(f"{service}:{_camel(operation)}"):
@@ -131,11 +132,11 @@ class Aws:
         return answer
 
     def change(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Make one call, again where it meets another change of the same thing.
+        """Make one call; repeat it if it conflicts with another change of the same resource.
 
         Raises:
             ParameterError: credentials or region are wrong.
-            AwsRefused: AWS refused it, or does not answer.
+            AwsRefused: AWS refused the call or does not answer.
         """
         for attempt in range(1, CONFLICTS):
             try:
@@ -149,7 +150,7 @@ class Aws:
     def pages(
         self, service: str, operation: str, result: str, **arguments: Any
     ) -> Iterator[dict[str, Any]]:
-        """Yield the entries of an answer that comes in pages; ``result`` is their field."""
+        """Yield the entries of a paginated answer; ``result`` is the field that lists them."""
         token: dict[str, str] = {}
         while True:
             answer = self.call(service, operation, **arguments, **token)
@@ -186,7 +187,10 @@ class Aws:
         return self._clients[service]
 
     def _check_region(self, session: Any) -> None:
-        """A misspelt region has no address, which would only be known after all attempts."""
+        """Refuse a misspelt region now.
+
+        Its address does not resolve, so every attempt would time out first.
+        """
         known = [
             region
             for partition in session.get_available_partitions()
@@ -195,12 +199,12 @@ class Aws:
         if session.region_name not in known and not self._endpoint_url:
             hint = nearest(session.region_name, known)
             if "did you mean" in hint:
-                raise ParameterError(f"AWS: no region {session.region_name!r}{hint}")
+                raise ParameterError(f"AWS: unknown region {session.region_name!r}{hint}")
 
 
 @contextmanager
 def _one_line(action: str) -> Iterator[None]:
-    """Raise what an error of botocore means instead of it."""
+    """Replace an error of botocore by one of ours."""
     try:
         yield
     except Exception as error:
@@ -211,11 +215,11 @@ def _one_line(action: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, action: str) -> SoundgateError | None:
-    """Return what an error of botocore means; None for any other error.
+    """Return our error for one of botocore; None for other errors.
 
     Args:
         error: what a call raised.
-        action: what was tried, ``sagemaker:CreatePipeline``.
+        action: the call, for example ``sagemaker:CreatePipeline``.
     """
     from botocore import exceptions as boto
 
@@ -253,7 +257,10 @@ def _refusal(response: Mapping[str, Any], action: str) -> SoundgateError:
 
 
 def is_gone(error: AwsRefused) -> bool:
-    """Whether there is no such thing; SageMaker says so in several ways."""
+    """Whether the error says that a resource does not exist.
+
+    SageMaker has several ways to say so.
+    """
     return error.code in GONE or (
         error.code == "ValidationException"
         and any(

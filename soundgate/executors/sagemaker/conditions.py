@@ -1,4 +1,4 @@
-"""Whether a condition can be evaluated: its operator, its operands, what they compare."""
+"""Checks whether a condition can be evaluated: its operator and its operands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPERANDS = {
     "Not": ("Expression",),
     "Or": ("Conditions",),
 }
-"""The operators, and what each takes."""
+"""The operators and the operands of each."""
 
 
 def condition_mistakes(
@@ -67,7 +67,7 @@ def _one(condition: Any, at: str, parameters: Any) -> Iterator[Mistake]:
 
 
 def _number(operand: Any, at: str, parameters: Any) -> Iterator[Mistake]:
-    """An ordering compares numbers; a text beside one makes the step fail when it is reached."""
+    """Check that an ordering compares numbers: with a text, the step fails when it is reached."""
     if function_of(operand) == "Get":
         name = str(operand["Get"]).removeprefix("Parameters.")
         kind = parameters.get(name, {}).get("Type", "Float")

@@ -1,7 +1,7 @@
-"""A pipeline as the definition of a SageMaker Pipeline: one JSON document, and what it needs.
+"""Renders a pipeline as the definition of a SageMaker Pipeline: one JSON document.
 
-Rendering asks nothing of AWS and imports nothing of it. The same declaration and the same profile
-give the same bytes, whichever run they are for.
+Rendering neither calls AWS nor imports its libraries. The same declaration and profile give the
+same bytes in every run.
 """
 
 from __future__ import annotations
@@ -50,17 +50,20 @@ Step = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SageMakerRequest:
-    """What would be sent: a definition, the files it reads, and the values to start it with."""
+    """What would be sent to SageMaker.
+
+    A definition, the files it reads and the parameter values at the start.
+    """
 
     pipeline: Pipeline
     name: str
-    """Of the pipeline at SageMaker: letters, digits and dashes."""
+    """Name of the pipeline in SageMaker: letters, digits and dashes."""
     definition: dict[str, Any]
     uploads: tuple[Upload, ...]
     parameters: dict[str, str | int | float]
     """Values to start an execution with, but for ``commit``, which is added at the start."""
     role_arn: str
-    """Role that SageMaker takes; empty where neither the profile nor the command line has one."""
+    """Role that SageMaker assumes; empty if neither the profile nor the command line names one."""
 
     def __str__(self) -> str:
         """Return the definition as JSON."""
@@ -74,14 +77,13 @@ def render(
 
     Args:
         pipeline: the pipeline.
-        run: the run; its id is a value to start with and stands nowhere in the definition.
+        run: the run; its id is a parameter value and is not part of the definition.
         profile: the site.
         use_cache: False starts it with a value that no earlier execution had.
 
     Raises:
-        DefinitionError: SageMaker cannot run it so: something is too long or too much, or no
-            instance type fits.
-        ParameterError: a file that is to be uploaded is absent.
+        DefinitionError: SageMaker cannot run it: a limit is exceeded, or no instance type fits.
+        ParameterError: a file to upload does not exist.
     """
     refuse_processes(pipeline, "SageMaker")
     parameters = Parameters(open_parameters(pipeline))
@@ -101,7 +103,8 @@ def render(
     definition: Step = {
         "Version": VERSION,
         "Metadata": {},
-        "PipelineExperimentConfig": None,  # absent, an experiment is made where a region has such
+        # if this key is absent, SageMaker creates an experiment in regions that have experiments
+        "PipelineExperimentConfig": None,
         "Steps": lowering.steps(),
         "Parameters": parameters.declared,
     }
@@ -125,7 +128,10 @@ def pipeline_name(name: str) -> str:
 
 
 def _values(definition: Step, run: Run, profile: Profile, *, use_cache: bool) -> dict[str, Any]:
-    """Every value, although most are defaults, too: another definition may come in between."""
+    """Return every value, including defaults.
+
+    Another run may change the definition before the start.
+    """
     found = {p["Name"]: p.get("DefaultValue") for p in definition["Parameters"]}
     role = profile.job_role_arn or profile.pipeline_role_arn
     own = {RUN: run.id, JOB_ROLE: role, FRESH: None if use_cache else run.id, COMMIT: None}
@@ -134,10 +140,10 @@ def _values(definition: Step, run: Run, profile: Profile, *, use_cache: bool) ->
 
 
 def _log_metrics(pipeline: Pipeline) -> dict[str, list[LogMetric]]:
-    """What can be found in each task's log: its own numbers, and those its report is judged by.
+    """Return the metrics to find in each task's log: its own and those its report is judged by.
 
-    No job looks for the numbers of another: they would be missing, and a gate that is added would
-    change what SageMaker's cache goes by.
+    A job does not look for metrics of other jobs: they would be missing, and adding a gate would
+    change the cache keys of jobs it does not concern.
     """
     found = {name: {m.name: m for m in task.log_metrics} for name, task in pipeline.tasks.items()}
     for task in pipeline.tasks.values():
@@ -148,17 +154,17 @@ def _log_metrics(pipeline: Pipeline) -> dict[str, list[LogMetric]]:
 
 @dataclass(slots=True, kw_only=True)
 class _Lowering:
-    """Tasks into steps, level by level."""
+    """Translates tasks into steps, level by level."""
 
     pipeline: Pipeline
     plan: gates.Plan
     site: Site
     properties: gates.PropertyFiles = field(default_factory=gates.PropertyFiles)
     _packaged: dict[str, str] = field(default_factory=dict)
-    """Candidate to the step that enters it."""
+    """Maps a candidate to the step that registers it."""
 
     def steps(self) -> list[Step]:
-        """Return the definition's steps, nested as the gates demand."""
+        """Return the definition's steps, nested by gates."""
         for name in self.plan.verdicts & self.plan.conditions:
             self.site.bucket.steps[name] = self._name(name, names.VERDICT)
         floors: list[list[Step]] = [[] for _ in range(len(self.plan.blocking) + 1)]
@@ -180,10 +186,11 @@ class _Lowering:
     def _through(
         self, task: Task, before: list[Step], body: list[Step]
     ) -> tuple[list[Step], list[Step]]:
-        """Append a gate that waits for all of its level to ``body``.
+        """Append to ``body`` a gate that waits for all steps of its level.
 
         Returns:
-            Its jobs, where it is no condition; and the steps that the next level goes to.
+            Its jobs, if it is not a condition, and the list that receives the steps of the next
+            level.
         """
         assert task.gate is not None
         ends = _ends(before, task.gate.report.task)
@@ -212,7 +219,7 @@ class _Lowering:
         }
 
     def _of(self, task: Task) -> list[Step]:
-        """The steps of one task that is no gate which may end the execution."""
+        """Return the steps of one task that is not a blocking gate."""
         if task.candidate is None:
             return self._jobs(task)
         found = self._jobs(task) if self.site.profile.mlflow_tracking_uri else []
@@ -223,7 +230,7 @@ class _Lowering:
         return [*found, {**step, **_depends(waits)}]
 
     def _jobs(self, task: Task) -> list[Step]:
-        """A task's container, and before it those that gather what it reads."""
+        """Return a task's job, preceded by the jobs that gather its inputs."""
         bucket, kind = self.site.bucket, kind_of(task)
         self._check_readable(task)
         name = bucket.steps.get(task.name, task.name)
@@ -254,7 +261,7 @@ class _Lowering:
         return [self.site.step(each) for each in (*map(_gathering, reading.gatherings), job)]
 
     def _after(self, task: Task) -> list[str]:
-        """The steps that a task waits for although it reads nothing of theirs."""
+        """Return the steps that a task waits for without reading their outputs."""
         read = {v.task for vs in task.inputs.values() for v in vs if isinstance(v, Output)}
         found: list[str] = []
         for name in task.after:
@@ -263,7 +270,7 @@ class _Lowering:
         return list(dict.fromkeys(found))
 
     def _finished(self, task: Task) -> list[str]:
-        """The steps after which a task is done; a condition's followers lie inside it."""
+        """Return the steps after which a task is done; steps after a condition are inside it."""
         if self.plan.is_absent(task):
             needed = [self.pipeline.tasks[name] for name in task.depends_on]
             return [step for each in needed for step in self._finished(each)]
@@ -278,7 +285,7 @@ class _Lowering:
                 if writer and writer.candidate and not self.site.profile.mlflow_tracking_uri:
                     raise DefinitionError(
                         f"task {task.name!r} reads {argument!r} of {writer.name!r}, which runs "
-                        "only where there is an MLflow: set mlflow_tracking_uri in the profile"
+                        "only with an MLflow server: set mlflow_tracking_uri in the profile"
                     )
 
     def _name(self, task: str, added: str) -> str:
@@ -316,7 +323,7 @@ def _depends(steps: Any) -> Step:
 
 
 def _ends(steps: list[Step], report: str) -> list[str]:
-    """The steps that none of the others waits for, but for the one that writes the report."""
+    """Return the steps that no other step waits for, except the one that writes the report."""
     awaited = {report}
     for step in steps:
         awaited |= set(step.get("DependsOn", ()))

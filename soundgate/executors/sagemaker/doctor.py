@@ -1,4 +1,4 @@
-"""What could keep a run from working in an account, looked at before anything is submitted."""
+"""Checks an AWS account before anything is submitted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERVICE = "sagemaker.amazonaws.com"
 
 
 def examine(profile: Profile, aws: Aws) -> Iterator[Finding]:
-    """Yield what was found; the first failure that makes the rest pointless is the last."""
+    """Yield findings; stop after a failure that makes the other checks pointless."""
     try:
         region = aws.region
     except MissingExtra as error:
@@ -59,7 +59,7 @@ def _bucket(profile: Profile, aws: Aws) -> Finding:
 
 
 def _role(aws: Aws, what: str, arn: str | None, fix: str, account: str) -> Finding:
-    """Whether SageMaker may take the role, as far as these credentials may see."""
+    """Check whether SageMaker can assume the role, as far as these credentials can see."""
     if not arn:
         return Finding(what, "none is named", f"set {fix}")
     if f"::{account}:" not in arn:
@@ -76,7 +76,7 @@ def _role(aws: Aws, what: str, arn: str | None, fix: str, account: str) -> Findi
 
 
 def trusts_sagemaker(document: Any) -> bool:
-    """Whether a trust policy lets SageMaker take the role; conditions are not evaluated."""
+    """Whether a trust policy lets SageMaker assume the role; conditions are not evaluated."""
     if isinstance(document, str):
         document = json.loads(urllib.parse.unquote(document))
     statements = document.get("Statement", [])
@@ -113,7 +113,10 @@ def _service(aws: Aws) -> Finding:
 
 
 def _quotas(profile: Profile) -> Iterator[Finding]:
-    """Quotas of instance types are zero in new accounts; no call tells all of them."""
+    """Remind of quotas.
+
+    They are zero for many instance types in new accounts, and no call lists all.
+    """
     gpus = next((each.type for each in profile.training if each.gpus), "")
     kind = "spot training" if profile.spot else "training"
     yield Finding(

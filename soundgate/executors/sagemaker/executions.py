@@ -21,18 +21,18 @@ RUNNING = (EXECUTING, "Stopping")
 SUCCEEDED = "Succeeded"
 STOPPED = "Stopped"
 DELETED = "Deleted"
-"""Not a word of the service's: it knows nothing of the execution any more."""
+"""Our own status for an execution that SageMaker no longer knows."""
 ENDED_BADLY = ("Failed", "CompletedWithFailures")
-"""The statuses of an execution; all but those of ``RUNNING`` are final."""
+"""The statuses of an execution; all except those in ``RUNNING`` are final."""
 JOBS = {"ProcessingJob": "processing-job/", "TrainingJob": "training-job/"}
 """Kinds of jobs in a step's metadata, and what their ARNs contain."""
 SOURCES = 5
-"""How many executions a reused result is followed back through."""
+"""Number of executions through which a reused result is traced back."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """A step of an execution, as it stands."""
+    """The state of a step of an execution."""
 
     name: str
     status: str
@@ -43,16 +43,16 @@ class StepState:
     reason: str
     """Why it failed."""
     arn: str
-    """Its job, or its model package; empty for a step that has none."""
+    """ARN of its job or model package; empty for a step without one."""
     source: str
-    """ARN of the execution whose result it reuses; empty where it ran itself."""
+    """ARN of the execution whose result it reuses; empty if it ran itself."""
     outcome: bool | None
-    """How a condition was decided; None for other steps."""
+    """Outcome of a condition; None for other steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An execution, as it stands."""
+    """The state of an execution."""
 
     arn: str
     status: str
@@ -60,7 +60,7 @@ class Execution:
     created: datetime | None
     modified: datetime | None
     steps: Mapping[str, StepState]
-    """By name, those that started; the newest attempt of each."""
+    """Started steps by name, with the newest attempt of each."""
 
     @property
     def id(self) -> str:
@@ -69,7 +69,7 @@ class Execution:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, and changes no more."""
+        """Whether it has ended."""
         return self.status not in RUNNING
 
 
@@ -79,12 +79,12 @@ def short(arn: str) -> str:
 
 
 def look(aws: Aws, arn: str) -> Execution:
-    """Ask how an execution stands; two calls, more where it has over 100 steps.
+    """Return the state of an execution; two calls, more if it has over 100 steps.
 
-    Its status is asked first: once that is final, the steps that follow are so too.
+    The status is read first: if it is final, the steps read after it are final as well.
 
     Raises:
-        AwsRefused: it cannot be asked.
+        AwsRefused: AWS refuses the request.
     """
     try:
         found = aws.call("sagemaker", "describe_pipeline_execution", PipelineExecutionArn=arn)
@@ -104,7 +104,7 @@ def look(aws: Aws, arn: str) -> Execution:
 
 
 def _is_asked_at_home(aws: Aws, arn: str) -> bool:
-    """Whether the region and the account are asked that an execution is in."""
+    """Whether this client uses the region and account of an execution."""
     _, _, _, region, account, _ = arn.split(":", 5)
     return aws.region == region and aws.call("sts", "get_caller_identity")["Account"] == account
 
@@ -119,7 +119,7 @@ def definition_of(aws: Aws, arn: str) -> dict[str, Any]:
 
 
 def parameters_of(aws: Aws, arn: str) -> dict[str, str]:
-    """Return the parameters that an execution was started with, those given explicitly."""
+    """Return the parameters that were given explicitly when an execution started."""
     entries = aws.pages(
         "sagemaker",
         "list_pipeline_parameters_for_execution",
@@ -130,7 +130,7 @@ def parameters_of(aws: Aws, arn: str) -> dict[str, str]:
 
 
 def job_of(aws: Aws, step: StepState) -> str:
-    """Return the ARN of the job whose result a step has, that of a reused one too."""
+    """Return the ARN of the job that made a step's result, also if the result was reused."""
     arn, source = step.arn, step.source
     for _ in range(SOURCES):
         if arn or not source:
@@ -148,10 +148,10 @@ def job_of(aws: Aws, step: StepState) -> str:
 def steps_by_task(
     definition: Mapping[str, Any], tasks: Collection[str]
 ) -> dict[str, dict[str, str]]:
-    """Return the steps that do a task's work, name to type, by task.
+    """Return for each task the steps that do its work, as name to type.
 
-    A step that is not called like a task was added to one: the gather before it, the verdict, the
-    message of its miss, its model package.
+    A step whose name is not a task's was added for a task: a gather job, a verdict, a fail step, a
+    model package.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in tasks}
     for step in placed(definition.get("Steps")):

@@ -1,9 +1,9 @@
 """Run a pipeline as a SageMaker Pipeline.
 
-Submitting looks at everything before it writes anything: the definition is checked against the
-service's own model, the parameters against the definition, then the bucket and the pipeline are
-looked at, with the credentials that will be used. Only then files go up, the pipeline is made or
-changed where it differs, and an execution starts. From there on the submitting host may be closed.
+Submitting checks everything before it writes anything: the definition against the service's own
+model, the parameters against the definition, then the bucket and the pipeline with the credentials
+in use. Only then files are uploaded, the pipeline is created or updated if it differs, and an
+execution starts. After that the submitting host is not needed.
 """
 
 from __future__ import annotations
@@ -55,18 +55,19 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 LOOK_S = 2.0
-"""Asked again sooner, a run is shown as it stood: the service counts requests."""
+"""Within this time after a poll the last known state is shown, because SageMaker limits
+requests."""
 RACES = 4
-"""How often an execution is started whose pipeline another run changes at the same moment."""
+"""How often a start is retried if another run changes the pipeline at the same moment."""
 NOT_THIS_WAY = frozenset({"ConflictException", "ValidationException"})
-"""Codes of a service that does not go on from an execution the way it was asked to."""
+"""Error codes that mean that an execution cannot be continued in the requested way."""
 PROFILE_FIELDS = {
     "bucket": "bucket in the profile, or --kwargs default_bucket",
     "image_uri": "image_uri in the profile",
     "training_image_uri": "training_image_uri in the profile",
     "job_role_arn": "job_role_arn in the profile, or --kwargs role",
 }
-"""Where the parameters of the site come from."""
+"""Profile fields that set the site's parameters."""
 
 
 class SageMakerExecutor:
@@ -83,10 +84,10 @@ class SageMakerExecutor:
     )
 
     def __init__(self, options: Options = Options()) -> None:
-        """Use the account that ``options`` and their profile describe; nothing is contacted."""
+        """Use the account described by ``options`` and their profile; makes no request."""
         self.options = options
         self.profile = profile.load(options)
-        # a folder of a container is gone with it: what is fetched is kept in the bucket
+        # a container's folder disappears with it, so fetched data sets are kept in the bucket
         kept = {"store": f"s3://{self.profile.bucket}"} if self.profile.bucket else {}
         self.parameter_defaults: Mapping[str, Any] = {**kept, **self.profile.parameters}
         self.aws = Aws(self.profile.region or "", self.profile.endpoint_url or "")
@@ -101,19 +102,17 @@ class SageMakerExecutor:
         use_cache: bool = True,
         reused: Mapping[str, Hit] = NOTHING_REUSED,  # noqa: ARG002 - SageMaker decides
     ) -> SageMakerRequest:
-        """Turn a pipeline into a definition and what goes with it. Pure."""
+        """Render a pipeline as a definition with its files and parameter values. Pure."""
         return render(pipeline, run, self.profile, use_cache=use_cache)
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
-        """Tell what would be run; what is reused, SageMaker decides when it comes to a step."""
+        """Return what would run; SageMaker decides what it reuses when it reaches a step."""
         require_files(pipeline)
         validation.check(self.render(pipeline, run).definition)
         perhaps = "SageMaker decides by its cache keys: image, arguments, inputs, environment"
         planned = []
         for task in pipeline.tasks.values():
-            why = (
-                "a gate is always judged" if task.gate else reason_to_run(task, use_cache=use_cache)
-            )
+            why = "always runs (a gate)" if task.gate else reason_to_run(task, use_cache=use_cache)
             planned.append(PlannedTask(task.name, "run", why or perhaps))
         return planned
 
@@ -135,7 +134,7 @@ class SageMakerExecutor:
         return wait(watched, run, record, submission, Pace(self.profile.poll_s))
 
     def poll(self, run: Run) -> Record:
-        """Return the run's record, brought up to date with its execution."""
+        """Return the run's record, updated from its execution."""
         record = run.read()
         if State(record["state"]).final or not record["engine_id"]:
             return record
@@ -148,7 +147,7 @@ class SageMakerExecutor:
         return record
 
     def cancel(self, run: Run) -> None:
-        """Stop the run's execution, and with it the jobs that run.
+        """Stop the run's execution and its running jobs.
 
         Raises:
             ParameterError: it is not running.
@@ -158,7 +157,7 @@ class SageMakerExecutor:
         stop(self.aws, run, record, "cancelled by cancel-run")
 
     def logs(self, run: Run, task: str) -> Iterator[str]:
-        """Yield the log of a task's job; the reason of a task that has none."""
+        """Yield the log of a task's job, or the reason of a task without a job."""
         state = run.read()["tasks"][task]
         job = state["engine_id"]
         if logs.group_of(job) is None:
@@ -169,10 +168,10 @@ class SageMakerExecutor:
         yield from reader.lines()
 
     def collect(self, run: Run, task: str, output: str, target: Path) -> None:
-        """Copy what a task wrote below ``target``.
+        """Copy a task's output into ``target``.
 
         Raises:
-            ParameterError: it wrote nothing yet, or no such output.
+            ParameterError: the task has not written it yet, or has no such output.
         """
         state = self.poll(run)["tasks"][task]
         if not State(state["state"]).done or logs.group_of(state["engine_id"]) is None:
@@ -180,7 +179,7 @@ class SageMakerExecutor:
         artifacts.download(self.aws, state["engine_id"], output, target)
 
     def examine(self, root: Path) -> Iterator[Finding]:  # noqa: ARG002 - runs lie in the bucket
-        """Look at credentials, region, bucket, roles and images; changes nothing."""
+        """Check credentials, region, bucket, roles and images; changes nothing."""
         return doctor.examine(self.profile, self.aws)
 
     # -- starting ---------------------------------------------------------------------------------
@@ -215,7 +214,7 @@ class SageMakerExecutor:
     def _go(
         self, request: SageMakerRequest, values: Mapping[str, Any], run: Run, way: resume.Way
     ) -> str:
-        """Start an execution, or an earlier one again; return its ARN."""
+        """Start an execution, or continue an earlier one; return its ARN."""
         if way.action == "retry":
             return self._retry(way.source)
         return self._deploy(request, values, run, way)
@@ -232,7 +231,7 @@ class SageMakerExecutor:
                 raise ParameterError(f"{name} is missing: set {where}")
         if not request.role_arn:
             raise ParameterError(
-                "no role for the pipeline: pass --role-arn, or set pipeline_role_arn in the profile"
+                "the pipeline has no role: pass --role-arn, or set pipeline_role_arn in the profile"
             )
         validation.check_start(request.definition, values)
         return values
@@ -240,7 +239,7 @@ class SageMakerExecutor:
     def _deploy(
         self, request: SageMakerRequest, values: Mapping[str, Any], run: Run, way: resume.Way
     ) -> str:
-        """Bring files and pipeline up to date and start an execution; return its ARN."""
+        """Upload files, update the pipeline and start an execution; return its ARN."""
         deployment = Deployment(
             self.aws,
             name=request.name,
@@ -267,20 +266,23 @@ class SageMakerExecutor:
                 return arn
             print(f"{run.id}: another run has just changed {request.name}", file=sys.stderr)
             self.aws.change("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
-        raise ExecutorError(f"pipeline {request.name}: other runs change it all the time")
+        raise ExecutorError(
+            f"pipeline {request.name}: gave up: the pipeline was modified concurrently by other "
+            "runs"
+        )
 
     def _is_meant(self, deployment: Deployment, arn: str) -> bool:
-        """Whether an execution is of the definition that was to be started.
+        """Whether an execution uses the definition that was meant.
 
-        Another run may change the pipeline just before the start; a version that was made here is
-        started by its number, and cannot be mistaken.
+        Another run may change the pipeline just before the start. A version created here is started
+        by its number, so it cannot be confused.
         """
         if deployment.version is not None:
             return True
         try:
             return deployment.is_wanted(executions.definition_of(self.aws, arn))
         except AwsRefused:
-            return True  # it runs, and whoever waits for it will be told
+            return True  # it runs; waiting for it will report the problem
 
     def _execute(
         self,
@@ -311,7 +313,7 @@ class SageMakerExecutor:
                 for name, value in sorted(values.items())
                 if value != ""
             ],
-            # whoever was killed before the answer came, and resumes, gets the same execution
+            # a submitter killed before the answer arrived gets the same execution when it resumes
             ClientRequestToken=digest_text(
                 way.action, run.id, deployment.text, way.source, str(attempt)
             ),
@@ -326,7 +328,7 @@ class SageMakerExecutor:
         return arn
 
     def _limits(self) -> dict[str, Any]:
-        """How many steps run at a time, where the site says so."""
+        """Return the configured number of parallel steps, if any."""
         if not self.profile.max_parallel:
             return {}
         limit = {"MaxParallelExecutionSteps": self.profile.max_parallel}

@@ -26,12 +26,12 @@ def processing_output(step: str, output: str) -> Expression:
 
 
 def model_artifacts(step: str) -> Expression:
-    """Return where a Training job put what lay below ``/opt/ml/model``: a ``model.tar.gz``."""
+    """Return the ``model.tar.gz`` into which a Training job packed ``/opt/ml/model``."""
     return {"Get": f"Steps.{step}.ModelArtifacts.S3ModelArtifacts"}
 
 
 def json_get(step: str, property_file: str, path: str) -> Expression:
-    """Return a value out of a JSON file that a Processing job wrote."""
+    """Return a value in a JSON file that a Processing job wrote."""
     return {
         "Std:JsonGet": {
             "PropertyFile": {"Get": f"Steps.{step}.PropertyFiles.{property_file}"},

@@ -1,14 +1,14 @@
-"""How gates are lowered: conditions, one within the other, and what waits for them inside.
+"""Translates gates into nested conditions, with the tasks that wait for them inside.
 
-    level 0   whatever waits for no gate
-    gate 1    a ConditionStep; it is missed: a FailStep ends the execution, with the gate's message
-      level 1   what waits for gate 1, and a later gate needs
+    level 0   tasks that wait for no gate
+    gate 1    a ConditionStep; if missed, a FailStep ends the execution with the gate's message
+      level 1   tasks that wait for gate 1 and that a later gate needs
       gate 2
-        level 2   everything else that waits for any gate: the model's registration
+        level 2   all other tasks that wait for a gate: the model's registration
 
-A FailStep also ends what still runs, so that a gate waits for everything that does not wait for
-it: the review page is made where a gate is missed, too. An advisory gate decides nothing and is no
-step.
+A FailStep also ends steps that are still running. A gate therefore waits for all tasks that do not
+wait for it, so that the review page is made even if the gate is missed. An advisory gate does not
+stop anything and is not a step.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ class Plan:
     blocking: tuple[str, ...]
     """Gates that may end an execution, in order of declaration."""
     conditions: frozenset[str]
-    """Those of them that are conditions; the others are jobs, which fail."""
+    """Blocking gates that are conditions; the others are jobs that fail."""
     verdicts: frozenset[str]
-    """Gates whose verdict some task reads: a job writes it."""
+    """Gates whose verdict a task reads; a job writes it."""
     levels: dict[str, int]
-    """Task to how many gates it lies within."""
+    """Number of gates around each task."""
 
     def is_absent(self, task: Task) -> bool:
-        """Whether a gate is no step at all: an advisory one that nobody reads."""
+        """Whether a gate needs no step: it is advisory and no task reads its verdict."""
         return bool(task.gate) and task.name not in (*self.blocking, *self.verdicts)
 
 
 def plan(pipeline: Pipeline) -> Plan:
-    """Decide how each gate is lowered, and which tasks lie within which."""
+    """Decide how each gate is translated and which tasks are inside it."""
     gates = {name: task.gate for name, task in pipeline.tasks.items() if task.gate}
     blocking = tuple(name for name, gate in gates.items() if not gate.advisory)
     conditions = frozenset(
         name
         for name in blocking
-        # the report of a Training job is inside an archive, where no condition looks
+        # a Training job's report is inside an archive, which conditions cannot read
         if kind_of(pipeline.tasks[gates[name].report.task]) == PROCESSING
     )
     read = {
@@ -71,9 +71,12 @@ def plan(pipeline: Pipeline) -> Plan:
 
 
 def _levels(pipeline: Pipeline, blocking: tuple[str, ...]) -> dict[str, int]:
-    """How deep each task lies: innermost if it waits for a gate, unless a later gate needs it."""
+    """Return the level of each task.
+
+    Innermost if it waits for a gate, unless a later gate needs it.
+    """
     least: dict[str, int] = {}
-    for name, task in pipeline.tasks.items():  # in an order that respects the edges
+    for name, task in pipeline.tasks.items():  # upstream tasks first
         deepest = max((least[needed] for needed in task.depends_on), default=0)
         least[name] = max(deepest, blocking.index(name) + 1) if name in blocking else deepest
     needed_by_gates: set[str] = set()
@@ -92,7 +95,7 @@ def _levels(pipeline: Pipeline, blocking: tuple[str, ...]) -> dict[str, int]:
 
 @dataclass(slots=True)
 class PropertyFiles:
-    """JSON files of Processing jobs that a definition looks into."""
+    """JSON files of Processing jobs that a definition reads."""
 
     files: dict[str, dict[tuple[str, str], dict[str, str]]] = field(default_factory=dict)
 
@@ -129,7 +132,7 @@ def comparison(
 
 
 def miss(gate: Gate, threshold: Any, parameters: Parameters) -> Any:
-    """Return what an execution says that a gate ended."""
+    """Return the message of an execution that a gate ended."""
     metric = gate.metric
     said = metric.message or f"{metric.name} misses its bound: not {SIGNS[gate.bound]}"
     bound = _threshold(threshold, parameters)
@@ -137,7 +140,7 @@ def miss(gate: Gate, threshold: Any, parameters: Parameters) -> Any:
 
 
 def thresholds(pipeline: Pipeline, parameters: Parameters) -> list[Any]:
-    """Return the thresholds of all gates in their order; none where all are fixed."""
+    """Return the thresholds of all gates in order; empty if all are constants."""
     judged = [task.arguments["threshold"] for task in pipeline.tasks.values() if task.gate]
     found = [_threshold(each, parameters) for each in judged]
     if all(isinstance(each, float) for each in found):

@@ -102,8 +102,8 @@ def fitting(
     if not found:
         gpus = f", {needs.gpus} GPUs" if needs.gpus else ", no GPU"
         raise DefinitionError(
-            f"task {task!r} needs {needs.cpus} CPUs, {needs.memory_gb:g} GB{gpus}: no instance "
-            f"type of `{table_name}` in the profile fits; add one, or ask for less (Resources)"
+            f"task {task!r} needs {needs.cpus} CPUs, {needs.memory_gb:g} GB{gpus}, but no instance "
+            f"type of `{table_name}` in the profile fits; add one, or lower Resources"
         )
     return list(dict.fromkeys(found))
 

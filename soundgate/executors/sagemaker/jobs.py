@@ -1,9 +1,9 @@
-"""Processing and Training steps: one container a task.
+"""Renders tasks as Processing and Training steps: one container per task.
 
-In a step that may be reused, nothing that SageMaker's cache goes by differs between executions: of
-a Processing job AppSpecification, Environment and ProcessingInputs; of a Training job
-AlgorithmSpecification, CheckpointConfig, Environment, HyperParameters and InputDataConfig. Only the
-places of outputs name the execution.
+SageMaker's cache compares certain fields of a step. In a step that may be reused none of them may
+differ between executions. For a Processing job these are AppSpecification, Environment and
+ProcessingInputs; for a Training job AlgorithmSpecification, CheckpointConfig, Environment,
+HyperParameters and InputDataConfig. Only the locations of outputs contain the execution's id.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ JOB_RETRIES = {
 }
 MLFLOW = "MLFLOW_TRACKING_URI"
 FRESH_VARIABLE = "SOUNDGATE_FRESH"
-"""Not read by anybody: another value, and nothing that is cached fits."""
+"""No program reads it: changing its value invalidates every cached result."""
 FAILURE = {PROCESSING: "/opt/ml/output/message", TRAINING: "/opt/ml/output/failure"}
-"""Where SageMaker reads why a program failed."""
+"""File from which SageMaker reads why a program failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One container, whichever kind of job runs it."""
+    """One container, independent of the kind of job that runs it."""
 
     name: str
     kind: str
@@ -79,28 +79,28 @@ class Job:
     mounts: Sequence[Mount]
     outputs: Sequence[str]
     after: Sequence[str] = ()
-    """Further steps that it waits for."""
+    """Other steps that it waits for."""
     resources: Resources = SMALL
     cached: bool = True
     task: Task | None = None
-    """None where the engine needs it, and no pipeline declares it."""
+    """The task; None for a job that only the engine needs."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Site:
-    """What all jobs of a definition share."""
+    """Settings shared by all jobs of a definition."""
 
     profile: Profile
     parameters: Parameters
     bucket: Bucket
     metrics: Mapping[str, Sequence[LogMetric]] = field(default_factory=dict)
-    """What to find in the log of each task."""
+    """Metrics to find in the log of each task."""
 
     def step(self, job: Job) -> dict[str, Any]:
         """Return a job as a step of the definition.
 
         Raises:
-            DefinitionError: something is longer or more than SageMaker takes, or no instance fits.
+            DefinitionError: a limit of SageMaker is exceeded, or no instance type fits.
         """
         build = self._processing if job.kind == PROCESSING else self._training
         arguments = build(job)
@@ -187,7 +187,8 @@ class Site:
             found["StoppingCondition"]["MaxWaitTimeInSeconds"] = wait_s
         if vpc := self._vpc():
             found["VpcConfig"] = vpc
-        # a checkpoint outlives its training: what must not be reused must not find the last one
+        # checkpoints outlive their training; a task that must not be reused must not find an old
+        # one
         anew = found["Environment"].get(FRESH_VARIABLE, EXECUTION_ID)
         uri = self.bucket.checkpoints(job.name, self._identity(found), anew)
         found["CheckpointConfig"] = {"S3Uri": uri, "LocalPath": CHECKPOINTS}
@@ -235,7 +236,10 @@ class Site:
         return join("", f"{word.flag}=", self.parameters.use(word.parameter))
 
     def _hyperparameters(self, job: Job) -> dict[str, Any]:
-        """The scalar arguments once more, for the console; the command line decides."""
+        """Return the scalar arguments again, for the console only.
+
+        Programs read the command line.
+        """
         found: dict[str, Any] = {}
         for name, value in (job.task.arguments if job.task else {}).items():
             parameter = parameter_of(value)
@@ -267,10 +271,12 @@ class Site:
         return found
 
     def _identity(self, arguments: dict[str, Any]) -> str:
-        """Tell trainings apart by what SageMaker's cache does, so that each finds its checkpoints.
+        """Return what distinguishes trainings, as in SageMaker's cache key.
 
-        The values of parameters count as this render knows them; what is set at the start of an
-        execution is found out by the program, which passes over a checkpoint of another training.
+        Each training therefore finds its own checkpoints.
+
+        Parameters count with their values in this render. A value that is changed when an execution
+        starts is noticed by the program, which ignores a checkpoint of a different training.
         """
         keys = ("AlgorithmSpecification", "Environment", "HyperParameters", "InputDataConfig")
         kept = {key: arguments.get(key) for key in keys}
@@ -295,7 +301,7 @@ def _channel(mount: Mount) -> dict[str, Any]:
 
 
 def references(value: Any, beginning: str = "") -> set[str]:
-    """Return what a definition's value refers to, ``Parameters.epochs`` say."""
+    """Return what a value in a definition refers to, for example ``Parameters.epochs``."""
     found: set[str] = set()
     below: Iterable[Any] = ()
     if isinstance(value, dict):

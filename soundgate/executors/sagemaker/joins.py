@@ -1,7 +1,7 @@
-"""How a job comes to what it reads: one input an artifact, and gathering where they are too many.
+"""Plans the inputs of a job: one per artifact, with gathering jobs if there are too many.
 
-A Processing job takes ten inputs, a Training job twenty channels. A join of more parts is brought
-together by jobs that run ``soundgate.programs.gather``, in as few levels as possible.
+A Processing job takes ten inputs, a Training job twenty channels. A join of more parts is gathered
+by jobs that run ``soundgate.programs.gather``, in as few levels as possible.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """A job that puts several artifacts into one."""
+    """A job that copies several artifacts into one."""
 
     step: str
     mounts: tuple[Mount, ...]
     parts: tuple[str, ...]
-    """Where the parts lie in the job, in order."""
+    """Paths of the parts in the job, in order."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Reading:
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """What becomes one input: an object or prefix, or what a gathering job wrote."""
+    """One input: an object or prefix, or the output of a gathering job."""
 
     label: str
     uri: Expression
@@ -78,7 +78,7 @@ def read(
         task: the task.
         kind: ``processing`` or ``training``.
         source: where an artifact lies.
-        gathered: for the n-th gathering job its step's name and where it writes.
+        gathered: returns the step name and output location of the n-th gathering job.
 
     Raises:
         DefinitionError: it reads more single artifacts than a job can have inputs.
@@ -90,7 +90,7 @@ def read(
         parts = sorted((n for n in nodes if n.can_join), key=lambda n: n.depth)[:size]
         if len(parts) < 2:
             raise DefinitionError(
-                f"task {task.name!r} reads {len(nodes)} artifacts, and a SageMaker {kind} job has "
+                f"task {task.name!r} reads {len(nodes)} artifacts, but a SageMaker {kind} job has "
                 f"at most {MOST[kind]} inputs: pass several of them as one InputPaths argument"
             )
         nodes = [node for node in nodes if node not in parts]
@@ -104,7 +104,10 @@ def read(
 
 
 def _nodes(task: Task, source: Callable[[Output | File], Source]) -> list[_Node]:
-    """An input for each object or prefix; what several arguments name is copied once."""
+    """Return one input per object or prefix.
+
+    An artifact named by several arguments is copied once.
+    """
     nodes: dict[str, _Node] = {}
     for argument, items in task.inputs.items():
         joins = task.interface[argument].kind == "inputs"
@@ -129,7 +132,7 @@ def _gather(
     step, uri = gathered(len(reading.gatherings) + 1)
     base = f"{INPUTS[PROCESSING]}/parts"
     mounts = tuple(Mount(f"parts-{i}", f"{base}/{i}", node.uri) for i, node in enumerate(parts))
-    # of a leaf the artifact itself is handed over, of a gathering all that it wrote
+    # a leaf contributes its artifact, a gathering job its whole output
     below = ["" if node.depth else next(iter(node.members.values())) for node in parts]
     paths = tuple(f"{base}/{i}{end}" for i, end in enumerate(below))
     reading.gatherings.append(Gathering(step, mounts, paths))

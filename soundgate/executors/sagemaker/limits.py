@@ -1,4 +1,4 @@
-"""What SageMaker takes at most, refused when a pipeline is rendered and not after an hour of jobs.
+"""SageMaker's limits, checked when a pipeline is rendered and not after an hour of jobs.
 
 The figures are those of CreateProcessingJob and CreateTrainingJob.
 """
@@ -29,31 +29,31 @@ METRICS, METRIC_NAME_CHARACTERS, REGEX_CHARACTERS = 40, 255, 500
 LONGEST_S = {PROCESSING: 777_600, TRAINING: 2_419_200}
 """Longest time limits: nine and 28 days."""
 UNSENDABLE = re.compile("[\0\n\r\x85\u2028\u2029\ud800-\udfff]")
-"""What SageMaker's form of an argument excludes, and what is no text of UTF-8 or of a command."""
+"""Characters that SageMaker refuses in an argument, and those that no command line can hold."""
 
 
 def seconds(job: Job) -> int:
     """Return a job's time limit.
 
     Raises:
-        DefinitionError: it is longer than a job of its kind may take.
+        DefinitionError: it exceeds the limit for this kind of job.
     """
     limit_s = math.ceil(job.resources.hours * 3600)
     most_s = LONGEST_S[job.kind]
     if limit_s > most_s:
         raise DefinitionError(
-            f"task {job.name!r} asks for {job.resources.hours:g} h, a SageMaker {job.kind.title()} "
-            f"job takes {most_s // 3600} h at most; lower Resources(hours=)"
+            f"task {job.name!r} asks for {job.resources.hours:g} h, but a SageMaker "
+            f"{job.kind.title()} job takes {most_s // 3600} h at most; lower Resources(hours=)"
         )
     return limit_s
 
 
 def check(job: Job, arguments: Mapping[str, Any], opened: Mapping[str, Any]) -> None:
-    """Refuse a job of which something is more or longer than SageMaker takes.
+    """Refuse a job that exceeds a limit of SageMaker.
 
     Args:
         job: the job.
-        arguments: it as a step's ``Arguments``.
+        arguments: the job as ``Arguments`` of a step.
         opened: the pipeline's open parameters, with their values in this render.
 
     Raises:
@@ -62,8 +62,8 @@ def check(job: Job, arguments: Mapping[str, Any], opened: Mapping[str, Any]) -> 
     _check_words(job, opened)
     if len(job.outputs) > OUTPUTS and job.kind == PROCESSING:
         raise DefinitionError(
-            f"task {job.name!r} has {len(job.outputs)} outputs, a SageMaker Processing job "
-            f"{OUTPUTS} at most"
+            f"task {job.name!r} has {len(job.outputs)} outputs, but a SageMaker Processing job has "
+            f"at most {OUTPUTS}"
         )
     for mount in job.mounts:
         _length(job, f"the path of input {mount.name!r}", mount.path, PATH_CHARACTERS)
@@ -76,7 +76,7 @@ def check(job: Job, arguments: Mapping[str, Any], opened: Mapping[str, Any]) -> 
 
 
 def check_metrics(job: str, metrics: Sequence[LogMetric]) -> None:
-    """Refuse metric definitions that a Training job does not take.
+    """Refuse metric definitions that exceed the limits of a Training job.
 
     Raises:
         DefinitionError: names the metric, and the limit.
@@ -103,8 +103,8 @@ def _check_words(job: Job, opened: Mapping[str, Any]) -> None:
     words = job.words[3:]
     if len(words) > ARGUMENTS:
         raise DefinitionError(
-            f"task {job.name!r}: its command has {len(words)} words, SageMaker takes {ARGUMENTS}: "
-            "join in two levels, or hand over a list as a file (Pipeline.file)"
+            f"task {job.name!r}: its command has {len(words)} words, but SageMaker takes at most "
+            f"{ARGUMENTS}: join in two levels, or pass a list as a file (Pipeline.file)"
         )
     flag = ""
     for word in words:
@@ -118,13 +118,13 @@ def _check_words(job: Job, opened: Mapping[str, Any]) -> None:
             what = "a line break" if found[0].isspace() else f"the character {found[0]!a}"
             raise DefinitionError(
                 f"task {job.name!r}: argument {flag} has {what}, which SageMaker refuses: "
-                "hand the text over as a file (Pipeline.file)"
+                "pass the text as a file (Pipeline.file)"
             )
 
 
 def _length(job: Job, what: str, text: str, most: int) -> None:
     if len(text) > most:
         raise DefinitionError(
-            f"task {job.name!r}: {what} has {len(text)} characters, SageMaker takes {most}: "
-            "shorten it, or hand it over as a file (Pipeline.file)"
+            f"task {job.name!r}: {what} has {len(text)} characters, but SageMaker takes at most "
+            f"{most}: shorten it, or pass it as a file (Pipeline.file)"
         )

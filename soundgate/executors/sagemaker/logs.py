@@ -20,12 +20,12 @@ GROUPS = {
     "TrainingJob": "/aws/sagemaker/TrainingJobs",
 }
 BETWEEN_S = 2.0
-"""Between looks for new lines of a job that is followed; CloudWatch counts requests."""
+"""Time between two requests for new lines of a followed job; CloudWatch limits requests."""
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads a job's log; asked again, it fetches only what is new."""
+    """Reads a job's log; later calls fetch only new lines."""
 
     aws: Aws
     job: str
@@ -68,12 +68,12 @@ class Reader:
 
 
 def group_of(job: str) -> str | None:
-    """Return the log group of a job's kind; None for what has no log."""
+    """Return the log group for this kind of job; None for steps without a log."""
     return next((GROUPS[kind] for kind, mark in JOBS.items() if mark in job), None)
 
 
 def streams(aws: Aws, job: str) -> list[str]:
-    """Return the names of a job's log streams; none while it has written nothing."""
+    """Return the names of a job's log streams; empty while it has written nothing."""
     group = group_of(job)
     if group is None:
         return []
@@ -93,7 +93,9 @@ def streams(aws: Aws, job: str) -> list[str]:
                 return found
             token = {"nextToken": answer["nextToken"]}
     except AwsRefused as error:
-        if is_gone(error):  # no job of this kind ever wrote anything
+        if is_gone(
+            error
+        ):  # the log group does not exist until a job of this kind has written something
             return found
         raise
 
@@ -115,9 +117,9 @@ def tail(aws: Aws, job: str, lines: int) -> list[str]:
 
 
 def last_line(aws: Aws, job: str) -> str:
-    """Return the last line that is not blank; empty where logs may not be read."""
+    """Return the last line that is not blank; empty if reading logs is not permitted."""
     try:
         lines = [line for line in tail(aws, job, 5) if line.strip()]
-    except AwsRefused:  # a run does not fail because its notes cannot be read
+    except AwsRefused:  # a note is optional: a run must not fail because its log cannot be read
         return ""
     return lines[-1].strip() if lines else ""

@@ -1,4 +1,4 @@
-"""Names of steps: a task's own, and of what its lowering adds to it."""
+"""Names of steps: those of tasks and of the steps added for them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 MOST_CHARACTERS = 64
 MISSED, VERDICT, PACKAGE, GATHER = "missed", "verdict", "package", "gather"
-"""What is added to a task's name: the message of its miss, its verdict's job, its model package,
-the jobs that bring together what it reads (numbered)."""
+"""Suffixes added to a task's name: its fail step, its verdict job, its model package, and the
+numbered jobs that gather its inputs."""
 ADDED = re.compile(rf"-(?:{MISSED}|{VERDICT}|{PACKAGE}|{GATHER}-\d+)$")
 
 
 def step_name(task: str, added: str, taken: Collection[str]) -> str:
-    """Return the name of a step that is added to a task: one that fits and that no other has.
+    """Return a unique name of allowed length for a step that is added for a task.
 
     >>> step_name("gate", "missed", {"gate"})
     'gate-missed'
@@ -45,7 +45,7 @@ def owner_of(step: str, tasks: Collection[str]) -> str | None:
 
 
 def _digested(task: str, added: str) -> str:
-    """A name for where the plain one does not fit, or is a task's."""
+    """Return a name with a digest, for when the plain one is too long or already a task's."""
     digest = digest_text(task, added)[:8]
     room = MOST_CHARACTERS - len(digest) - len(added) - 2
     return f"{task[:room]}-{digest}-{added}"

@@ -1,4 +1,4 @@
-"""A candidate's entry in SageMaker's model registry: a model package that waits for a person."""
+"""Registers a candidate in SageMaker's model registry: a model package that awaits approval."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from soundgate.task import Candidate, Output
 
 APPROVALS = ("PendingManualApproval", "Rejected")
-"""What an execution may say of its own model: never that it is approved."""
+"""Approval states that an execution may set; it can never approve its own model."""
 CARD, REPORT = "dataset.json", "evaluation.json"
 
 
 def package(
     name: str, candidate: Candidate, site: Site, properties: PropertyFiles
 ) -> dict[str, Any]:
-    """Return the step that enters a candidate as a model package.
+    """Return the step that registers a candidate as a model package.
 
     Args:
         name: the step's.
-        candidate: what is entered.
-        site: what all steps share.
-        properties: takes the data's card, for its digest.
+        candidate: the model to register.
+        site: settings shared by all steps.
+        properties: receives the property file of the data's card, for its digest.
     """
     parameters, profile, report = site.parameters, site.profile, candidate.report
     origin = _origin(candidate.card, site, properties)
@@ -65,7 +65,10 @@ def package(
 
 
 def _is_plain(output: Output, site: Site) -> bool:
-    """Whether an output is files of the bucket; a Training job's are in an archive."""
+    """Whether an output is plain files in the bucket.
+
+    A Training job's outputs are in an archive.
+    """
     return kind_of(site.bucket.pipeline.tasks[output.task]) == PROCESSING
 
 
@@ -94,5 +97,5 @@ def _data(model: Output, site: Site) -> dict[str, Any]:
 
 
 def group_name(model_name: str) -> str:
-    """Return a model's name as the registry takes it: at most 63 letters, digits and dashes."""
+    """Return a model's name as the registry accepts it: at most 63 letters, digits and dashes."""
     return re.sub(r"[^A-Za-z0-9]+", "-", model_name).strip("-")[:63].rstrip("-") or "model"

@@ -1,4 +1,4 @@
-"""The parameters of a definition: what can still be set when an execution starts.
+"""The parameters of a definition: values that can be changed when an execution starts.
 
 Those of the pipeline come first, in the order in which steps use them; then the site's.
 """
@@ -22,16 +22,16 @@ BUCKET, IMAGE, TRAINING_IMAGE, JOB_ROLE = (
 )
 RUN, COMMIT, FRESH, APPROVAL = "run", "commit", "fresh", "model_approval_status"
 OWN = (BUCKET, IMAGE, TRAINING_IMAGE, JOB_ROLE, RUN, COMMIT, FRESH, APPROVAL)
-"""Names that a definition keeps for itself; a pipeline's parameter of such a name is a value."""
+"""Names reserved by the definition; a pipeline parameter with such a name stays a constant."""
 
 TYPES = ((bool, "Boolean"), (int, "Integer"), (float, "Float"), (str, "String"))
 
 
 class Parameters:
-    """Parameters as a definition comes to use them."""
+    """Collects the parameters that a definition uses."""
 
     def __init__(self, opened: Mapping[str, Any]) -> None:
-        """Begin with a pipeline's own: name to value in this render."""
+        """Start with the pipeline's own parameters: name to value in this render."""
         self.opened = {name: value for name, value in opened.items() if name not in OWN}
         self._used: dict[str, dict[str, Any]] = {}
         self._site: dict[str, dict[str, Any]] = {}
@@ -42,15 +42,15 @@ class Parameters:
         return {"Get": f"Parameters.{name}"}
 
     def site(self, name: str, default: str | None, choices: Sequence[str] = ()) -> Expression:
-        """Refer to a parameter of the site; without a default it has to be given at the start.
+        """Refer to a parameter of the site; without a default it must be given at the start.
 
         Raises:
-            DefinitionError: the pipeline has one of that name.
+            DefinitionError: the pipeline has a parameter of that name.
         """
         if name in self.opened:
             raise DefinitionError(
-                f"parameter {name!r} has the name of one that SageMaker's definition needs for "
-                "itself; rename it"
+                f"parameter {name!r} is a name that SageMaker's definition reserves for itself; "
+                "rename it"
             )
         declared = _declared(name, default)
         if choices:

@@ -1,7 +1,7 @@
-"""The pipeline that an execution is started of: made, or changed where it differs.
+"""Creates the SageMaker Pipeline of a run, or updates it if it differs.
 
-Nothing is sent where nothing changed: every update makes a version of the pipeline that people
-have to tell apart.
+An unchanged pipeline is never updated, because each update creates a version that people have to
+tell apart.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from soundgate.store import Store
 
 INLINE_BYTES = 100_000
-"""Longer definitions are put into the bucket; SageMaker reads them there."""
+"""Longer definitions are stored in the bucket, from which SageMaker reads them."""
 THERE_ALREADY = frozenset({"ConflictException", "ValidationException"})
-"""Codes of a service that has a pipeline of that name."""
+"""Error codes that mean that a pipeline of this name exists."""
 DESCRIPTION_CHARACTERS = 400
-"""Of a description; more is not shown by the console."""
+"""Longest description that the console shows, characters."""
 
 
 def canonical(definition: Mapping[str, Any]) -> str:
@@ -34,7 +34,7 @@ def canonical(definition: Mapping[str, Any]) -> str:
 
 
 def comparable(value: Any) -> Any:
-    """Return a definition as it is compared: 2.0 and 2 are the same number, whoever wrote it."""
+    """Return a definition in a form to compare, in which 2.0 and 2 are equal."""
     if isinstance(value, dict):
         return {name: comparable(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -43,14 +43,14 @@ def comparable(value: Any) -> Any:
 
 
 def describe(text: str) -> str:
-    """Return a description as SageMaker takes it: one line of at most 400 characters."""
+    """Return a description as SageMaker accepts it: one line of at most 400 characters."""
     line = " ".join(text.split())
     limit = DESCRIPTION_CHARACTERS
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 class Deployment:
-    """Brings one pipeline up to date, and takes back what it made where nothing came of it."""
+    """Creates or updates one pipeline, and deletes what it created if the start fails."""
 
     def __init__(  # noqa: PLR0913 - what CreatePipeline takes
         self,
@@ -63,16 +63,16 @@ class Deployment:
         max_parallel: int | None = None,
         tags: Sequence[Mapping[str, str]] = (),
     ) -> None:
-        """Say what the pipeline is to be; nothing is sent yet.
+        """Describe the intended pipeline; nothing is sent yet.
 
         Args:
-            aws: where to.
+            aws: client of the account.
             name: the pipeline's name.
-            definition: what it does.
-            role_arn: the role that its executions have.
-            description: what the console shows beside it.
-            max_parallel: steps that run at a time; None: the service's default.
-            tags: ``{"Key", "Value"}`` each; others that the pipeline has are kept.
+            definition: its definition, JSON.
+            role_arn: role of its executions.
+            description: text shown in the console.
+            max_parallel: steps that run at the same time; None: the service's default.
+            tags: ``{"Key", "Value"}`` each; other tags of the pipeline are kept.
         """
         self.aws, self.name = aws, name
         self.text = canonical(definition)
@@ -83,12 +83,12 @@ class Deployment:
             self.wanted["ParallelismConfiguration"] = {"MaxParallelExecutionSteps": max_parallel}
         self.tags = [dict(tag) for tag in tags]
         self.action = ""
-        """What was done: created, updated or unchanged."""
+        """What happened: created, updated or unchanged."""
         self.version: int | None = None
-        """The version that was made, where the service told."""
+        """The version that was created, if the service reported it."""
 
     def look(self) -> dict[str, Any] | None:
-        """Return the pipeline as it is, None where there is none; changes nothing."""
+        """Return the existing pipeline, or None; changes nothing."""
         try:
             return self.aws.call("sagemaker", "describe_pipeline", PipelineName=self.name)
         except AwsRefused as error:
@@ -97,10 +97,10 @@ class Deployment:
             raise
 
     def apply(self, place: Place) -> None:
-        """Create or update the pipeline, where that is needed.
+        """Create or update the pipeline if needed.
 
         Args:
-            place: where a long definition is put.
+            place: location for a long definition.
         """
         found = self.look() or self._create(place)
         if found is None:
@@ -118,7 +118,7 @@ class Deployment:
         self._add_tags(str(found["PipelineArn"]))
 
     def _create(self, place: Place) -> dict[str, Any] | None:
-        """Make the pipeline; return it where another run just did."""
+        """Create the pipeline; return the existing one if another run has just created it."""
         try:
             self.aws.call(
                 "sagemaker",
@@ -137,13 +137,13 @@ class Deployment:
         return None
 
     def is_wanted(self, definition: Any) -> bool:
-        """Whether a definition is the one that this deployment is of."""
+        """Whether a definition equals the one of this deployment."""
         return bool(comparable(definition) == comparable(json.loads(self.text)))
 
     def take_back(self) -> None:
-        """Delete a pipeline that this deployment created and that nothing was started of."""
+        """Delete a pipeline that this deployment created and never started."""
         if self.action == "created":
-            with suppress(ExecutorError):  # what made this necessary tells more
+            with suppress(ExecutorError):  # the error that led here is more informative
                 self.aws.call("sagemaker", "delete_pipeline", PipelineName=self.name)
 
     def _differs(self, found: Mapping[str, Any]) -> bool:
@@ -163,7 +163,7 @@ class Deployment:
         return {"PipelineDefinitionS3Location": {"Bucket": place.bucket, "ObjectKey": key}}
 
     def _add_tags(self, arn: str) -> None:
-        """Add the tags that the pipeline lacks; those of others stay."""
+        """Add missing tags to the pipeline; other tags stay."""
         if not self.tags:
             return
         entries = self.aws.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn)

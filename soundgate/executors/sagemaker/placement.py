@@ -1,11 +1,11 @@
-"""Where artifacts lie in the bucket, and where a job finds them.
+"""Where artifacts are stored in the bucket and mounted in a job.
 
-    <prefix>/files/<digest>/<name>                         files known at submit, named by content
-    <prefix>/<pipeline>/executions/<execution>/<step>/...  what an execution wrote
-    <prefix>/<pipeline>/checkpoints/<step>/...             of trainings that may be interrupted
+    <prefix>/files/<digest>/<name>                         files known at submission, named by
+    content <prefix>/<pipeline>/executions/<execution>/<step>/...  outputs of an execution
+    <prefix>/<pipeline>/checkpoints/<step>/...             checkpoints of trainings
 
-A reused result stays where the execution put it that made it; its readers are told through a
-property of its step, so that their own cache keys stay the same, too.
+A reused result stays in the prefix of the execution that made it. Tasks that read it get its
+location through a property of its step, so their own cache keys do not change either.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ARCHIVE = "model.tar.gz"
 
 
 def kind_of(task: Task) -> str:
-    """Tell which kind of job a task is: one that keeps checkpoints is a Training job.
+    """Return the kind of job of a task: one with checkpoints is a Training job.
 
     Only Training jobs can be interrupted and continued.
     """
@@ -48,7 +48,7 @@ def kind_of(task: Task) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file or folder of the submitting machine, and the key it is read under.
+    """A file or folder of the submitting machine and its key.
 
     A folder's files go below the key.
     """
@@ -59,7 +59,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an artifact lies, and its path below the folder that it is copied to."""
+    """Location of an artifact, and its path below the folder it is copied to."""
 
     uri: Expression
     below: str = ""
@@ -72,30 +72,30 @@ class Bucket:
     pipeline: Pipeline
     prefix: str
     name: Expression
-    """The bucket, a parameter."""
+    """Name of the bucket, a parameter."""
     digests: Mapping[Output | File, str]
     steps: dict[str, str] = field(default_factory=dict)
-    """Task to the step that writes its outputs, where they differ."""
+    """Maps a task to the step that writes its outputs, if their names differ."""
     uploads: dict[str, Upload] = field(default_factory=dict)
 
     def output(self, step: str, *parts: str) -> Expression:
-        """Return where an execution puts what a step wrote."""
+        """Return the location of a step's output in an execution."""
         folder = (self.prefix, self.pipeline.name, "executions")
         return s3_uri(self.name, *folder, EXECUTION_ID, step, *parts)
 
     def checkpoints(self, step: str, digest: str, occasion: Expression) -> Expression:
-        """Return where a training keeps its checkpoints.
+        """Return the location of a training's checkpoints.
 
         Args:
             step: its step.
-            digest: tells it from other trainings of that step.
-            occasion: what tells a training that is to begin anew from one that may go on.
+            digest: distinguishes it from other trainings of that step.
+            occasion: differs for a training that must start from the beginning.
         """
         folder = f"/{self.prefix}/{self.pipeline.name}/checkpoints/{step}/"
         return join("", "s3://", self.name, folder, occasion, digest)
 
     def source(self, item: Output | File) -> Source:
-        """Return where an artifact lies; a file is then to be uploaded."""
+        """Return the location of an artifact; a file is noted for upload."""
         if isinstance(item, Output):
             return self._written(item)
         digest = digest_text(item.name, self.digests[item])
@@ -110,5 +110,7 @@ class Bucket:
             return Source(model_artifacts(step), f"/{ARCHIVE}/{item.name}")
         uri = processing_output(step, item.name)
         if any(o != item.name and o.startswith(item.name) for o in task.outputs):
-            uri = join("/", uri, "")  # a prefix: ".../report" would bring ".../report_low" along
+            uri = join(
+                "/", uri, ""
+            )  # a trailing slash: the prefix ".../report" would include ".../report_low"
         return Source(uri)

@@ -133,8 +133,8 @@ class Profile(BaseModel):
         name = value.rsplit("/", 1)[-1]
         if "@sha256:" not in name and (":" not in name or name.endswith(":latest")):
             raise ValueError(
-                "names another image tomorrow, and results are cached by it; give a digest "
-                "(@sha256:...) or a tag that is never moved"
+                "can name another image later, but results are cached by this name; give a digest "
+                "(@sha256:...) or a tag that never moves"
             )
         return value
 
@@ -149,13 +149,15 @@ class Profile(BaseModel):
     @classmethod
     def _is_prefix(cls, value: str) -> str:
         if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", value):
-            raise ValueError("expected letters, digits, '.', '_' and '-', parts between slashes")
+            raise ValueError(
+                "expected parts of letters, digits, '.', '_' and '-', separated by slashes"
+            )
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Profile:
         if self.spot and self.warm_pool_s:
-            raise ValueError("spot and warm_pool_s exclude one another: drop one")
+            raise ValueError("spot and warm_pool_s cannot be combined: remove one")
         if bool(self.subnets) != bool(self.security_groups):
             raise ValueError("subnets and security_groups go together: give both or none")
         return self

@@ -1,7 +1,7 @@
-"""Whether what steps refer to is there: parameters, other steps, their outputs, property files.
+"""Checks that everything steps refer to exists: parameters, steps, outputs, property files.
 
-A step in the branch of a condition can be referred to from inside that branch only; whoever else
-waited for it might wait for ever.
+Only steps inside the same branch of a condition may refer to a step in it: any other step might
+wait for it forever.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BRANCHES = ("IfSteps", "ElseSteps")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A step and the branches it stands in, outermost first: (condition, branch)."""
+    """A step and the branches around it, outermost first: (condition, branch)."""
 
     step: Mapping[str, Any]
     branches: tuple[tuple[str, str], ...] = ()
@@ -55,7 +55,7 @@ class Placed:
 
 
 def placed(steps: Any, branches: tuple[tuple[str, str], ...] = ()) -> Iterator[Placed]:
-    """Yield every step, those in branches too."""
+    """Yield every step, including those in branches."""
     for step in steps if isinstance(steps, list) else []:
         if not isinstance(step, dict):
             continue
@@ -90,13 +90,13 @@ def functions(value: Any, at: str = "Arguments") -> Iterator[tuple[str, str, Any
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Everything a reference can name."""
+    """Everything that a reference can name."""
 
     parameters: Mapping[str, Mapping[str, Any]]
     steps: Mapping[str, Placed]
 
     def mistakes(self, step: Placed) -> Iterator[Mistake]:
-        """Yield what a step refers to in vain."""
+        """Yield references of a step that cannot be resolved."""
         for at, name, value in functions(own_arguments(step.step)):
             if name == "Get":
                 yield from self._get(step, value, at)
@@ -187,7 +187,7 @@ class References:
 
 
 def dictionaries(step: Mapping[str, Any], *path: str) -> list[Mapping[str, Any]]:
-    """Return the entries of a list somewhere in a step, empty where there is none."""
+    """Return the entries of a list in a step; empty if the list is missing."""
     value: Any = step
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
@@ -195,7 +195,7 @@ def dictionaries(step: Mapping[str, Any], *path: str) -> list[Mapping[str, Any]]
 
 
 def outputs_of(step: Mapping[str, Any]) -> list[str]:
-    """Return the names of what a Processing step writes."""
+    """Return the output names of a Processing step."""
     entries = dictionaries(step, "Arguments", "ProcessingOutputConfig", "Outputs")
     return [str(each.get("OutputName")) for each in entries]
 
@@ -203,7 +203,7 @@ def outputs_of(step: Mapping[str, Any]) -> list[str]:
 def _in_answer(
     shape: Any, step: Mapping[str, Any], rest: str, name: str, at: str
 ) -> Iterator[Mistake]:
-    """Follow a path through what describing the job would answer."""
+    """Follow a path through the answer of the job's Describe call."""
     place = 0
     while place < len(rest):
         part = PATH_PART.match(rest, place)

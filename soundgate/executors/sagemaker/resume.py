@@ -1,14 +1,15 @@
-"""How a run goes on whose execution ended before its pipeline did.
+"""Decides how to continue a run whose execution ended before its pipeline was complete.
 
-- What was started is what would be started now: the same execution is retried
-  (RetryPipelineExecution). It keeps its number, and so the place of its outputs, its parameters and
-  every step that succeeded; it works after a stop as well, and for any number of steps.
-- Something changed, and not for every step: a new execution of the steps that changed, that did not
-  succeed, or that come after one of those; for the rest it takes the results of the old one
-  (SelectiveExecutionConfig). SageMaker allows that for at most 50 steps, and not where the old
+- If what would be started now equals what was started: retry the same execution
+  (RetryPipelineExecution). It keeps its id and therefore the location of its outputs, its
+  parameters and every step that succeeded; this also works after a stop and for any number of
+  steps.
+- If some steps changed: start a new execution of the steps that changed, did not succeed, or depend
+  on one of those; it takes the other results from the old execution
+  (SelectiveExecutionConfig). SageMaker allows this for at most 50 steps, and not if the old
   execution was stopped.
-- Otherwise, and where SageMaker refuses either way, a new execution of everything; its cache spares
-  it what is unchanged.
+- Otherwise, or if SageMaker refuses both: start a new execution of all steps; the cache provides
+  unchanged results.
 """
 
 from __future__ import annotations
@@ -40,23 +41,23 @@ Definition = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to go on, and why."""
+    """How to continue, and why."""
 
     action: str
     """``watch``, ``retry``, ``select`` or ``anew``."""
     why: str
     source: str
-    """ARN of the execution that is gone on from; empty for a run's first."""
+    """ARN of the execution to continue; empty for the first of a run."""
     steps: tuple[str, ...] = ()
     """The steps that are selected."""
 
 
 def choose(aws: Aws, arn: str, definition: Definition, values: Mapping[str, Any]) -> Way:
-    """Decide how to go on after the execution ``arn``; asks, and changes nothing.
+    """Decide how to continue after the execution ``arn``; only reads.
 
     Args:
-        aws: where to ask.
-        arn: the execution to go on from.
+        aws: client of the account.
+        arn: the execution to continue.
         definition: what would be started now.
         values: the parameters it would be started with.
     """
@@ -73,7 +74,7 @@ def choose(aws: Aws, arn: str, definition: Definition, values: Mapping[str, Any]
         effective(definition, values),
     )
     parameters = {name for name in {**before, **now} if before.get(name) != now.get(name)}
-    parameters.discard(FRESH)  # whether the first start used the cache is of no matter now
+    parameters.discard(FRESH)  # whether the first start used the cache does not matter now
     steps = changed_steps(started, definition, parameters)
     if not parameters and not steps:
         return Way("retry", f"nothing changed: execution {execution.id} is retried", arn)
@@ -83,7 +84,7 @@ def choose(aws: Aws, arn: str, definition: Definition, values: Mapping[str, Any]
 def _after_changes(
     execution: Execution, definition: Definition, parameters: set[str], steps: set[str]
 ) -> Way:
-    """A part of the steps where SageMaker can do that, else everything."""
+    """Select the changed steps if SageMaker can do that, otherwise all steps."""
     shown = f"changed: {', '.join(sorted(parameters | steps))}"
     done = {n for n, s in execution.steps.items() if s.status == executions.SUCCEEDED}
     selected = to_run(definition, done, steps)
@@ -100,7 +101,7 @@ def _after_changes(
 
 
 def effective(definition: Definition, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the value every parameter has at a start, as text."""
+    """Return the value of every parameter at a start, as text."""
     found = {}
     for parameter in definition.get("Parameters", []):
         value = values.get(parameter["Name"], parameter.get("DefaultValue"))
@@ -124,9 +125,10 @@ def changed_steps(before: Definition, now: Definition, parameters: set[str]) -> 
 
 
 def to_run(definition: Definition, done: set[str], changed: set[str]) -> set[str]:
-    """Return the steps that have to run: changed, not done, or after one of those.
+    """Return the steps that must run: changed, not done, or depending on one of those.
 
-    A condition and all that stands in its branches are one: of a branch, a part cannot be chosen.
+    A condition and all steps in its branches count as one, because SageMaker cannot select part of
+    a branch.
     """
     steps = {step.name: step for step in placed(definition["Steps"])}
     references = References({}, steps)
@@ -148,12 +150,15 @@ def to_run(definition: Definition, done: set[str], changed: set[str]) -> set[str
 
 
 def _is_message(step: Placed) -> bool:
-    """A branch that ends the execution is not run where all went well."""
+    """Whether a branch only ends the execution.
+
+    Such a branch does not run in a successful execution.
+    """
     return step.step.get("Type") == "Fail"
 
 
 def _own(step: Placed) -> str:
-    """A step's text without its branches, to compare."""
+    """Return a step's text without its branches, for comparison."""
     text = {name: value for name, value in step.step.items() if name != "Arguments"}
     arguments = own_arguments(step.step)
     inside = {branch: True for branch in BRANCHES if branch in (step.step.get("Arguments") or {})}

@@ -1,9 +1,9 @@
-"""Whether the arguments of a step are what the job's own API takes, field by field.
+"""Checks the arguments of a step against the job's own API, field by field.
 
-botocore carries the service's model of every operation: names, types, enumerations, lengths and
+botocore contains the service's model of every operation: names, types, enumerations, lengths and
 patterns. A step's arguments are those of CreateProcessingJob, CreateTrainingJob or
 CreateModelPackage, with the functions of pipelines (``Get``, ``Std:Join``, ``Std:JsonGet``) where a
-plain value may stand.
+plain value is allowed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DESCRIPTIONS = {
 }
 """The answer whose fields other steps may refer to."""
 NAMED_BY_SERVICE = frozenset({"ProcessingJobName", "TrainingJobName"})
-"""Required by the calls, but chosen by the pipeline's own execution."""
+"""Fields that the calls require but that the pipeline's execution sets."""
 NUMBERS: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "long": (int,),
@@ -47,15 +47,17 @@ PARAMETER_TYPES = {
 """Which fields a pipeline parameter of each type may fill."""
 
 Mistake = tuple[str, str]
-"""A field and what is wrong with it."""
+"""A field and its problem."""
 
 
 @functools.cache
 def loader() -> Any:
-    """Return what reads botocore's models: one a process, for the clients too, as it keeps them.
+    """Return the loader of botocore's models.
+
+    One per process, shared with the clients, because it caches.
 
     Raises:
-        MissingExtra: botocore is not installed.
+    MissingExtra: botocore is not installed.
     """
     try:
         from botocore.loaders import create_loader
@@ -66,7 +68,7 @@ def loader() -> Any:
 
 @functools.cache
 def service_model() -> Any:
-    """Return botocore's model of SageMaker; read once a process, 0.1 s."""
+    """Return botocore's model of SageMaker; loaded once per process, 0.1 s."""
     models = loader()
     from botocore.model import ServiceModel
 
@@ -74,12 +76,12 @@ def service_model() -> Any:
 
 
 def input_shape(operation: str) -> Any:
-    """Return what an operation takes."""
+    """Return the input shape of an operation."""
     return service_model().operation_model(operation).input_shape
 
 
 def output_shape(operation: str) -> Any:
-    """Return what an operation answers."""
+    """Return the output shape of an operation."""
     return service_model().operation_model(operation).output_shape
 
 
@@ -99,7 +101,7 @@ def mistakes(
     Args:
         step_type: a key of ``OPERATIONS``.
         arguments: the step's ``Arguments``.
-        parameters: the definition's parameters by name: what they may hold is checked as well.
+        parameters: the definition's parameters by name; their possible values are checked as well.
     """
     shape = input_shape(OPERATIONS[step_type])
     yield from _structure(shape, arguments, "Arguments", parameters)
@@ -192,7 +194,10 @@ def _size(shape: Any, size: float, at: str, unit: str) -> Iterator[Mistake]:
 
 
 def _function(shape: Any, value: Any, at: str, parameters: Any) -> Iterator[Mistake]:
-    """What a function may give: all that a parameter can hold, or a text joined of known parts."""
+    """Check the possible results of a function.
+
+    A parameter's values, or a text joined from known parts.
+    """
     kind = shape.type_name
     name = function_of(value)
     inner = value[name]
@@ -215,7 +220,10 @@ def _function(shape: Any, value: Any, at: str, parameters: Any) -> Iterator[Mist
 
 
 def joined(value: Any, parameters: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return the text a value has with the parameters' defaults; None where only a run tells."""
+    """Return the text of a value with the parameters' defaults.
+
+    None if only a run determines it.
+    """
     if function_of(value) == "Std:Join":
         join = value["Std:Join"]
         if not isinstance(join, dict) or not isinstance(join.get("Values"), list):
@@ -240,10 +248,12 @@ def _defaults(parameter: Mapping[str, Any]) -> list[Any]:
 
 @functools.cache
 def _pattern(pattern: str) -> re.Pattern[str] | None:
-    """A form of the service's as Python writes it; None where Python has no such classes."""
+    """Translate a pattern of the service to Python; None if Python lacks its character classes."""
     for java, python in (("\\p{L}", "\\w"), ("\\p{N}", "\\d"), ("\\p{Z}", "\\s")):
         pattern = pattern.replace(java, python)
-    pattern = re.sub(r"\$\{\d+,\d+\}$", "", pattern)  # a length, which stands beside it again
+    pattern = re.sub(
+        r"\$\{\d+,\d+\}$", "", pattern
+    )  # a length, which the model also states separately
     try:
         return re.compile(pattern) if pattern else None
     except re.error:
@@ -251,7 +261,7 @@ def _pattern(pattern: str) -> re.Pattern[str] | None:
 
 
 def _nearest(word: str, known: Any) -> str:
-    """A hint, where one word is near: the whole list may have hundreds."""
+    """Return a hint only for a close match, because the whole list may have hundreds of words."""
     hint = nearest(word, known)
     return hint if len(hint) < 200 else ""
 

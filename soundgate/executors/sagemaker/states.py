@@ -1,4 +1,4 @@
-"""How a run on SageMaker stands: what its execution's steps say of its tasks."""
+"""Determines the state of a run from the steps of its execution."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NOT_JUDGED = "has no step of its own on SageMaker"
 
 @dataclass(slots=True)
 class Watcher:
-    """Brings a run's record up to date with its execution."""
+    """Updates a run's record from its execution."""
 
     aws: Aws
     arn: str
     since: datetime | None = None
-    """What failed before this was tried again; until it starts anew it is pending."""
+    """Tasks that failed before a retry; each counts as pending until it starts again."""
     _steps: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def look(self, record: Record) -> list[str]:
@@ -92,20 +92,20 @@ class Watcher:
             task["duration_s"] = round((max(ends) - min(times)).total_seconds(), 3)
 
     def _reason(self, state: StepState) -> str:
-        """Say why a step failed, in the words of its program where they are known."""
+        """Return why a step failed, in the words of its program if they are known."""
         text = state.reason
         if executions.JOBS["ProcessingJob"] in state.arn:
             try:
                 job = self.aws.call(
                     "sagemaker", "describe_processing_job", ProcessingJobName=short(state.arn)
                 )
-            except AwsRefused:  # the step's own reason is less, but something
+            except AwsRefused:  # the step's own reason says less, but is better than nothing
                 job = {}
             text = " ".join(job.get("ExitMessage", "").split()) or job.get("FailureReason") or text
         return plain_reason(text) or "failed without a reason"
 
     def _conclude(self, record: Record, execution: Execution) -> None:
-        """Set the run's own state; once it is over, that of every task."""
+        """Set the run's state and, once it has ended, the final state of every task."""
         if not execution.is_over:
             record["state"] = State.RUNNING
             return
@@ -132,7 +132,7 @@ class Watcher:
     def _close(
         self, task: Record, name: str, state: State, reason: str, failed: Mapping[str, str]
     ) -> None:
-        """Give a task its last state that the execution ended before, or without."""
+        """Set the final state of a task that the execution did not reach or complete."""
         if state == State.SUCCEEDED:
             own = bool(self._steps.get(name))
             task.update(state=State.SKIPPED if own else State.SUCCEEDED)
@@ -147,7 +147,7 @@ class Watcher:
 
 
 def plain_reason(text: str) -> str:
-    """Return a failure reason without what SageMaker puts around a program's own words.
+    """Return a failure reason without the text that SageMaker adds around a program's own message.
 
     >>> plain_reason("ClientError: AlgorithmError: DataError: no clips, exit code: 1")
     'DataError: no clips'
@@ -157,7 +157,7 @@ def plain_reason(text: str) -> str:
 
 
 def _finish(task: Record, jobs: Sequence[StepState]) -> None:
-    """Mark a task done: reused where all of its jobs were."""
+    """Mark a task as done, or as reused if all of its jobs were."""
     sources = {state.source for state in jobs if state.source}
     if jobs and all(state.source for state in jobs):
         shown = ", ".join(sorted(short(source) for source in sources))
@@ -167,12 +167,12 @@ def _finish(task: Record, jobs: Sequence[StepState]) -> None:
 
 
 def reset(record: Record, *, keep: bool, steps: Collection[str] = ()) -> None:
-    """Prepare a record for going on.
+    """Prepare a record for a resumed run.
 
     Args:
         record: the run's record.
-        keep: whether tasks that are done stay so.
-        steps: those that run again all the same, where only some of them do.
+        keep: whether finished tasks stay finished.
+        steps: steps that run again even so, if only some do.
     """
     again = {owner_of(step, record["tasks"]) for step in steps}
     for name, task in record["tasks"].items():

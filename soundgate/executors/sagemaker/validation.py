@@ -1,8 +1,8 @@
-"""What SageMaker would refuse, or accept and fail on hours later, found before anything is sent.
+"""Finds mistakes that SageMaker would refuse, or accept and fail on hours later.
 
 ``shapes`` compares every step's arguments with botocore's model of the service, ``references``
-looks for what steps refer to, ``conditions`` at what is compared; the rest is here: parameters,
-names, retries, caching. CreatePipeline itself checks little of it.
+resolves references, ``conditions`` checks comparisons; parameters, names, retries and caching are
+checked here. CreatePipeline itself checks little of this.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ DURATION = re.compile(
 
 
 def check(definition: Mapping[str, Any]) -> None:
-    """Refuse a definition that cannot work; asks nobody, takes 0.1 s.
+    """Refuse a definition that cannot work; makes no request and takes 0.1 s.
 
     Raises:
         DefinitionError: names the step, the field and the nearest right word.
@@ -88,12 +88,12 @@ def check_start(definition: Mapping[str, Any], values: Mapping[str, Any]) -> Non
     """Refuse values that an execution cannot start with.
 
     Raises:
-        ParameterError: one is unknown, missing, of the wrong type or none of those allowed.
+        ParameterError: a value is unknown, missing, of the wrong type or not allowed.
     """
     declared = {each["Name"]: each for each in definition.get("Parameters", [])}
     for name, value in values.items():
         if name not in declared:
-            raise ParameterError(f"parameter {name}: there is none{nearest(name, declared)}")
+            raise ParameterError(f"unknown parameter {name}{nearest(name, declared)}")
         for _, problem in _value_mistakes(declared[name], value, "value"):
             raise ParameterError(f"parameter {name}: {problem}")
     for name, parameter in declared.items():
@@ -104,7 +104,7 @@ def check_start(definition: Mapping[str, Any], values: Mapping[str, Any]) -> Non
 
 
 def mistakes(definition: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield (step, field, problem) of everything that is wrong; the step is empty outside steps."""
+    """Yield (step, field, problem) for every mistake; the step is empty outside steps."""
     for field, problem in _top_mistakes(definition):
         yield "", field, problem
     listed = dictionaries(definition, "Parameters")
@@ -242,7 +242,7 @@ def _message_mistakes(arguments: Mapping[str, Any], parameters: Any) -> Iterator
 
 
 def _waiting_mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Spot instances: the time to wait for one includes the time it runs."""
+    """Check spot settings: the waiting time includes the running time."""
     limits = arguments.get("StoppingCondition", {})
     runs, waits = limits.get("MaxRuntimeInSeconds"), limits.get("MaxWaitTimeInSeconds")
     at = "Arguments.StoppingCondition.MaxWaitTimeInSeconds"
@@ -327,7 +327,7 @@ def _property_file_mistakes(step: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _cycle(references: References) -> Iterator[tuple[str, str, str]]:
-    """Find steps that wait for one another, by taking away again and again those that need not."""
+    """Find steps that wait for one another, by repeatedly removing those that wait for none."""
     waiting = {name: references.waits_for(step) for name, step in references.steps.items()}
     while ready := [name for name, needed in waiting.items() if not needed & set(waiting)]:
         for name in ready:

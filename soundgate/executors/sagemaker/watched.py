@@ -1,4 +1,4 @@
-"""An execution, as whoever waits for it sees it."""
+"""An execution as seen by the waiting loop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WatchedExecution:
     is_usual: str = "AWS answers again"
 
     def look(self, record: Record, *, due: bool) -> Seen:  # noqa: ARG002 - every look asks
-        """Ask for the execution and its steps.
+        """Read the execution and its steps.
 
         Raises:
             AwsRefused: AWS refuses to be asked.
@@ -40,40 +40,40 @@ class WatchedExecution:
         except AwsRefused as error:
             if not error.may_pass:
                 raise
-            return Seen([], str(error))  # not to be answered is not to have ended
+            return Seen([], str(error))  # a missing answer does not mean that the execution ended
 
     def end(self, record: Record, reason: str) -> None:
         """Stop it."""
         stop(self.aws, self.run, record, reason)
 
     def last_lines(self, record: Record, task: str) -> tuple[list[str], str]:
-        """Return the end of the log of a task's job; nothing of a task without one."""
+        """Return the end of the log of a task's job; empty for a task without one."""
         job = record["tasks"][task]["engine_id"]
         if logs.group_of(job) is None:
             return [], ""
         whole = f"show-logs {self.run.id} {task}"
         try:
             return logs.tail(self.aws, job, LOG_TAIL_LINES), whole
-        except AwsRefused:  # the reason is known without its log
+        except AwsRefused:  # the reason is known even without the log
             return [], whole
 
     def rest_s(self, record: Record) -> None:
-        """Rest until AWS may be asked again."""
+        """Return the seconds until the next poll."""
 
 
 def stop(aws: Aws, run: Run, record: Record, reason: str) -> None:
-    """Ask an execution to end, and remember why; SageMaker stops the jobs that run.
+    """Stop an execution and record the reason; SageMaker stops its running jobs.
 
-    One that is just between two steps answers with a conflict, and is asked again.
+    An execution that is between two steps answers with a conflict; the call is then repeated.
 
     Raises:
-        AwsRefused: it may not be stopped.
+        AwsRefused: stopping it is not permitted.
     """
     arn = record["engine_id"]
     try:
         aws.change("sagemaker", "stop_pipeline_execution", PipelineExecutionArn=arn)
     except AwsRefused:
         if executions.look(aws, arn).status == executions.EXECUTING:
-            raise  # else it ends already: somebody else was faster
+            raise  # otherwise it is already stopping: another caller was faster
     record["reason"] = reason
     run.write(record)

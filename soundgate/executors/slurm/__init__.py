@@ -1,7 +1,7 @@
 """Slurm: the same tasks as batch jobs of an HPC cluster.
 
-``profile`` says what a site has, ``jobs`` decides which tasks share a job, ``scripts`` writes them
-as sbatch scripts, ``client`` talks to the controller, ``worker`` is what a job runs on its node,
-``handover`` is what the worker is told, ``states`` finds out how a run stands, and ``executor``
-puts them together.
+``profile`` describes the site, ``jobs`` decides which tasks share a job, ``scripts`` writes the
+sbatch scripts, ``client`` runs Slurm's commands, ``handover`` is the job description sent to a
+node, ``worker`` executes it there, ``states`` determines the state of a run, and ``executor``
+combines them.
 """

@@ -1,7 +1,7 @@
 """The controller, through Slurm's own commands: text in, text out.
 
-Every call has a time limit, and an error that passes (a controller being restarted) is tried again:
-not to be answered is not to be told that a job ended.
+Every call has a time limit and is retried after a temporary error (for example while the controller
+restarts): a missing answer does not mean that a job ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PASSING = (
     "Slurm backup controller in standby",
     "rate limit",
 )
-"""Beginnings of what Slurm says when asking again may help."""
+"""Prefixes of Slurm's messages about temporary errors."""
 
 ENDED_BADLY = frozenset(
     {
@@ -48,31 +48,31 @@ ENDED_BADLY = frozenset(
 )
 ENDED = ENDED_BADLY | {"COMPLETED"}
 LEAVING = frozenset({"COMPLETING"})
-"""Its tasks are over; only its node still cleans up."""
+"""States of a job whose tasks have ended while its node still cleans up."""
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """What the controller says of a job, or of one element of an array."""
+    """The controller's information about a job or one element of an array."""
 
     id: str
     """``123``, or ``123_4`` for an element."""
     state: str
-    """Slurm's word without additions: PENDING, RUNNING, TIMEOUT, ..."""
+    """Slurm's state without suffixes: PENDING, RUNNING, TIMEOUT, ..."""
     reason: str
-    """Why it waits, or how it ended."""
+    """Why it is waiting, or how it ended."""
 
 
 class SlurmRefused(ExecutorError):
-    """A command of Slurm failed for good."""
+    """A Slurm command failed and retrying does not help."""
 
 
 class Client:
     """Runs Slurm's commands."""
 
     def __init__(self, *, tries: int = TRIES, pause_s: float = 1.0) -> None:
-        """Try again ``tries`` times what may pass, with growing pauses from ``pause_s``."""
+        """Retry temporary errors ``tries`` times, with growing pauses from ``pause_s`` seconds."""
         self._tries, self._pause_s = tries, pause_s
 
     def submit(self, script: str, options: Sequence[str]) -> str:
@@ -87,7 +87,7 @@ class Client:
         return found[1]
 
     def release(self, ids: Iterable[str]) -> None:
-        """Let held jobs start."""
+        """Release held jobs so that they can start."""
         for part in _parts(ids):
             self._run(["scontrol", "release", *part])
 
@@ -98,11 +98,11 @@ class Client:
             self._run(["scancel", *which, *part])
 
     def requeue(self, job: str) -> None:
-        """Put a job back; it starts again about two minutes later."""
+        """Requeue a job; Slurm starts it again about two minutes later."""
         self._run(["scontrol", "requeue", job])
 
     def queue(self) -> dict[str, QueuedJob]:
-        """Return all of the user's jobs that the controller still knows, by id; one query."""
+        """Return all jobs of this user that the controller still knows, by id, with one query."""
         answer = self._run(
             ["squeue", "--noheader", "--me", "--states=all", "--array", "-o%i|%T|%r"]
         )
@@ -115,9 +115,11 @@ class Client:
         return found
 
     def ask(self, job: str) -> dict[str, QueuedJob]:
-        """Ask for a job that left the queue: the controller, then accounting; empty: unknown.
+        """Look up a job that left the queue: in the controller, then in accounting.
 
-        An array is asked for by its own id, and the answer tells of all its elements.
+        Empty if unknown.
+
+        An array is looked up by its own id; the answer covers all its elements.
         """
         for command, read in (
             (["scontrol", "show", "job", "--oneliner", job], _shown),
@@ -131,13 +133,13 @@ class Client:
                     each for line in self._run(command).splitlines() for each in read(line)
                 )
             except ExecutorError:
-                continue  # purged, or no accounting
+                continue  # the controller has purged it, or the site has no accounting
             if found:
                 return found
         return {}
 
     def is_running(self, job: str) -> bool:
-        """Whether the controller takes a job for running: it neither ended it nor put it back."""
+        """Whether the controller considers a job running: neither ended nor requeued."""
         try:
             answer = self._run(["scontrol", "show", "job", "--oneliner", job])
         except ExecutorError:
@@ -145,7 +147,7 @@ class Client:
         return " JobState=RUNNING " in answer
 
     def configuration(self) -> dict[str, str]:
-        """Return what ``scontrol show config`` says."""
+        """Return the settings printed by ``scontrol show config``."""
         answer = self._run(["scontrol", "show", "config"])
         pairs = (line.partition("=") for line in answer.splitlines() if "=" in line)
         return {name.strip(): value.strip() for name, _, value in pairs}
@@ -187,7 +189,7 @@ class Client:
 
 
 def _shown(line: str) -> list[tuple[str, QueuedJob]]:
-    """What ``scontrol show job --oneliner`` says of a job or of elements of an array."""
+    """Parse the lines of ``scontrol show job --oneliner`` for a job or array elements."""
     fields = dict(re.findall(r"(?:^| )(\w+)=(\S*)", line))
     if "JobId" not in fields or "JobState" not in fields:
         return []
@@ -199,7 +201,7 @@ def _shown(line: str) -> list[tuple[str, QueuedJob]]:
 
 
 def _booked(line: str) -> list[tuple[str, QueuedJob]]:
-    """What ``sacct`` says of a job or an element: ``12_3|CANCELLED by 1000|0:15``."""
+    """Parse a line of ``sacct`` for a job or an element: ``12_3|CANCELLED by 1000|0:15``."""
     words = line.strip().split("|")
     if len(words) < 3 or not words[1]:
         return []
@@ -219,7 +221,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def outside_jobs(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what a job sets: a submission from inside one is its own."""
+    """Return the environment without the variables of a surrounding job.
+
+    A submission from inside a job must not inherit them.
+    """
     kept = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
     return {
         name: value
@@ -229,6 +234,6 @@ def outside_jobs(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _parts(ids: Iterable[str], size: int = 200) -> list[list[str]]:
-    """Ids a command line at a time."""
+    """Split ids into groups that fit one command line."""
     every = list(ids)
     return [every[i : i + size] for i in range(0, len(every), size)]

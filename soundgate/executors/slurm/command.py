@@ -1,4 +1,4 @@
-"""What is executed on a node for a task: its command, in an image, over GPUs and nodes."""
+"""The command that runs a task on its node: in an image, across GPUs and nodes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def step_argv(
         site: where it runs.
         run: its run.
         processes: processes that torchrun starts on each node; up to 1 on one node: no torchrun.
-        cpus: cores that it has on each node.
+        cpus: number of cores on each node.
     """
     box = site.container
     python = box.python if box else site.python or sys.executable
@@ -41,8 +41,8 @@ def step_argv(
     if box:
         argv = [*_in_image(box, task, run), *argv]
     if together:
-        # a step does not inherit --cpus-per-task from Slurm 22.05 on; one node that gives up ends
-        # the others, which would wait for it
+        # Since Slurm 22.05 a step does not inherit --cpus-per-task. --kill-on-bad-exit: a node that
+        # fails ends the others, which would otherwise wait for it forever
         shape = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
         argv = ["srun", *shape, f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1", *argv]
     return argv
@@ -51,7 +51,7 @@ def step_argv(
 def _torchrun(nodes: int, processes: int) -> list[str]:
     place = ["--standalone"]
     if nodes > 1:
-        # ports of two jobs on one node differ
+        # derived from the job id: two jobs on one node need different ports
         port = 20000 + int(os.environ.get("SLURM_JOB_ID") or 0) % 10000
         endpoint = f"--rdzv-endpoint={_this_node()}:{port}"
         place = [f"--nnodes={nodes}", "--rdzv-backend=c10d", endpoint]
@@ -59,12 +59,12 @@ def _torchrun(nodes: int, processes: int) -> list[str]:
 
 
 def _this_node() -> str:
-    """The name under which other nodes find this one, the first of the job."""
+    """Return the name under which other nodes reach this one, the first of the job."""
     name = os.environ.get("SLURMD_NODENAME", "")
     try:
         socket.getaddrinfo(name or None, 0)
     except OSError:
-        name = ""  # a name that only Slurm knows
+        name = ""  # the name is known to Slurm only, not to DNS
     return name or os.uname().nodename
 
 
@@ -81,7 +81,7 @@ def _in_image(box: Box, task: Task, run: Run) -> list[str]:
 
 
 def in_image(box: Box, folders: Sequence[str], *, gpus: int) -> list[str]:
-    """Return what goes before a command that is executed in an image, which sees ``folders``."""
+    """Return the words that run a command in an image with ``folders`` bound."""
     binds = ",".join([*dict.fromkeys(folders), *box.binds])
     nv = ["--nv"] if gpus else []
     return [box.command, "exec", *nv, "--bind", binds, *box.options, box.image]

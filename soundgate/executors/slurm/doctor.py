@@ -1,4 +1,4 @@
-"""What could keep a run from working at a site, looked at before anything is submitted."""
+"""Checks a cluster before anything is submitted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ os.rename(sys.argv[2] + ".partial", sys.argv[2])
 
 
 def examine(profile: Profile, client: Client, root: Path) -> Iterator[Finding]:
-    """Yield what was found; the first failure that makes the rest pointless is the last."""
+    """Yield findings; stop after a failure that makes the other checks pointless."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         yield Finding(
@@ -103,7 +103,7 @@ def _partitions(profile: Profile, client: Client) -> Iterator[Finding]:
 
 
 def _probe(profile: Profile, client: Client, root: Path, kind: str) -> Iterator[Finding]:
-    """Run a small job that looks for this folder, for Python and for a GPU."""
+    """Run a small job that checks this folder, Python and the GPU."""
     folder = (root / ".doctor" / uuid.uuid4().hex[:12]).absolute()
     folder.mkdir(parents=True)
     try:
@@ -140,9 +140,7 @@ def _judge(client: Client, script: str, answer: Path, kind: str, folder: Path) -
         client.cancel([number])
         log = next(iter(folder.glob("*.log")), None)
         said = log.read_text("utf-8", "replace").strip().splitlines()[-1:] if log else []
-        fix = (
-            "put runs on a file system that nodes share (SOUNDGATE_RUNS), or mend setup and python"
-        )
+        fix = "put runs on a file system that nodes share (SOUNDGATE_RUNS), or fix setup and python"
         if state not in ENDED:
             fix = "the queue is busy: try again later, or another partition"
         yield Finding(
@@ -167,7 +165,7 @@ def _judge(client: Client, script: str, answer: Path, kind: str, folder: Path) -
 
 
 def _wait(client: Client, number: str, answer: Path) -> str:
-    """Wait until the answer is there or the job is over; return the job's state."""
+    """Wait until the job has answered or ended; return its state."""
     deadline, pause_s, state = time.monotonic() + WAIT_S, 0.3, "PENDING"
     while time.monotonic() < deadline and not answer.exists():
         time.sleep(pause_s)
@@ -175,6 +173,6 @@ def _wait(client: Client, number: str, answer: Path) -> str:
         job = client.queue().get(number)
         state = job.state if job else "gone"
         if state in ENDED or job is None:
-            time.sleep(1.0)  # what it wrote may come a moment later
+            time.sleep(1.0)  # a shared file system may show the answer a moment after the job ended
             break
     return state

@@ -1,7 +1,7 @@
 """Run a pipeline's tasks as batch jobs of a Slurm cluster, on a shared file system.
 
-The whole graph is handed over at once; from then on the submitting host may be closed, and whoever
-looks at the run finds out how it stands from what its tasks wrote.
+The whole graph is submitted at once. After that the submitting host is not needed: the state of the
+run follows from what its tasks wrote.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from soundgate.runs import Run
 
 LAST_POLL_S = 60.0
-"""Between questions to the controller at most."""
+"""Longest time between two polls of the controller."""
 AGAIN_S = 0.5
-"""Until what is missing is looked for again."""
+"""Time until missing jobs are looked up again."""
 
 
 class SlurmExecutor:
@@ -61,7 +61,7 @@ class SlurmExecutor:
     )
 
     def __init__(self, options: Options = Options()) -> None:
-        """Use the site that the profile describes; without one, the cluster's defaults."""
+        """Use the cluster described by the profile, or the defaults."""
         self.profile = profile.load(options.profile)
         self.parameter_defaults: Mapping[str, Any] = {}
         self.client = Client()
@@ -99,13 +99,13 @@ class SlurmExecutor:
         )
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
-        """Tell for each task whether it would be run or reused, and why."""
+        """Return for each task whether it would run or be reused, and why."""
         return reuse.plan(pipeline, run, use_cache=use_cache)
 
     def submit(
         self, request: SlurmRequest, run: Run, record: dict[str, Any], submission: Submission
     ) -> dict[str, Any]:
-        """Hand the graph over and wait for it; with ``no_wait`` return once it is in."""
+        """Submit the graph and wait for it; with ``no_wait`` return once it is submitted."""
         watcher = states.Watcher(run, request.pipeline, self.client)
         with folders.lock(run):
             if _is_over(record) or not self._in_queue(run):
@@ -122,7 +122,7 @@ class SlurmExecutor:
         return record
 
     def poll(self, run: Run) -> dict[str, Any]:
-        """Return the run's record, brought up to date with one question to the controller."""
+        """Return the updated record of the run, with one query to the controller."""
         record = run.read()
         if record["state"] != State.RUNNING:
             return record
@@ -139,7 +139,7 @@ class SlurmExecutor:
         return record
 
     def cancel(self, run: Run) -> None:
-        """End all jobs of the run with one request.
+        """Cancel all jobs of the run with one request.
 
         Raises:
             ParameterError: it is not running.
@@ -150,28 +150,28 @@ class SlurmExecutor:
         self.poll(run)
 
     def logs(self, run: Run, task: str) -> Iterator[str]:
-        """Yield the log of a task; of its job, where the task itself never began."""
+        """Yield the log of a task, or of its job if the task never started."""
         for path in logs_of(run, task):
             with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
                 yield from file
 
     def collect(self, run: Run, task: str, output: str, target: Path) -> None:
-        """Copy what a task wrote below ``target``."""
+        """Copy the outputs of a task into ``target``."""
         folders.collect(run, task, output, target)
 
     def examine(self, root: Path) -> Iterator[Finding]:
-        """Look for what could keep a run from working at this site; submits a small job."""
+        """Check this cluster; submits a small job."""
         from soundgate.executors.slurm import doctor
 
         return doctor.examine(self.profile, self.client, root)
 
-    # -- handing over -----------------------------------------------------------------------------
+    # -- submitting ------------------------------------------------------------------------------
 
     def _withdraw(self, run: Run) -> None:
-        """End what is left of an earlier submission: jobs that wait for what failed."""
+        """Cancel the rest of an earlier submission: jobs that wait for a failed one."""
         ids = states.job_ids(run)
         if ids:
-            with suppress(ExecutorError):  # they are purged already
+            with suppress(ExecutorError):  # the controller has already purged them
                 self.client.cancel(ids)
 
     def _withdraw_skipped(self, run: Run, record: dict[str, Any]) -> None:
@@ -181,7 +181,7 @@ class SlurmExecutor:
                 self.client.cancel(states.job_ids(run), waiting=True)
 
     def _in_queue(self, run: Run) -> bool:
-        """Whether jobs of an earlier submission of this run still wait or run."""
+        """Whether jobs of an earlier submission of this run are pending or running."""
         ids = set(states.job_ids(run))
         if not ids:
             return False
@@ -217,7 +217,7 @@ class SlurmExecutor:
         self._send(request, folder)
 
     def _send(self, request: SlurmRequest, folder: Path) -> None:
-        """Submit all jobs, then let the first ones go; if one is refused, none runs."""
+        """Submit all jobs, then release the first ones; if one is refused, none runs."""
         sent: dict[str, Any] = {}
         ids: dict[str, str] = {}
         path = folder / states.SUBMITTED

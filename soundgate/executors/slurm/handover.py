@@ -1,4 +1,4 @@
-"""What the submitting host tells the workers: the pipeline, its jobs, the site.
+"""The job description sent to the nodes: the pipeline, its jobs, the site.
 
 Written beside the scripts when a run is submitted, so that nothing a user edits while the jobs wait
 in the queue changes which arguments they run with.
@@ -41,7 +41,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What a node has to know of the profile, which takes a library to check that is not needed."""
+    """The part of the profile that a node needs; plain data, so that nodes need no pydantic."""
 
     python: str | None
     container: Box | None
@@ -53,7 +53,7 @@ class Site:
 
     @classmethod
     def of(cls, profile: Profile) -> Site:
-        """Pick it from a profile."""
+        """Take it from a profile."""
         box = profile.container
         return cls(
             python=profile.python,
@@ -68,31 +68,31 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One job: the tasks of its elements, and what each element was given."""
+    """One job: the tasks of its elements and the resources of each element."""
 
     elements: tuple[tuple[str, ...], ...]
     resources: Resources
 
     @classmethod
     def of(cls, job: Job) -> Share:
-        """Pick it from a job."""
+        """Take it from a job."""
         return cls(elements=job.elements, resources=job.resources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
-    """Everything a worker needs to know."""
+    """Everything a worker needs."""
 
     run: runs.Run
     commit: str
     pipeline: Pipeline
     jobs: Mapping[str, Share]
     digests: Mapping[Output | File, str]
-    """Of what was known at submit: files, and results that were there already."""
+    """Digests of everything known at submission: files and results that already existed."""
     site: Site
 
     def write(self, folder: Path) -> Path:
-        """Write it whole; return its path."""
+        """Write it atomically; return its path."""
         interfaces: dict[str, Any] = {}
         value = {
             "format": FORMAT,
@@ -113,15 +113,17 @@ class Handover:
 
 
 def read(path: Path) -> Handover:
-    """Read what a run's submission wrote.
+    """Read the job description that a submission wrote.
 
     Raises:
-        ParameterError: it is absent or of another format.
+        ParameterError: it does not exist or has another format.
     """
     value = runs.read_json(path)
     box = value["site"]["container"] if isinstance(value, dict) and "site" in value else None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise ParameterError(f"{path}: no {FORMAT}; submit the run again with --resume")
+        raise ParameterError(
+            f"{path}: is not in format {FORMAT}; submit the run again with --resume"
+        )
     interfaces = {
         name: {a["name"]: _argument_in(a) for a in arguments}
         for name, arguments in value["interfaces"].items()
@@ -145,7 +147,7 @@ def _share_in(fields: dict[str, Any]) -> Share:
 
 
 def _task_out(task: Task, interfaces: dict[str, Any]) -> dict[str, Any]:
-    # one description for all tasks of a step: ten thousand of them must not repeat it
+    # one description per step, shared by its tasks: a map of ten thousand must not repeat it
     interfaces.setdefault(task.module, [_argument_out(a) for a in task.interface.values()])
     return {
         "name": task.name,

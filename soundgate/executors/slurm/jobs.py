@@ -1,7 +1,7 @@
-"""Which tasks share a job: the lowering of a pipeline to what Slurm schedules.
+"""Groups the tasks of a pipeline into Slurm jobs.
 
-A map becomes an array. Tasks whose declared time is short are put together: a chain into one job,
-the elements of an array several to a job, because the scheduler spends about a second on each.
+A map becomes a job array. Tasks with short time limits share a job, because the scheduler spends
+about a second on each job: a chain becomes one job, and an array element takes several items.
 
 Whether a task may start is decided on its node, by the finished marks of what it needs, so that a
 failed task cancels only what reads it. Slurm only says when to look: a job begins once the jobs it
@@ -30,24 +30,24 @@ CPU, GPU, NETWORK = "cpu", "gpu", "network"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One submission: a batch job, or an array of them."""
+    """One submission: a batch job or a job array."""
 
     name: str
     kind: str  # "cpu" | "gpu" | "network"
     elements: tuple[tuple[str, ...], ...]
-    """The tasks of each element, in the order in which they run; a plain job has one element."""
+    """The tasks of each element in running order; a plain job has one element."""
     resources: Resources
-    """Of one element; ``hours`` is the sum over its tasks."""
+    """Resources of one element; ``hours`` is the sum over its tasks."""
     after: tuple[str, ...] = ()
     """Jobs that must be over, whether they failed or not (afterany)."""
     element_wise: tuple[str, ...] = ()
-    """Arrays each element of which waits for the element of the same number (aftercorr).
+    """Arrays whose element of the same number each element waits for (aftercorr).
 
     Slurm has no such dependency on an element that failed: it cancels the element that waits for
     it. Nothing is lost, because every task there reads from the element that failed."""
     is_array: bool = False
     why: str = ""
-    """What was put together, and why; empty where nothing was."""
+    """What was grouped and why; empty if nothing was."""
 
     @property
     def tasks(self) -> list[str]:
@@ -57,21 +57,21 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class _Draft:
-    """A job that may still take tasks."""
+    """A job to which tasks can still be added."""
 
     name: str
     kind: str
     elements: list[list[str]]
     is_array: bool = False
     hours: float = math.inf
-    """Sum of its tasks' time limits; infinite where it takes no more."""
+    """Sum of its tasks' time limits; infinite if it takes no more tasks."""
     inside: set[str] = field(default_factory=set)
     outside: frozenset[str] = frozenset()
-    """Tasks of other jobs that it waits for."""
+    """Tasks in other jobs that it waits for."""
 
 
 def kind_of(task: Task) -> str:
-    """Where a task belongs."""
+    """Return the kind of partition for a task."""
     if task.needs_network:
         return NETWORK
     return GPU if task.resources.gpus else CPU
@@ -85,7 +85,7 @@ def partition_of(kind: str, profile: Profile) -> Partition:
 
 
 def fitted(needs: Resources, where: Partition) -> Resources:
-    """What a job asks for: at most what a node has, so that a small site runs every pipeline."""
+    """Limit requests to what a node has, so that a small cluster can run every pipeline."""
     gpus = needs.gpus if where.max_gpus is None else min(needs.gpus, where.max_gpus)
     return replace(
         needs,
@@ -102,11 +102,11 @@ def lower(pipeline: Pipeline, profile: Profile, names: Iterable[str] | None = No
     Args:
         pipeline: the pipeline.
         profile: the site.
-        names: the tasks to submit; all of them where omitted. What they need of others is taken
-            as being there.
+        names: the tasks to submit; all if omitted. Outputs they need from other tasks are
+            assumed to exist.
 
     Raises:
-        DefinitionError: a task asks for more time than its partition gives.
+        DefinitionError: a task asks for more time than its partition allows.
     """
     wanted = set(pipeline.tasks if names is None else names)
     tasks = {name: task for name, task in pipeline.tasks.items() if name in wanted}
@@ -135,7 +135,7 @@ def _check_hours(task: Task, profile: Profile) -> None:
     limit = partition_of(kind_of(task), profile).max_hours
     if limit is not None and task.resources.hours > limit:
         raise DefinitionError(
-            f"task {task.name!r} asks for {task.resources.hours:g} h, its partition gives "
+            f"task {task.name!r} asks for {task.resources.hours:g} h, but its partition allows "
             f"{limit:g} h; lower Resources(hours=) or raise max_hours in the profile"
         )
 
@@ -159,7 +159,7 @@ def _single(
     short: dict[tuple[str, frozenset[str]], _Draft],
     profile: Profile,
 ) -> _Draft:
-    """A job of its own, or a place at the end of a job of short tasks that waits for no less."""
+    """Append a short task to a job that already waits for everything it needs, else make a job."""
     needs = frozenset(name for name in task.depends_on if name in tasks)
     kind, hours = kind_of(task), task.resources.hours
     if not _is_short(task, profile):
@@ -198,7 +198,7 @@ def _elements(members: Sequence[Task], profile: Profile) -> list[list[list[str]]
     if all(_is_short(task, profile) for task in members):
         longest = max(task.resources.hours for task in members) * 60
         size = max(1, math.floor(profile.job_minutes / longest))
-        # not fewer elements than may run at a time
+        # fewer elements than the throttle would leave allowed slots unused
         size = min(size, math.ceil(len(members) / profile.throttle))
     names = [task.name for task in members]
     elements = [names[i : i + size] for i in range(0, len(names), size)]
@@ -209,7 +209,7 @@ def _elements(members: Sequence[Task], profile: Profile) -> list[list[list[str]]
 def _ordered(
     drafts: Sequence[_Draft], tasks: Mapping[str, Task], home: Mapping[str, _Draft]
 ) -> list[_Draft]:
-    """Jobs after those they wait for."""
+    """Return jobs in an order in which each comes after those it waits for."""
     order: list[_Draft] = []
     seen: set[int] = set()
 

@@ -1,4 +1,4 @@
-"""What tasks and jobs leave in a run's folder, and how much of it is the last word."""
+"""The marks that tasks and jobs leave in a run's folder, and which of them are final."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from soundgate.task import Task
 
 FOLDER = "slurm"
-"""Below the run's folder: scripts, logs of jobs, what workers are told."""
+"""Folder in the run's folder: scripts, job logs, job descriptions for workers."""
 RESTARTS = "restarts"
 STOPPED = frozenset({Stopped.exit_code, 128 + signal.SIGTERM, -signal.SIGTERM})
-"""Exit codes of tasks that were asked to stop: what becomes of their job, Slurm knows."""
+"""Exit codes of tasks that were asked to stop; only Slurm knows whether their job starts again."""
 
 
 def is_done(run: Run, task: str) -> bool:
-    """Whether a task's outputs are there."""
+    """Whether a task's outputs exist."""
     mark = runs.read_mark(run.task(task))
     return mark is not None and State(mark["state"]).done
 
 
 def is_final(mark: Mapping[str, Any], task: Task) -> bool:
-    """Whether a failure is the last word: no further attempt follows, and no other start."""
+    """Whether a failure is final: no further attempt and no other start of the job follows."""
     if mark["exit_code"] in STOPPED:
         return False
     return bool(mark["exit_code"] == UserError.exit_code or mark["attempt"] > task.retries) or (
@@ -42,7 +42,7 @@ def is_final(mark: Mapping[str, Any], task: Task) -> bool:
 
 
 def has_failed(run: Run, task: Task) -> bool:
-    """Whether a task of this run failed for good."""
+    """Whether a task of this run has a final failure."""
     mark = runs.read_mark(run.task(task.name))
     if mark is None or mark["run"] != run.id or State(mark["state"]).done:
         return False
@@ -50,7 +50,7 @@ def has_failed(run: Run, task: Task) -> bool:
 
 
 def write_failure(given: Handover, task: str, reason: str, job_id: str) -> None:
-    """Write the mark of a task that did not get to write its own."""
+    """Write a failed mark for a task that could not write its own."""
     context = runs.Context(task=task, run=given.run.id, pipeline=given.run.pipeline)
     context = replace(context, commit=given.commit)
     values = {"state": State.FAILED, "reason": reason, "exit_code": 1, "engine_id": job_id}
@@ -67,13 +67,13 @@ def write_failure(given: Handover, task: str, reason: str, job_id: str) -> None:
 
 
 def note_start(run: Run, task: str, start: int, most: int) -> None:
-    """Write down which start of its job a task is in, from the second on."""
+    """Record which start of its job a task is in, from the second on."""
     value = {"start": start, "most": most}
     runs.write_json(run.folder / FOLDER / RESTARTS / f"{task}.json", value)
 
 
 def restarted(run: Run) -> frozenset[str]:
-    """Return the names of the tasks whose job was put back."""
+    """Return the names of the tasks whose job was requeued."""
     try:
         found = os.listdir(run.folder / FOLDER / RESTARTS)  # noqa: PTH208 - once a look
     except FileNotFoundError:
@@ -82,11 +82,11 @@ def restarted(run: Run) -> frozenset[str]:
 
 
 def start_of(run: Run, task: str) -> tuple[int, int]:
-    """Return which start of its job a restarted task is in, and how many there may be."""
+    """Return which start of its job a restarted task is in, and the maximum number of starts."""
     value = runs.read_json(run.folder / FOLDER / RESTARTS / f"{task}.json") or {}
     return value.get("start", 1), value.get("most", 1)
 
 
 def forget_starts(run: Run) -> None:
-    """Count anew: other jobs follow."""
+    """Reset the count, because new jobs follow."""
     shutil.rmtree(run.folder / FOLDER / RESTARTS, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is settled before anything is submitted: what is there already, what needs the network."""
+"""Work before a submission: reuse existing results and run the tasks that need the network."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 def check_network(pipeline: Pipeline) -> None:
-    """Refuse a task that needs the network after one that runs on the cluster."""
+    """Refuse a task that needs the network but depends on one that runs on a compute node."""
     for task in pipeline.tasks.values():
         if not task.needs_network:
             continue
         for name in task.depends_on:
             if not pipeline.tasks[name].needs_network:
                 raise DefinitionError(
-                    f"task {task.name!r} needs the network and follows {name!r}, which runs on a "
-                    "compute node; name a partition with network in the profile (network:)"
+                    f"task {task.name!r} needs the network and depends on {name!r}, which runs on "
+                    "a compute node; set network: in the profile to a partition with network"
                 )
 
 

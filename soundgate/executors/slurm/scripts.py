@@ -1,4 +1,4 @@
-"""Jobs as sbatch scripts: exactly what is sent, and in which order."""
+"""Renders jobs as sbatch scripts: exactly what is submitted, and in which order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKER = "soundgate.executors.slurm.worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlurmRequest:
-    """The scripts of a run in the order of their submission; a shell script as text."""
+    """The scripts of a run in submission order; its text is one shell script."""
 
     pipeline: Pipeline
     folder: str
@@ -39,7 +39,7 @@ class SlurmRequest:
     use_cache: bool = True
 
     def __str__(self) -> str:
-        """Return a script that does by hand what ``submit`` does."""
+        """Return a shell script that does what ``submit`` does."""
         lines = ["#!/bin/sh", f"# {self.folder}", "set -eu"]
         for command in self.here.values():
             lines += ["", "# needs the network: runs here", shlex.join(command)]
@@ -61,12 +61,12 @@ class SlurmRequest:
 
 
 def is_held(job: Job) -> bool:
-    """Whether it waits, after it is submitted, for the whole graph to be in."""
+    """Whether the job is submitted held until the whole graph is submitted."""
     return not (job.after or job.element_wise)
 
 
 def dependencies(job: Job, id_of: object) -> str:
-    """Return what ``--dependency`` takes; empty where the job waits for none."""
+    """Return the value of ``--dependency``; empty if the job waits for none."""
     assert callable(id_of)
     # afterok would cancel tasks that read nothing of the one that failed in a shared job or array
     parts = [f"afterany:{id_of(name)}" for name in job.after]
@@ -83,7 +83,7 @@ def script(job: Job, run: Run, profile: Profile, *, use_cache: bool = True) -> s
     """Return the sbatch script of a job.
 
     Raises:
-        ParameterError: a name or a path holds what ``#SBATCH`` lines cannot.
+        ParameterError: a name or path contains characters that ``#SBATCH`` lines do not accept.
     """
     folder = (run.folder / FOLDER).absolute()
     _check_path(folder)
@@ -94,17 +94,17 @@ def script(job: Job, run: Run, profile: Profile, *, use_cache: bool = True) -> s
     element = ['"$SLURM_ARRAY_TASK_ID"'] if job.is_array else []
     words = [python, "-m", WORKER, *([] if use_cache else ["--no-cache"])]
     words += [str(folder / "handover.json"), job.name]
-    # exec: signals of Slurm reach the worker itself
+    # exec replaces the shell, so that Slurm's signals reach the worker itself
     lines += [f"cd {shlex.quote(str(Path.cwd()))}"]
     lines += [" ".join(["exec", shlex.join(words), *element])]
     return "\n".join(lines) + "\n"
 
 
 def surroundings(profile: Profile) -> list[str]:
-    """Return the shell lines that make a job's environment what the site's profile says."""
-    # without it a step of a job that was sent with --export=NONE has no PATH
+    """Return the shell lines that set up a job's environment as the profile describes."""
+    # without this, steps of a job submitted with --export=NONE have no PATH
     lines = ["export SLURM_EXPORT_ENV=ALL"]
-    if profile.modules:  # a batch script is no login shell
+    if profile.modules:  # a batch script is not a login shell, so `module` may be undefined
         lines.append("command -v module >/dev/null || . /etc/profile")
     for name in profile.modules:
         said = shlex.quote(f"error: module {name} cannot be loaded on")
@@ -115,7 +115,7 @@ def surroundings(profile: Profile) -> list[str]:
 
 
 def job_options(job: Job, run: Run, profile: Profile, folder: Path) -> list[str]:
-    """Return what a job asks of Slurm, as options of sbatch; its log goes to ``folder``."""
+    """Return the sbatch options of a job; its log goes to ``folder``."""
     where = partition_of(job.kind, profile)
     needs = job.resources
     number = "%A_%a" if job.is_array else "%j"
@@ -147,7 +147,7 @@ def job_options(job: Job, run: Run, profile: Profile, folder: Path) -> list[str]
 
 
 def warning_s(job: Job, profile: Profile) -> int:
-    """Return how long before the time limit the job is warned: at most half of its time."""
+    """Return how long before its time limit a job is warned, seconds: at most half of the limit."""
     return max(10, min(profile.warn_s, int(job.resources.hours * 1800)))
 
 
@@ -160,10 +160,10 @@ def _about(job: Job) -> str:
 
 
 def _check_path(folder: Path) -> None:
-    """Refuse what sbatch would read as a pattern or as the end of an option."""
+    """Refuse characters that sbatch would read as a pattern or as the end of an option."""
     wrong = [letter for letter in "%\n\\ \t'\"" if letter in str(folder)]
     if wrong:
         raise ParameterError(
-            f"{folder}: Slurm cannot name log files there because of {wrong[0]!r}; choose another "
-            "folder of runs (SOUNDGATE_RUNS)"
+            f"{folder}: Slurm does not accept {wrong[0]!r} in the path of log files; choose "
+            "another folder of runs (SOUNDGATE_RUNS)"
         )

@@ -1,4 +1,4 @@
-"""How a run on Slurm stands: finished marks first, the controller only about what is silent."""
+"""Determines the state of a run: from finished marks, and from the controller for silent tasks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 SUBMITTED = "jobs.json"
 CANCELLED = "cancelled.txt"
 LOOKS = 2
-"""A job without a mark is believed to be gone once it was looked for in vain so often: files take
-some seconds to be seen from another node."""
+"""How many polls must miss a job without a mark before it counts as lost: another node's files can
+take seconds to become visible."""
 
 CANCELS = ("stopped by SIG", "killed by SIG", "its job was cancelled")
-"""What is said of a task that was ended with the run, not by itself."""
+"""Reasons of tasks that ended because the run was cancelled."""
 
 ENDINGS = {
     "TIMEOUT": "exceeded its time limit of {hours:g} h",
@@ -42,19 +42,19 @@ ENDINGS = {
 
 @dataclass(slots=True)
 class Watcher:
-    """Brings a run's record up to date; remembers between looks what was missing."""
+    """Updates a run's record; remembers between polls which jobs were missing."""
 
     run: Run
     pipeline: Pipeline
     client: Client
     absent: dict[str, int] = field(default_factory=dict)
     said: str = ""
-    """Why the controller could not be asked the last time."""
+    """Why the last query to the controller failed."""
     asked: bool = False
-    """Whether this look asked the controller."""
+    """Whether this poll queried the controller."""
     puzzled: bool = False
-    """Whether this look found what the controller can explain, or a second look: a task that was
-    stopped, a job that is gone."""
+    """Whether this poll found something that the controller or another poll can explain: a task
+    that was stopped, a job that is missing."""
     _ids: dict[str, str] = field(default_factory=dict)
     _restarted: frozenset[str] = frozenset()
     _unfinished: dict[str, tuple[int, str, int]] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Watcher:
 
         Args:
             record: the run's record.
-            ask: whether the controller is asked about what is silent; else only marks are read.
+            ask: whether to query the controller about silent tasks; otherwise only marks are read.
         """
         tasks: dict[str, dict[str, Any]] = record["tasks"]
         self.asked = self.puzzled = False
@@ -81,13 +81,13 @@ class Watcher:
         return [n for n, task in tasks.items() if (task["state"], task["reason"]) != before[n]]
 
     def ids(self) -> dict[str, str]:
-        """Return Slurm's id of each submitted task, read once it is written."""
+        """Return Slurm's id of each submitted task, read from disk once."""
         if not self._ids:
             self._ids = task_ids(self.run)
         return self._ids
 
     def _take_mark(self, task: dict[str, Any], name: str) -> bool:
-        """Take over a finished mark; False where there is none that is final."""
+        """Copy a finished mark into the record; False if there is no final one."""
         mark = runs.read_mark(self.run.task(name))
         if mark is None or mark["run"] != self.run.id:
             return False
@@ -109,7 +109,7 @@ class Watcher:
         return True
 
     def _is_news(self, name: str, mark: dict[str, Any]) -> bool:
-        """Whether the mark of a task that is not over was not there before."""
+        """Whether an unfinished task has a new mark."""
         by = (mark["attempt"], mark["host"], mark["pid"])
         known, self._unfinished[name] = self._unfinished.get(name), by
         return known != by
@@ -118,12 +118,12 @@ class Watcher:
         self.asked = True
         try:
             queue = self.client.queue()
-        except ExecutorError as error:  # not answered is not gone
+        except ExecutorError as error:  # a missing answer does not mean that jobs are gone
             self.said = str(error)
             return
         self.said = ""
         ids = self.ids()
-        asked: dict[str, dict[str, QueuedJob]] = {}  # an array at a time
+        asked: dict[str, dict[str, QueuedJob]] = {}  # one query per array, not per element
         for name in silent:
             job = queue.get(ids[name]) if name in ids else None
             if name not in ids:
@@ -151,12 +151,12 @@ class Watcher:
         return all(State(tasks[n]["state"]).done for n in self.pipeline.tasks[name].depends_on)
 
     def _lost(self, record: dict[str, Any], task: Task, job_id: str, job: QueuedJob | None) -> None:
-        """A job that is over and left no mark: say what became of it."""
+        """Describe what happened to a job that ended without a mark."""
         if job is not None and job.state not in slurm.ENDED:
             self.absent.pop(task.name, None)
             return
         if job is not None and "Dependency" in job.reason:
-            return  # what it waited for failed, and says so itself
+            return  # the job it depended on failed and has its own reason
         note = self._job_log(job_id)
         if job is None:
             reason = f"lost: Slurm knows job {job_id} no more, and it left no mark"
@@ -171,12 +171,12 @@ class Watcher:
         record.update(state=State.FAILED, reason=reason, note=note)
 
     def _said(self, task: Task) -> str:
-        """What a task said that was asked to stop, by nobody that the controller knows of."""
+        """Return the reason of a task that was stopped although the controller reports no cause."""
         mark = runs.read_mark(self.run.task(task.name)) or {}
         return str(mark["reason"]) if mark.get("run") == self.run.id else ""
 
     def _which_start(self, name: str) -> str:
-        """What is shown of a running task whose job was put back."""
+        """Return the note of a running task whose job was requeued."""
         if name not in self._restarted:
             return ""
         start, most = marks.start_of(self.run, name)
@@ -224,13 +224,13 @@ def task_ids(run: Run) -> dict[str, str]:
 
 
 def job_ids(run: Run) -> list[str]:
-    """Return the ids of the jobs and arrays that were submitted."""
+    """Return the ids of all submitted jobs and arrays."""
     submitted = runs.read_json(run.folder / FOLDER / SUBMITTED) or {}
     return [job["id"] for job in submitted.values()]
 
 
 def conclude(record: dict[str, Any], run: Run) -> bool:
-    """Set the run's own state from its tasks'; return whether it is over."""
+    """Set the run's state from the states of its tasks; return whether it has ended."""
     tasks = record["tasks"]
     cancelled = run.folder / FOLDER / CANCELLED
     if cancelled.exists():

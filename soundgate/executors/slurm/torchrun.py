@@ -1,9 +1,9 @@
-"""torchrun, deaf to the warning before a time limit.
+"""torchrun that ignores the warning before a time limit.
 
     python -m soundgate.executors.slurm.torchrun [OPTION ...] -m MODULE [ARGUMENT ...]
 
 Slurm signals every process of a job step. The processes that torchrun starts save their work on
-SIGUSR1; torchrun itself knows nothing of it, and would die of it and take them along.
+SIGUSR1, but torchrun itself has no handler: the signal would kill it, and its processes with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run's jobs, as whoever waits for them sees them."""
+"""A run's jobs as seen by the waiting loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from soundgate.runs import Run
 
 LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.1, 0.0005, 2.0
-"""Between looks for finished marks: they cost the controller nothing, the file system little."""
+"""Time between two scans for finished marks; scans do not involve the controller."""
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class WatchedJobs:
     is_usual: str = "the controller answers again"
 
     def look(self, record: dict[str, Any], *, due: bool) -> Seen:
-        """Read finished marks; ask the controller about silent tasks where that is due."""
+        """Read finished marks; query the controller about silent tasks if that is due."""
         changed = self.watcher.look(record, ask=due)
         states.conclude(record, self.watcher.run)
         return Seen(
@@ -51,18 +51,18 @@ class WatchedJobs:
         return tail(log, LOG_TAIL_LINES), str(log)
 
     def rest_s(self, record: dict[str, Any]) -> float:
-        """Rest the longer, the more marks there are to look for."""
+        """Rest longer the more marks there are to look for."""
         return min(LOOK_S + LOOK_A_TASK_S * len(record["tasks"]), LONGEST_LOOK_S)
 
 
 def end(run: Run, client: Client, reason: str) -> None:
-    """End all jobs of a run with one request, and remember why."""
+    """Cancel all jobs of a run with one request and record the reason."""
     (run.folder / FOLDER / states.CANCELLED).write_text(f"{reason}\n", "utf-8")
     client.cancel(states.job_ids(run))
 
 
 def logs_of(run: Run, task: str) -> list[Path]:
-    """The log of a task; of its job, where the task itself never began."""
+    """Return the log of a task, or of its job if the task never started."""
     log = run.log(task)
     job = states.task_ids(run).get(task)
     if job and not log.exists():

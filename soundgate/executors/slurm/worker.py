@@ -1,12 +1,12 @@
-"""What a job runs on its node: some tasks of a run, as the local executor would run them.
+"""Executes the job description on a node: runs its tasks as the local executor would.
 
     python -m soundgate.executors.slurm.worker [--no-cache] HANDOVER JOB [ELEMENT]
 
-A task starts only where the finished marks of its inputs are there, whatever the controller
-thought of the jobs before. Results that exist are reused here too, because only now all inputs are
-known. Asked by SIGUSR1, a while before the time limit, tasks that keep checkpoints save their work,
-and the job is put back into the queue to go on. A task that is stopped otherwise leaves no mark
-that is the last word: what becomes of its job, the controller knows.
+A task starts only if the finished marks of its inputs exist, whatever exit codes earlier jobs had.
+Results are looked up again here, because only now all inputs are known. On SIGUSR1, sent before the
+time limit, tasks with checkpoints save their work and the job is requeued to continue. A task
+stopped in any other way leaves no final mark, because only the controller knows whether its job
+starts again.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class NodeRunner(Runner):
     def __init__(
         self, given: Handover, tasks: Sequence[str], share: Resources, *, use_cache: bool
     ) -> None:
-        """Prepare to run ``tasks`` with what the job was given."""
+        """Prepare to run ``tasks`` with the job's resources."""
         pipeline = Pipeline(given.pipeline.name)
         pipeline.tasks = {name: given.pipeline.tasks[name] for name in tasks}
         machine = Machine(
@@ -83,7 +83,7 @@ class NodeRunner(Runner):
     # -- what differs from a laptop ---------------------------------------------------------------
 
     def _known_digests(self) -> dict[Any, str]:
-        """Digests of files as they were at submit, and of what other jobs have finished."""
+        """Return the digests of files at submission and of the outputs that other jobs finished."""
         found = dict(self.given.digests)
         for task in self.pipeline.tasks.values():
             for items in task.inputs.values():
@@ -98,7 +98,7 @@ class NodeRunner(Runner):
         return DirectLauncher()
 
     def _save(self, *, force: bool = False) -> None:
-        """The run's record belongs to whoever looks at the run."""
+        """Do nothing: ``run.json`` is written by the process that polls the run."""
 
     def _argv(self, task: Task, share: Share) -> list[str]:
         command, site = self.work.commands[task.name], self.given.site
@@ -108,7 +108,7 @@ class NodeRunner(Runner):
         limits = environment(share, gpus_here=False)  # which GPUs, Slurm says
         profile = self.given.site
         offline = {}
-        # the processes of several nodes have to find one another
+        # processes on several nodes must reach one another over the network
         needs = [task.resources.nodes for task in self.pipeline.tasks.values()]
         if profile.offline and not self._has_network() and max(needs) == 1:
             offline = {**OFFLINE, "SOUNDGATE_OFFLINE": ",".join(profile.reachable) or "none"}
@@ -120,7 +120,7 @@ class NodeRunner(Runner):
     # -- time limits ------------------------------------------------------------------------------
 
     def warn(self, _number: int, _frame: FrameType | None) -> None:
-        """Ask tasks that can save their work to do so; start nothing more."""
+        """Signal tasks with checkpoints to save their work; start no further task."""
         self.warned = True
         for name in self.attempts:
             if self._keeps_checkpoints(self.pipeline.tasks[name]):
@@ -133,10 +133,12 @@ class NodeRunner(Runner):
     def _failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
         path = self.run.task(task.name) / runs.MARK
         mark = runs.read_mark(path.parent) or {}
-        # torchrun and srun end with a code of their own
+        # torchrun and srun replace the program's exit code with their own
         saved = Stopped.exit_code in (status, mark.get("exit_code"))
         if self.stop_signal or saved:
-            if mark.get("exit_code") not in marks.STOPPED:  # it failed because others were stopped
+            if (
+                mark.get("exit_code") not in marks.STOPPED
+            ):  # it failed because other processes were stopped
                 path.unlink(missing_ok=True)
             said = "its work was saved" if saved else reason
             self.tasks[task.name].update(state=State.PENDING, reason=said)
@@ -145,7 +147,7 @@ class NodeRunner(Runner):
 
     def _mark_failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
         if not self.stop_signal:
-            # its own time limit is over, which is final; a signal from outside is not
+            # the task's own time limit is final; a signal from outside is not
             status = 1 if attempt.asked_to_stop is not None else status
             super()._mark_failed(task, attempt, status, reason)
 
@@ -154,7 +156,7 @@ class NodeRunner(Runner):
 
     @property
     def unfinished(self) -> list[str]:
-        """Tasks that another start of the job could finish."""
+        """Return the tasks that another start of the job could finish."""
         waiting = (State.PENDING, State.RUNNING, State.CANCELLED)
         return [name for name, task in self.tasks.items() if task["state"] in waiting]
 
@@ -165,7 +167,7 @@ def _given_cpus() -> int | None:
 
 
 def lacking(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
-    """Return for each task that cannot run the reason: an input without a finished mark."""
+    """Return the reason for each task that cannot run: an input without a finished mark."""
     found: dict[str, str] = {}
     for name in tasks:
         for needed in given.pipeline.tasks[name].depends_on:
@@ -210,7 +212,9 @@ def work(given: Handover, job: str, element: int, client: Client, *, use_cache: 
         signal.signal(signal.SIGUSR1, runner.warn)
         runner.execute()
         left = runner.unfinished
-    warned = runner.warned and not runner.stop_signal  # else it may have been cancelled since
+    warned = (
+        runner.warned and not runner.stop_signal
+    )  # otherwise the job may have been cancelled since
     if left and (warned or client.is_running(slurm_id())):
         return _again(given, left, restarts, client)
     return 0 if any(marks.is_done(given.run, name) for name in tasks) else 1
@@ -224,7 +228,7 @@ def _cancel_own_job(client: Client) -> None:
 
 
 def _over_and_done(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
-    """What failed for good in an earlier start of the job, and what needs it: nobody waits."""
+    """Return tasks with a final failure in an earlier start, and the tasks that need them."""
     found: dict[str, str] = {}
     for name in tasks:
         task = given.pipeline.tasks[name]
@@ -236,7 +240,7 @@ def _over_and_done(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
 
 
 def _may_start(given: Handover, tasks: Sequence[str], restarts: int) -> bool:
-    """Write down which start this is; False where there were as many as the site allows."""
+    """Record which start this is; False if the site's limit is reached."""
     left = [name for name in tasks if not marks.is_done(given.run, name)]
     most = given.site.requeues + 1
     if restarts >= most:
@@ -249,7 +253,7 @@ def _may_start(given: Handover, tasks: Sequence[str], restarts: int) -> bool:
 
 
 def _again(given: Handover, unfinished: Sequence[str], restarts: int, client: Client) -> int:
-    """Put the job back into the queue, or say that this happened often enough."""
+    """Requeue the job, or record that the limit of requeues is reached."""
     if restarts < given.site.requeues:
         print(f"stopped early: put back into the queue with {', '.join(unfinished)}", flush=True)
         client.requeue(slurm_id())

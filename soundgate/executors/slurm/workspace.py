@@ -1,4 +1,4 @@
-"""A folder of a job's own on its node, gone when the job is."""
+"""A private folder for a job on its node, removed with the job."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PREFIX = "soundgate-job-"
 def workspace(parent: Path, job: str) -> Iterator[Path]:
     """Make a private folder below ``parent``; remove it at the end.
 
-    A job that was killed cannot remove its own, so the next one on the node does: whose owner lives
-    holds its lock, and the kernel lets go of a dead owner's.
+    A killed job cannot remove its folder, so the next job on the node does. The owner holds a lock
+    on the folder; the kernel releases it when the owner dies.
     """
     parent.mkdir(parents=True, exist_ok=True)
     sweep(parent)
@@ -36,9 +36,9 @@ def workspace(parent: Path, job: str) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Remove the folders of jobs that are no more."""
+    """Remove the folders of jobs that have ended."""
     for folder in parent.glob(f"{PREFIX}*"):
-        with suppress(OSError):  # another user's, or gone in the meantime
+        with suppress(OSError):  # belongs to another user, or was removed in the meantime
             lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 if folder.stat().st_uid == os.getuid():

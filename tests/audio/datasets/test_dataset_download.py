@@ -111,7 +111,7 @@ def test_a_command_that_brings_nothing(tmp_path):
 
 def test_a_data_set_of_ones_own_needs_a_command(tmp_path, mirror):
     with pytest.raises(
-        ParameterError, match=r"no download is known: give its folder \(dataset_path\) or"
+        ParameterError, match=r"has no known download: give its folder \(dataset_path\) or"
     ):
         datasets.acquire("folder", tmp_path / "clips")
     datasets.acquire("folder", tmp_path / "clips", command=copy_of(mirror))
@@ -134,7 +134,7 @@ def test_synthetic_needs_no_download(tmp_path):
     options = {"clips_per_class": 2, "duration_s": 1.0}
     datasets.acquire("synthetic", tmp_path / "clips", options=options)
     assert len(list(read_manifest(tmp_path / "clips"))) == 20
-    with pytest.raises(ParameterError, match="takes no command"):
+    with pytest.raises(ParameterError, match="is generated: remove download_command"):
         datasets.acquire("synthetic", tmp_path / "other", command="true")
 
 

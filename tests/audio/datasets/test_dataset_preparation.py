@@ -78,7 +78,7 @@ def test_several_sources_are_kept_apart(tmp_path, classes):
 def test_a_clip_cannot_be_trained_and_tested(tmp_path, classes):
     (tmp_path / "alias").symlink_to(classes)
     sources = [Source(classes, split="training"), Source(tmp_path / "alias", split="test")]
-    with pytest.raises(DataError, match=r"a\.wav: given twice, as audio/1-training/dog/a\.wav"):
+    with pytest.raises(DataError, match=r"a\.wav: is listed twice, as audio/1-training/dog/a\.wav"):
         datasets.prepare("folder", sources, tmp_path / "clips")
 
 
@@ -94,7 +94,7 @@ def test_splits_that_contradict(tmp_path, classes):
 def test_sources_must_fit_the_data_set(tmp_path, classes):
     with pytest.raises(ParameterError, match="dataset folder: no folder given"):
         datasets.prepare("folder", [], tmp_path / "clips")
-    with pytest.raises(ParameterError, match="synthetic is rendered: it takes no folders"):
+    with pytest.raises(ParameterError, match="synthetic is generated: remove its folders"):
         datasets.prepare("synthetic", [Source(classes)], tmp_path / "clips")
 
 

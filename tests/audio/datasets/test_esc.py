@@ -126,7 +126,7 @@ def refused(tmp_path, name, source):
 
 def test_a_checkout_whose_clips_are_short(tmp_path):
     checkout = make_esc50(tmp_path / "ESC-50", ROWS, seconds=2.5)
-    assert "1-10-A-0.wav: 220544 bytes, a clip of ESC-50 has 441044" in refused(
+    assert "1-10-A-0.wav: 220544 bytes, clips of ESC-50 have 441044" in refused(
         tmp_path, "ESC-50", checkout
     )
 
@@ -139,7 +139,7 @@ def test_a_checkout_with_a_clip_missing(tmp_path):
 
 def test_a_folder_that_is_no_checkout(tmp_path):
     (tmp_path / "x").mkdir()
-    assert "no meta/esc50.csv there" in refused(tmp_path, "esc10", tmp_path / "x")
+    assert "has no meta/esc50.csv" in refused(tmp_path, "esc10", tmp_path / "x")
     assert "no such folder" in refused(tmp_path, "esc10", tmp_path / "y")
 
 

@@ -63,7 +63,7 @@ def test_folders_are_classes(tmp_path, audio):
 
 
 def test_wrong_folders(tmp_path, audio):
-    with pytest.raises(DataError, match="is not in the folder of a class"):
+    with pytest.raises(DataError, match="is not in a class folder"):
         listed(tmp_path, "folder", Source(audio))
     root = tmp_path / "set"
     (root / "dog").mkdir(parents=True)
@@ -74,7 +74,7 @@ def test_wrong_folders(tmp_path, audio):
         listed(tmp_path, "folder", Source(root), classes=["dogs", "rain"])
     (root / "dog" / "a.wav").unlink()
     (root / "dog").rmdir()
-    with pytest.raises(DataError, match="set: holds no clips of folder"):
+    with pytest.raises(DataError, match="set: contains no clips of folder"):
         listed(tmp_path, "folder", Source(root))
 
 
@@ -131,7 +131,9 @@ def test_the_only_table_is_found(tmp_path, audio):
     assert len(listed(tmp_path, "csv", Source(audio))) == 2
     assert len(listed(tmp_path / "both", "csv", Source(audio, audio))) == 2
     table(audio, text, "second.csv")
-    with pytest.raises(DataError, match=r"not exactly one .csv there \(labels.csv, second.csv\)"):
+    with pytest.raises(
+        DataError, match=r"expected exactly one .csv file, found labels.csv, second.csv"
+    ):
         listed(tmp_path / "again", "csv", Source(audio))
 
 
@@ -144,17 +146,17 @@ def test_the_only_table_is_found(tmp_path, audio):
             ":1: no column filename or file or path in the header (name, category)",
         ),
         ("filename,target\n", ":1: no column category or label"),
-        ("filename,label,class\n", ":1: columns label and class mean the same"),
+        ("filename,label,class\n", ":1: columns label and class have the same meaning"),
         ("filename,label\na.wav\n", ":2: 1 cells for 2 columns"),
         ("filename,label\na.wav,dog\nb.wav,dog,rain\n", ":3: 3 cells for 2 columns"),
         ("filename,label\na.wav,dog\nz.wav,dog\n", ":3: z.wav is not in"),
         ("filename,label\na.wav,\n", ":2: empty label"),
         ('filename,label\na.wav,"dog,"\n', ":2: empty label in 'dog,'"),
         ("filename,label\n,dog\n", ":2: no file name"),
-        ("filename,label\na.wav,dog\nb.wav,dog\na.wav,rain\n", ":4: a.wav is there already, at"),
-        ("filename,label\na.wav,dog\n./a.wav,dog\n", ":3: ./a.wav is there already, at"),
-        ("filename,label\n/etc/a.wav,dog\n", ":2: '/etc/a.wav' is not inside"),
-        ("filename,label\n../a.wav,dog\n", ":2: '../a.wav' is not inside"),
+        ("filename,label\na.wav,dog\nb.wav,dog\na.wav,rain\n", ":4: a.wav is already listed at"),
+        ("filename,label\na.wav,dog\n./a.wav,dog\n", ":3: ./a.wav is already listed at"),
+        ("filename,label\n/etc/a.wav,dog\n", ":2: '/etc/a.wav' is outside"),
+        ("filename,label\n../a.wav,dog\n", ":2: '../a.wav' is outside"),
         ("filename,label,fold\na.wav,dog,zero\n", ":2: fold 'zero' is not a whole number"),
         ("filename,label,fold\na.wav,dog,0\n", ":2: fold '0' is not a whole number"),
         (
@@ -165,10 +167,10 @@ def test_the_only_table_is_found(tmp_path, audio):
         ("filename,label,start_s,end_s\na.wav,dog,2,1\n", ":2: end_s 1 is not after start_s 2"),
         ("filename,label,end_s\na.wav,dog,nan\n", ":2: end_s nan is not after"),
         ('filename,label\na.wav,"dog\n', "is not CSV"),
-        ("filename,label\n", "holds no clips of csv"),
+        ("filename,label\n", "contains no clips of csv"),
         (
             "filename,label,end_s\na.wav,dog,0.5\nb.wav,dog,1.5\n",
-            "end_s 1.5 lies after its end at 1 s",
+            "end_s 1.5 is after the end of the file at 1 s",
         ),
         (
             "filename,label\na.wav,dog\nb.wav,dog\nc.wav,rain\n",

@@ -1,4 +1,7 @@
-"""Which clips two models can be compared on: those that both call the same and neither knows."""
+"""Selects the clips that two models can be compared on.
+
+These are test clips with the same label in both models that the champion was not trained on.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def choose(
         clip = listed.get(result.identity)
         if clip is None:
             raise DataError(
-                f"{result.path}: was tested, but the manifest of the clips does not list it; "
+                f"{result.path}: the report lists this clip, but the clips' manifest does not; "
                 "compare with the clips of the same run"
             )
         name = _as_named_by(clip, theirs)

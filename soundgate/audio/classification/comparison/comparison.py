@@ -319,5 +319,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{path}: is damaged: it is not JSON ({error})") from error
     if not isinstance(fields, dict):
-        raise DataError(f"{path}: is damaged: it holds no JSON object")
+        raise DataError(f"{path}: is damaged: expected a JSON object")
     return fields

@@ -82,7 +82,7 @@ def embed(
 
     for row in track(rows, total=len(rows), label="embed clips"):
         if stop():
-            raise Stopped("training stopped before the head was fitted; none is kept")
+            raise Stopped("training stopped before the classifier head was fitted; nothing is kept")
         counts.append(0)
         for patches in classifier.patches(features.clip_frames(row), at_most=batch_size):
             if sum(map(len, waiting)) + len(patches) > batch_size:

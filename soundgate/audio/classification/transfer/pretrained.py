@@ -103,16 +103,18 @@ def start(network: nn.Module, training: Training, info: Info) -> Start:
         return Start()
     if wanted is True:
         raise ConfigError(
-            f"{FIELD}: no weights come with Soundgate; give the path of a model/ folder or of a "
+            f"{FIELD}: Soundgate includes no weights; give the path of a model/ folder or of a "
             "Keras .h5 (python -m soundgate.audio.networks.keras lists them), or false"
         )
     path = Path(str(wanted))
     if path.is_dir():
         return _from_folder(path, network, info)
     if not path.is_file():
-        raise ConfigError(f"{FIELD}: {path} is no folder or file; give a model/ or a Keras .h5")
+        raise ConfigError(
+            f"{FIELD}: {path} does not exist; give a model/ folder or a Keras .h5 file"
+        )
     if path.suffix != ".h5" and not keras_file.is_keras_file(path):
-        raise ConfigError(f"{FIELD}: {path} is no Keras .h5; give one, or a model/ folder")
+        raise ConfigError(f"{FIELD}: {path} is not a Keras .h5 file; give one, or a model/ folder")
     return _from_keras(path, network, training.model, info)
 
 

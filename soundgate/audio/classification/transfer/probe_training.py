@@ -99,7 +99,9 @@ def _last(fit: Fit, stop: Callable[[], bool]) -> dict[str, float]:
     row: dict[str, float] = {}
     for number in range(linear_probe.MAX_ROUNDS):
         if stop():
-            raise Stopped(f"training stopped in round {number + 1} of the head; none is kept")
+            raise Stopped(
+                f"training stopped in round {number + 1} of fitting the head; nothing is kept"
+            )
         row = fit.round()
         if fit.converged:
             break

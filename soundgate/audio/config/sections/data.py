@@ -60,9 +60,11 @@ class Dataset(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.use_garbage_class and not self.class_names:
-            raise ValueError("use_garbage_class needs class_names: without them no class is left")
+            raise ValueError(
+                "use_garbage_class needs class_names, because it groups the classes outside them"
+            )
         if repeated := {name for name in self.class_names if self.class_names.count(name) > 1}:
             raise ValueError(f"class_names repeats {', '.join(sorted(repeated))}")
         if self.use_garbage_class and "other" in self.class_names:
-            raise ValueError("class_names may not hold 'other' beside use_garbage_class")
+            raise ValueError("class_names must not contain 'other' if use_garbage_class is on")
         return self

@@ -73,8 +73,8 @@ def identify(file: KerasFile) -> Identity:
             return Identity("miniresnet", size, n_mels=shape[0], patch_frames=shape[1])
     first = next(iter(names), "none")
     raise ConfigError(
-        f"{FIELD}.pretrained_weights: {file.path} is no YAMNet or MiniResNet of the STM32 "
-        f"model zoo (first layer {first!r}, input {shape}): give such a file, or train from scratch"
+        f"{FIELD}.pretrained_weights: {file.path} is not a YAMNet or MiniResNet of the STM32 "
+        f"model zoo (first layer {first!r}, input {shape}): give such a file or train from scratch"
     )
 
 
@@ -108,7 +108,10 @@ def load(file: KerasFile, identity: Identity, network: nn.Module) -> tuple[str, 
     for name in layout.layers:
         for short in layers[name].weights:
             if (name, short) not in used:
-                raise DataError(f"{file.path}: tensor {name}/{short} has no place: fetch it again")
+                raise DataError(
+                    f"{file.path}: tensor {name}/{short} does not belong to the network: fetch "
+                    "the file again"
+                )
     return left_out
 
 
@@ -133,7 +136,7 @@ def _canonical(file: KerasFile) -> dict[str, Layer]:
 
 def _compare(path: Path, name: str, layer: Layer | None, expected: Expected) -> None:
     if layer is None:
-        raise DataError(f"{path}: no layer {name!r}: the file is not whole, fetch it again")
+        raise DataError(f"{path}: no layer {name!r}: the file is incomplete, fetch it again")
     kind = layer.kind
     if kind in ("ReLU", "Activation"):
         kind = layouts.RELU if _is_relu(layer) else kind
@@ -147,8 +150,8 @@ def _compare(path: Path, name: str, layer: Layer | None, expected: Expected) -> 
     for key, value in wanted.items():
         if found[key] != value:
             raise DataError(
-                f"{path}: layer {name!r} has {key} {found[key]}, not {value}: it is of another "
-                "network than its names say, take the model zoo's own file"
+                f"{path}: layer {name!r} has {key} {found[key]}, not {value}: the file is of "
+                "another network than its name says; use the model zoo's own file"
             )
 
 
@@ -186,8 +189,8 @@ def _left_out(path: Path, layers: dict[str, Layer], layout: Layout) -> tuple[str
             continue
         if layer.kind not in _HEAD:
             raise DataError(
-                f"{path}: layer {name!r} ({layer.kind}) is none of the backbone's: take the model "
-                "zoo's own file"
+                f"{path}: layer {name!r} ({layer.kind}) does not belong to the backbone: use the "
+                "model zoo's own file"
             )
         names += [f"{name}/{short}" for short in layer.weights]
     return tuple(names)
@@ -261,7 +264,7 @@ def _copy(path: Path, name: str, place: torch.Tensor, value: Tensor) -> None:
     if tuple(place.shape) != value.shape:
         raise DataError(
             f"{path}: tensor {name} has shape {value.shape}, the network's {tuple(place.shape)}: "
-            "take the model zoo's own file"
+            "use the model zoo's own file"
         )
     with torch.no_grad():
         place.copy_(torch.from_numpy(np.ascontiguousarray(value)))

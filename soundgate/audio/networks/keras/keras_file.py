@@ -77,7 +77,7 @@ def read(path: Path) -> KerasFile:
             text = file.attrs.get("model_config")
             if text is None or "model_weights" not in file:
                 raise DataError(
-                    f"{path}: holds no Keras model with its architecture: save it with "
+                    f"{path}: contains no Keras model with its architecture: save it with "
                     "model.save('x.h5'), not save_weights"
                 )
             tensors = _tensors(path, file["model_weights"], h5py.Dataset)
@@ -85,7 +85,9 @@ def read(path: Path) -> KerasFile:
         shape, _ = _take_apart(json.loads(text), layers, ())
         return KerasFile(path, _with_weights(path, layers, tensors), shape)
     except OSError as error:
-        raise DataError(f"{path}: is damaged or no HDF5 file: fetch it again ({error})") from error
+        raise DataError(
+            f"{path}: is damaged or not an HDF5 file: fetch it again ({error})"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise DataError(
             f"{path}: is damaged, or not written by Keras 2: fetch it again ({error!r})"
@@ -110,7 +112,9 @@ def _tensors(path: Path, root: Any, dataset: Any) -> dict[str, Tensor]:
 
     root.visititems(visit)
     for name in sorted(stored - listed):
-        raise DataError(f"{path}: tensor {name} is in no list: fetch the file again")
+        raise DataError(
+            f"{path}: tensor {name} is not in the list of weights: fetch the file again"
+        )
     return found
 
 
@@ -133,7 +137,7 @@ def _take_apart(
             shape = shape or tuple(config["batch_input_shape"][1:])
             outputs[name] = inputs
         elif name in layers:
-            raise ValueError(f"layer {name!r} stands twice")
+            raise ValueError(f"layer {name!r} appears twice")
         else:
             layers[name] = Layer(name, kind, config, sources)
             outputs[name] = (name,)
