@@ -202,6 +202,25 @@ def giantsteps_key(home: Path):
     return items
 
 
+def openmic2018(home: Path):
+    keys = ("000100_0", "000101_3840")
+    head = [["track_id", "track_genres", "sample_key", "start_time"]]
+    table(home / "openmic-2018-metadata.csv", head + [[n, "[]", k, 0] for n, k in enumerate(keys)])
+    scores = [(0, "piano", 0.9), (0, "voice", 0.5), (0, "flute", 0.3), (1, "flute", 1.0)]
+    head = [["sample_key", "instrument", "relevance", "num_responses"]]
+    rows = [[keys[n], instrument, score, 3] for n, instrument, score in scores]
+    table(home / "openmic-2018-aggregated-labels.csv", head + rows)
+    table(home / "partitions/split01_train.csv", [[keys[0]]])
+    table(home / "partitions/split01_test.csv", [[keys[1]]])
+    return {
+        key: {
+            "audio": wav(home / f"audio/000/{key}.wav"),
+            "vggish": text(home / f"vggish/000/{key}.json", "{}"),
+        }
+        for key in keys
+    }
+
+
 def tinysol(home: Path):
     head = ["Path", "Fold", "Family", "Abbr", "Full", "TAbbr", "TFull", "Pitch", "ID", "Dyn", "DID"]
     rows = [[*head, "Instance", "String", "Resampled"]]
@@ -220,7 +239,7 @@ MAKERS = {
     **{f"soundata:{maker.__name__}": maker for maker in (urbansed, tau2019uas, starss2022)},
     "soundata:warblrb10k": warblrb10k,
     **{f"mirdata:{maker.__name__}": maker for maker in (irmas, medley_solos_db, gtzan_genre)},
-    **{f"mirdata:{maker.__name__}": maker for maker in (giantsteps_key, tinysol)},
+    **{f"mirdata:{maker.__name__}": maker for maker in (giantsteps_key, openmic2018, tinysol)},
 }
 
 

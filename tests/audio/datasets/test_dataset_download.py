@@ -13,7 +13,7 @@ import pytest
 from soundgate.audio import datasets
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets import download
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError
 
 ESC10_FOLDERS = {
@@ -39,7 +39,7 @@ def mirror(tmp_path):
     """All 400 clips of ESC-10 by name, of a millisecond each, with the .git of a checkout."""
     folder = tmp_path / "mirror"
     (folder / ".git").mkdir(parents=True)
-    io.write(folder / ".git" / "x.wav", np.zeros(8, np.int16), 8000)
+    reading.write(folder / ".git" / "x.wav", np.zeros(8, np.int16), 8000)
     for name in ESC10_FOLDERS:
         (folder / name).mkdir()
         for number in range(40):

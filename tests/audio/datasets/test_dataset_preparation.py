@@ -14,7 +14,7 @@ from soundgate.audio import datasets
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets import preparation
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError
 
 
@@ -28,7 +28,7 @@ def classes(tmp_path):
     root = tmp_path / "set"
     for number, name in enumerate(["dog/a.wav", "dog/b.wav", "rain/a.wav", "rain/b.wav"]):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        io.write(root / name, np.full(800, number, np.int16), 8000)
+        reading.write(root / name, np.full(800, number, np.int16), 8000)
     return root
 
 

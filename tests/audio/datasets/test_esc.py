@@ -13,7 +13,7 @@ import pytest
 from soundgate.audio import datasets
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.errors import DataError
 
 ESC10_CLASSES = [
@@ -42,7 +42,7 @@ def make_esc50(folder, rows, *, seconds=5.0):
     (folder / ".git").mkdir()
     (folder / ".git" / "secret.wav").write_text("not audio")
     original = folder / "original.wav"
-    io.write(original, np.zeros(round(44_100 * seconds), np.int16), 44_100)
+    reading.write(original, np.zeros(round(44_100 * seconds), np.int16), 44_100)
     text = HEADER
     for fold, source, take, label in rows:
         name = f"{fold}-{source}-{take}-0.wav"
@@ -150,7 +150,7 @@ def test_an_esc10_folder_of_another_class(tmp_path):
 
 def test_an_esc10_file_of_another_name(tmp_path):
     (tmp_path / "x" / "001 - Dog bark").mkdir(parents=True)
-    io.write(tmp_path / "x" / "001 - Dog bark" / "rex.wav", np.zeros(8, np.int16), 8000)
+    reading.write(tmp_path / "x" / "001 - Dog bark" / "rex.wav", np.zeros(8, np.int16), 8000)
     assert "rex.wav: is not named FOLD-ID-TAKE" in refused(tmp_path, "esc10", tmp_path / "x")
 
 

@@ -9,11 +9,13 @@ import importlib
 import json
 import shutil
 import sys
+import tarfile
 import threading
 import zipfile
 from pathlib import Path
 
 import pytest
+from fsd50k_layout import split_zip
 from library_layouts import MAKERS, index_name, make, text, wav, write_index
 
 from soundgate.audio import config, datasets
@@ -80,6 +82,10 @@ EXPECTED = {
     "mirdata:giantsteps_key": {
         "1.LOFI": (("Techno",), None, None, None),
         "2.LOFI": (("House",), None, None, None),
+    },
+    "mirdata:openmic2018": {
+        "000100_0": (("piano", "voice"), "training", None, None),
+        "000101_3840": (("flute",), "test", None, None),
     },
     "mirdata:tinysol": {
         "Accordion-C4": (("Accordion",), None, 1, None),
@@ -203,38 +209,89 @@ def test_the_real_irmas_files_of_its_layout(tmp_path, shared):
 
 
 @pytest.fixture
-def served(tmp_path, monkeypatch):
-    """UrbanSound8K as the library downloads it, from a server on loopback."""
-    module = load_module("soundata:urbansound8k")
-    home, web = make("soundata:urbansound8k", tmp_path / "made"), tmp_path / "web"
-    web.mkdir()
-    index = home / index_name("soundata:urbansound8k")
-    index.rename(web / index.name)
-    with zipfile.ZipFile(web / "all.zip", "w") as archive:
-        for path in sorted(home.rglob("*.*")):
-            archive.write(path, Path("UrbanSound8K") / path.relative_to(home))
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(web))
+def web(tmp_path, monkeypatch):
+    """A folder and the address that it is served at, on loopback."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    root = f"http://127.0.0.1:{server.server_port}"
-    core = importlib.import_module("soundata.core")
-    remote = importlib.import_module("soundata.download_utils").RemoteFileMetadata
-    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in web.iterdir()}
-    found = core.Index(index.name, f"{root}/{index.name}", sums[index.name])
-    archive = remote("all.zip", f"{root}/all.zip", sums["all.zip"], None, ["UrbanSound8K"])
-    monkeypatch.setattr(module, "INDEXES", {"default": "1.0", "1.0": found})
-    monkeypatch.setattr(module, "REMOTES", {"all": archive})
-    yield web
+    yield folder, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
     thread.join()
 
 
+@pytest.fixture
+def offered(tmp_path, web, monkeypatch):
+    """UrbanSound8K as the library downloads it: ``pack(home, folder)`` names the archives."""
+    module = load_module("soundata:urbansound8k")
+    folder, root = web
+
+    def offer(pack):
+        home = make("soundata:urbansound8k", tmp_path / "made")
+        index = home / index_name("soundata:urbansound8k")
+        index.rename(folder / index.name)
+        remote = importlib.import_module("soundata.download_utils").RemoteFileMetadata
+
+        def at(name, *directories):
+            digest = hashlib.md5((folder / name).read_bytes()).hexdigest()
+            return remote(name, f"{root}/{name}", digest, None, directories)
+
+        found = at(index.name)
+        core = importlib.import_module("soundata.core")
+        version = core.Index(index.name, found.url, found.checksum)
+        monkeypatch.setattr(module, "INDEXES", {"default": "1.0", "1.0": version})
+        monkeypatch.setattr(module, "REMOTES", pack(home, folder, at))
+        return folder
+
+    return offer
+
+
+def zipped(home, folder, at):
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        for path in sorted(home.rglob("*.*")):
+            archive.write(path, Path("UrbanSound8K") / path.relative_to(home))
+    return {"all": at("all.zip", "UrbanSound8K")}
+
+
+def in_parts(home, folder, at):
+    assert split_zip(home / "audio", folder / "audio.zip", 40_000) > 1
+    parts = [at(path.name) for path in sorted(folder.glob("audio.z*"))]
+    with zipfile.ZipFile(folder / "tables.zip", "w") as archive:
+        archive.write(home / "metadata/UrbanSound8K.csv", "metadata/UrbanSound8K.csv")
+    return {"audio": parts, "tables": at("tables.zip")}
+
+
+def one_in_parts(home, folder, at):
+    split_zip(home / "audio", folder / "audio.zip", 40_000)
+    shutil.copy(home / "metadata/UrbanSound8K.csv", folder)
+    table = at("UrbanSound8K.csv")
+    table.destination_dir = "metadata"
+    return {"audio": [at(path.name) for path in sorted(folder.glob("audio.z*"))], "table": table}
+
+
+def tarred(home, folder, at):
+    with tarfile.open(folder / "all.tgz", "w:gz") as archive:
+        for path in sorted(home.iterdir()):
+            archive.add(path, f"UrbanSound8K/{path.name}")
+    return {"all": at("all.tgz")}
+
+
+@pytest.mark.parametrize("pack", [zipped, in_parts, one_in_parts, tarred])
+def test_every_kind_of_archive_is_unpacked(tmp_path, offered, pack):
+    offered(pack)
+    datasets.acquire("soundata:urbansound8k", tmp_path / "clips")
+    clips = {Path(clip.path).stem: clip.fold for clip in read_manifest(tmp_path / "clips")}
+    assert clips == {"7-3-0-0": 1, "7-3-0-1": 1, "9-8-0-0": 10}
+
+
 def test_it_is_downloaded_checked_and_the_home_folder_is_left_alone(
-    tmp_path, served, monkeypatch, capsys
+    tmp_path, offered, monkeypatch, capsys
 ):
+    offered(zipped)
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     import soundata
 
@@ -249,15 +306,16 @@ def test_it_is_downloaded_checked_and_the_home_folder_is_left_alone(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clips", "made", "web"]
 
 
-def test_a_damaged_download_is_one_line_and_leaves_nothing(tmp_path, served):
-    with (served / "all.zip").open("ab") as file:
+def test_a_damaged_download_is_one_line_and_leaves_nothing(tmp_path, offered):
+    with (offered(zipped) / "all.zip").open("ab") as file:
         file.write(b"x")
     with pytest.raises(DataError, match=r"urbansound8k: the download failed: .*checksum"):
         datasets.acquire("soundata:urbansound8k", tmp_path / "clips")
     assert not (tmp_path / "clips").exists() or not list((tmp_path / "clips").iterdir())
 
 
-def test_the_index_of_a_folder_of_the_user_s_is_fetched_aside(tmp_path, served):
+def test_the_index_of_a_folder_of_the_user_s_is_fetched_aside(tmp_path, offered):
+    offered(zipped)
     home = tmp_path / "made"
     before = sorted(home.rglob("*"))
     datasets.prepare("soundata:urbansound8k", [Source(home)], tmp_path / "clips")

@@ -8,7 +8,7 @@ import pytest
 from soundgate.audio import datasets
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.datasets.base import Source
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError
 
 
@@ -18,7 +18,7 @@ def audio(tmp_path):
     folder = tmp_path / "audio in"
     folder.mkdir()
     for name in ("a.wav", "b.wav", "c.wav", "ä 犬.wav", "1-77-A-0.wav", "1-77-B-0.wav"):
-        io.write(folder / name, np.zeros(8000, np.int16), 8000)
+        reading.write(folder / name, np.zeros(8000, np.int16), 8000)
     return folder
 
 

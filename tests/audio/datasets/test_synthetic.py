@@ -18,7 +18,7 @@ from soundgate.audio.datasets.synthetic.rendering import describe, render_clip
 from soundgate.audio.datasets.synthetic.scene import CLASSES, Source
 from soundgate.audio.datasets.synthetic.sounds import SOUNDS
 from soundgate.audio.datasets.synthetic.synthesis import band_pass, noise, rms
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.errors import ParameterError
 
 SECOND = 16_000
@@ -88,7 +88,7 @@ def test_the_files(tmp_path):
     clips = list(read_manifest(tmp_path / "clips"))
     assert Counter(clip.labels for clip in clips) == {(label,): 4 for label in CLASSES}
     for clip in clips:
-        info = io.info(tmp_path / "clips" / clip.path)
+        info = reading.info(tmp_path / "clips" / clip.path)
         assert (info.rate_hz, info.channels, info.duration_s) == (SECOND, 1, 1.0)
         assert 1 <= len(clip.events) <= 2
         assert {event.label for event in clip.events} == set(clip.labels)

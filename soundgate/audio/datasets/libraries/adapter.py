@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import tarfile
 import tempfile
 import warnings
 from fnmatch import fnmatch
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets.libraries import conversion
 from soundgate.audio.datasets.libraries.row import FIXED_SPLITS, Options, Row
+from soundgate.audio.files import split_archive
 from soundgate.errors import DataError, MissingExtra, ParameterError
 
 if TYPE_CHECKING:
@@ -48,7 +50,37 @@ def download(name: str, folder: Path, options: Options) -> None:
     print(f"licence of {name}: {papers(name)['licence']}", flush=True)
     with _one_line(f"dataset {name}: the download failed"):
         _fetch_index(name, dataset, folder)
-        dataset.download(cleanup=True)
+        parted = [key for key, remote in dataset.remotes.items() if isinstance(remote, list)]
+        for key in parted:
+            _fetch_parts(name, dataset.remotes[key], folder)
+        rest = [key for key in dataset.remotes if key not in parted]
+        if rest:
+            dataset.download(partial_download=rest if parted else None, cleanup=True)
+        for archive in sorted(folder.glob("*.tgz")):
+            _unpack(archive, folder)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack a ``.tgz``, which mirdata takes for no archive; its files lie in one folder in it."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        with tarfile.open(archive) as packed:
+            packed.extractall(scratch, filter="data")
+        [root] = Path(scratch).iterdir()
+        for entry in root.iterdir():
+            entry.rename(folder / entry.name)
+    archive.unlink()
+
+
+def _fetch_parts(name: str, parts: list[Any], folder: Path) -> None:
+    """Download an archive in parts and unpack it.
+
+    soundata starts the program ``zip`` through a shell that drops its arguments.
+    """
+    downloads = import_module(f"{name.partition(':')[0]}.download_utils")
+    for part in parts:
+        downloads.download_from_remote(part, str(folder), force_overwrite=False)
+    [archive] = [part.filename for part in parts if part.filename.endswith(".zip")]
+    split_archive.extract(folder / archive, folder, remove=True)
 
 
 def list_clips(name: str, row: Row, source: Source, options: Options) -> Iterator[Clip]:

@@ -36,7 +36,10 @@ ROWS: Final = {
         labels="tags", split=FIXED_SPLITS, source="album_id", request=_OWN_AUDIO
     ),
     "openmic2018": Row(
-        labels="instruments", split="split", note="instruments of probability 0.5 and more"
+        labels="instruments",
+        split="split",
+        splits={"split01_train": "training", "split01_test": "test"},
+        note="instruments of probability 0.5 and more",
     ),
     "orchset": Row(
         labels="predominant_melodic_instruments", audio="audio_path_mono", source="work"

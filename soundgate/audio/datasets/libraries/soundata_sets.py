@@ -6,6 +6,8 @@ from typing import Final
 
 from soundgate.audio.datasets.libraries.row import Row
 
+# One MD5 stands for several different files there.
+_CHECKSUMS: Final = "soundata states wrong checksums of its archives, so it cannot download them"
 _BIRD: Final = {"0": "no_bird", "1": "bird"}
 # TAU Urban Acoustic Scenes: the same development clips are listed as "evaluate" with their labels
 # and as "test" without; the challenge's own clips have none.
@@ -21,11 +23,11 @@ _SPATIAL: Final = "one of two recordings of the same sounds is read: first-order
 ROWS: Final = {
     "dcase23_task4b": Row(labels="events", note="soft labels of 1 s; those of 0.5 and more count"),
     "dcase_bioacoustic": Row(labels="POSevents", separator=",", split="split"),
-    "dcase_birdVox20k": Row(labels="has_bird", names=_BIRD),
+    "dcase_birdVox20k": Row(labels="has_bird", names=_BIRD, request=_CHECKSUMS),
     "eigenscape": Row(labels="tags", source="location"),
     "eigenscape_raw": Row(labels="tags", source="location"),
     "esc50": Row(labels="tags", fold="fold", folds=5, source="src_file", note="ESC-50 is the same"),
-    "freefield1010": Row(labels="has_bird", names=_BIRD),
+    "freefield1010": Row(labels="has_bird", names=_BIRD, request=_CHECKSUMS),
     "fsd50k": Row(
         labels="tags", split="split", note="with the labels that others imply; FSD50K has none"
     ),
@@ -45,7 +47,7 @@ ROWS: Final = {
     "tut2017se": Row(labels="events", split="split", splits={"development*": "training"}),
     "urbansed": Row(labels="events", split="split", splits={"validate": "validation"}),
     "urbansound8k": Row(labels="tags", fold="fold", folds=10, source="freesound_id"),
-    "warblrb10k": Row(labels="has_bird", names=_BIRD),
+    "warblrb10k": Row(labels="has_bird", names=_BIRD, request=_CHECKSUMS),
 }
 
 UNSUPPORTED: Final = {
