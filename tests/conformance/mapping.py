@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 from conformance.table import row
 
+OWN_PROJECT = Path(__file__).resolve().parents[2] / "examples" / "own_project"
 WINDOWS = """
 windows: list[int] = field(default_factory=lambda: [1, 2])
 """
@@ -96,3 +99,20 @@ class Mapping:
         assert {n for n, state in states.items() if state == "skipped"} == {
             *("second-bad-w1", "second-bad-w2", "each-bad", "all")
         }
+
+    @row
+    def test_own_project(self, engine):
+        """A project of its own, `examples/own_project/`, runs without a file of Soundgate's."""
+        for path in OWN_PROJECT.glob("*/*.py"):
+            if path.name != "__init__.py":
+                shutil.copy(path, engine.toy.folder / path.parent.name)
+        ended = engine.run("pipelines.bursts")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert set(engine.states().values()) == {"succeeded"}
+        scores = {}
+        for name in ("sensitive", "strict"):
+            f1 = json.loads(engine.read(f"summarise-{name}", "evaluation.json", "report"))["f1"]
+            assert list(f1["items"]) == [f"{name}/near", f"{name}/far"]
+            scores[name] = f1["value"]
+        assert scores["sensitive"] > 0.8
+        assert 0.7 < scores["strict"] != scores["sensitive"]
