@@ -28,7 +28,7 @@ lint: setup  ## format, lint, types, import contracts
 
 check: lint test  ## what CI checks
 
-lock: setup  ## write constraints.txt anew: name==version, no addresses
+lock: setup  ## regenerate constraints.txt: name==version, no addresses
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --upgrade --all-extras pyproject.toml --output-file constraints.txt
 
 bench: setup  ## ratios against named peers; prints tables
