@@ -16,7 +16,6 @@ import math
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate.definition.axes import (
@@ -32,22 +31,20 @@ from soundgate.definition.axes import (
     items_of,
 )
 from soundgate.definition.binding import Binding, bound
-from soundgate.definition.options import RESERVED, options_of, step_interface, tasks_after
-from soundgate.errors import DefinitionError, nearest
-from soundgate.task import (
-    SMALL,
-    Candidate,
-    File,
-    Gate,
-    LogMetric,
-    Metric,
-    Output,
-    Resources,
-    Task,
+from soundgate.definition.options import (
+    RESERVED,
+    check_name,
+    file_of,
+    options_of,
+    step_interface,
+    tasks_after,
 )
+from soundgate.errors import DefinitionError, nearest
+from soundgate.task import SMALL, Candidate, File, Gate, LogMetric, Metric, Output, Resources, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from soundgate.arguments import StepFunction
 
@@ -70,7 +67,6 @@ __all__ = [
 GATE_STEP = "soundgate.programs.gate"
 JUDGING = Resources(memory_gb=0.5, hours=0.1)
 """What a gate needs: it reads one number."""
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(slots=True)
@@ -86,7 +82,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         """Check the name, which becomes a folder and an engine's identifier."""
-        _check_name("pipeline", self.name)
+        check_name("pipeline", self.name)
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -94,7 +90,7 @@ class Pipeline:
 
         So a Python function that declares tasks can be called twice. Scopes nest.
         """
-        _check_name("scope", name)
+        check_name("scope", name)
         self._scopes.append(name)
         try:
             yield
@@ -111,14 +107,7 @@ class Pipeline:
         Raises:
             DefinitionError: there is no path, or no name in it.
         """
-        if isinstance(path, File):
-            return path
-        if not (isinstance(path, (str, Path)) and str(path)):
-            raise DefinitionError(f"file({path!r}): pass the path of a file or folder")
-        label = Path(path).name if name is None else name
-        if label in ("", ".", "..") or "/" in label:
-            raise DefinitionError(f"file({str(path)!r}, name={name!r}): pass a name without '/'")
-        return File(label, Path(path))
+        return file_of(path, name)
 
     def add(  # noqa: PLR0913 - what a task may say of itself
         self,
@@ -309,7 +298,7 @@ class Pipeline:
         return list(dict.fromkeys(judged))
 
     def _scoped(self, name: str) -> str:
-        _check_name("task", name)
+        check_name("task", name)
         return "-".join([*self._scopes, name])
 
     def _declare(
@@ -322,7 +311,7 @@ class Pipeline:
     ) -> Task:
         """Append a task: check its name, what is said of it, its arguments and its edges."""
         known = step_interface(label, function)
-        _check_name("task", label)
+        check_name("task", label)
         options = dict(about)
         after = tasks_after(label, options.pop("after", ()))
         task = Task(
@@ -358,10 +347,3 @@ class Pipeline:
 
 def _gate_arguments(task: Task) -> dict[str, Any]:
     return {name: value for name, value in task.arguments.items() if name not in task.inputs}
-
-
-def _check_name(kind: str, name: str) -> None:
-    if not (isinstance(name, str) and NAME.fullmatch(name)):
-        raise DefinitionError(
-            f"{kind} name {name!r}: a letter, then at most 62 letters, digits, '-' or '_'"
-        )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import interface
 from soundgate.definition.axes import MappedTask
 from soundgate.errors import DefinitionError
-from soundgate.task import LogMetric, Resources, Task
+from soundgate.task import File, LogMetric, Resources, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundgate.arguments import Argument, StepFunction
 
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 OPTIONS: dict[str, tuple[type, str]] = {
     "resources": (Resources, "Resources(...)"),
     "needs_network": (bool, "True or False"),
@@ -73,3 +76,27 @@ def tasks_after(task: str, after: Any) -> tuple[str, ...]:
         raise DefinitionError(f"task {task!r}: after takes a list of tasks, not {after!r}")
     tasks = [t for each in after for t in getattr(each, "tasks", (each,))]
     return tuple(t.name for t in tasks)
+
+
+def check_name(kind: str, name: str) -> None:
+    """Refuse a name that cannot be a folder and an engine's identifier."""
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise DefinitionError(
+            f"{kind} name {name!r}: a letter, then at most 62 letters, digits, '-' or '_'"
+        )
+
+
+def file_of(path: Path | str | File, name: str | None) -> File:
+    """Make an artifact of a path, called ``name`` or as the path is.
+
+    Raises:
+        DefinitionError: there is no path, or no name in it.
+    """
+    if isinstance(path, File):
+        return path
+    if not (isinstance(path, (str, Path)) and str(path)):
+        raise DefinitionError(f"file({path!r}): pass the path of a file or folder")
+    label = Path(path).name if name is None else name
+    if label in ("", ".", "..") or "/" in label:
+        raise DefinitionError(f"file({str(path)!r}, name={name!r}): pass a name without '/'")
+    return File(label, Path(path))
