@@ -1,6 +1,6 @@
 """Bring a version of a registered model out of the registry, every byte checked.
 
-Writes  version/   version.json: name, version, tags, run_id, uri
+Writes  version/   version.json: name, version, tags, metrics, run_id, uri
                    model/, the model's files, where there is such a version
 
 With ``optional`` a version that is not there is no error: ``version.json`` has a null version.
@@ -10,14 +10,15 @@ version of the embedded registry is kept, so that the next run need not fetch th
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.step import OutputPath, cache_folder, main
 
 if TYPE_CHECKING:
+    from soundgate.audio.formats.version import VersionCard
+    from soundgate.registry.connection import Registry
     from soundgate.registry.versions import Version
 
 PROVENANCE = ("dataset.", "git.", "model.", "modelzoo.", "pipeline.")
@@ -29,6 +30,7 @@ def pull(
     version: OutputPath, *, model_name: str, which: str = "champion", optional: bool = False
 ) -> None:
     """Fetch the version that an alias or a number names; print which it is."""
+    from soundgate.audio.formats.version import read_version, write_version
     from soundgate.registry.connection import Registry, tracking_uri
     from soundgate.registry.glance import glance
     from soundgate.reuse.digests import digest_text
@@ -41,31 +43,29 @@ def pull(
     if kept is not None:
         kept = kept / digest_text(registry.uri, model_name, *seen.identity)
     if kept is not None and _take(kept, version, seen.identity[-1]):
-        about = json.loads((version / "version.json").read_text("utf-8"))
+        card = read_version(version)
     else:
         absent = seen.known and not seen.identity and optional
-        about = _about(model_name, None)
+        card = _card(model_name, None)
         if not absent:
-            about = _fetch(registry, model_name, which, version, optional=optional)
-        text = json.dumps(about, indent=1, ensure_ascii=False)
-        (version / "version.json").write_text(f"{text}\n", "utf-8")
-        if kept is not None and about["version"] == seen.identity[0]:
+            card = _fetch(registry, model_name, which, version, optional=optional)
+        write_version(version, card)
+        if kept is not None and card.version == seen.identity[0]:
             shutil.copytree(version, kept, dirs_exist_ok=True)
-    number = about["version"]
-    said = f"{model_name} version {number} ({which})"
-    print(said if number else f"no {which} of {model_name} yet")
+    said = f"{model_name} version {card.version} ({which})"
+    print(said if card.version else f"no {which} of {model_name} yet")
 
 
 def _fetch(
-    registry: Any, name: str, which: str, version: Path, *, optional: bool
-) -> dict[str, Any]:
+    registry: Registry, name: str, which: str, version: Path, *, optional: bool
+) -> VersionCard:
     """Ask MLflow, and download what it names."""
     from soundgate.registry.versions import download, find, get
 
     found = (find if optional else get)(registry, name, which)
     if found is not None:
         download(registry, found, version / "model")
-    return _about(name, found)
+    return _card(name, found)
 
 
 def _take(kept: Path, version: Path, digest: str) -> bool:
@@ -78,15 +78,20 @@ def _take(kept: Path, version: Path, digest: str) -> bool:
     return True
 
 
-def _about(name: str, found: Version | None) -> dict[str, Any]:
-    tags = found.tags if found else {}
-    return {
-        "name": name,
-        "version": found.version if found else None,
-        "tags": {key: tags[key] for key in sorted(tags) if key.startswith(PROVENANCE)},
-        "run_id": found.run_id if found else None,
-        "uri": found.uri if found else None,
-    }
+def _card(name: str, found: Version | None) -> VersionCard:
+    from soundgate.audio.formats.version import VersionCard
+    from soundgate.registry.figures import metrics_in
+
+    if found is None:
+        return VersionCard(name=name, version=None)
+    return VersionCard(
+        name=name,
+        version=found.version,
+        tags={key: found.tags[key] for key in sorted(found.tags) if key.startswith(PROVENANCE)},
+        metrics=metrics_in(found.tags),
+        run_id=found.run_id,
+        uri=found.uri,
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from soundgate.errors import GateMissed
 from soundgate.gates import judge_all
@@ -40,21 +39,22 @@ def register(
     modelzoo_version: str = "",
 ) -> None:
     """Create the candidate version; print its name and version."""
+    from soundgate.audio.formats.dataset import read_card
+    from soundgate.audio.formats.reports.report import read_report
     from soundgate.registry.candidates import register_candidate
     from soundgate.registry.connection import Registry, tracking_uri
-    from soundgate.registry.signatures import patch_signature, waveform_signature
+    from soundgate.registry.figures import Headline
+    from soundgate.registry.signatures import signature_of
     from soundgate.runs import Context
 
     context = Context.from_environment()
     root = Path(context.root or "runs")
-    description = json.loads((model / "model.json").read_text("utf-8"))
-    figures = json.loads((report / "evaluation.json").read_text("utf-8"))
-    data = json.loads((card / "dataset.json").read_text("utf-8"))
+    figures = read_report(report)
+    data = read_card(card)
     verdicts = judge_all(gates, judged)
     for verdict in verdicts:
         if not (verdict["passed"] or verdict["advisory"]):
             raise GateMissed(f"not registered: {verdict['message']}")
-    classes = len(description["classes"])
     found = register_candidate(
         Registry(tracking_uri(root)),
         model=model,
@@ -66,41 +66,19 @@ def register(
             "run": context.run or "by-hand",
             "pipeline": context.pipeline,
             "commit": context.commit,
-            "dataset": data["digest"],
-            "dataset.name": data["name"],
-            "dataset.licence": data["licence"],
+            "dataset": data.digest,
+            "dataset.name": data.name,
+            "dataset.licence": data.licence,
             "modelzoo.version": modelzoo_version,
         },
         verdicts=verdicts,
-        signature=(
-            waveform_signature(classes)
-            if exported is not None
-            else patch_signature(description["input"]["n_mels"], classes)
-        ),
-        metrics=_metrics(figures),
+        signature=signature_of(model, exported),
+        metrics={name: metric.value for name, metric in figures.metrics.items()},
+        headline=[Headline(line.metric, line.title) for line in figures.headline],
     )
     entry.mkdir(parents=True, exist_ok=True)
     (entry / "entry.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(f"registered {found['name']} version {found['version']} in {found['tracking_uri']}")
-
-
-def _metrics(figures: dict[str, Any]) -> dict[str, float]:
-    """The headline figures, and those of the quantised model where it was evaluated."""
-    accuracies = figures["multiclass_classification_metrics"]
-    metrics = {
-        "clip_accuracy": accuracies["clip_acc"]["value"],
-        "patch_accuracy": accuracies["patch_acc"]["value"],
-        "macro_f1": figures["macro_f1"],
-        "calibration_error": figures["calibration"]["ece"],
-    }
-    if quantised := figures.get("quantized"):
-        metrics |= {
-            "quantized_clip_accuracy": quantised["clip_acc"]["value"],
-            "quantized_patch_accuracy": quantised["patch_acc"]["value"],
-            "quantized_agreement": quantised["agreement"],
-            "quantized_size_bytes": quantised["size_bytes"],
-        }
-    return metrics
 
 
 if __name__ == "__main__":

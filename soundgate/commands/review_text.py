@@ -17,8 +17,9 @@ COMMENT_LETTERS = 40
 
 def overview_text(found: Overview) -> str:
     """All candidates as a table, then the champion and notes about problems."""
-    head = ["version", "status", "gates", "clip accuracy", "age", "run", "decided"]
-    rows = [_columns(row) for row in found.candidates]
+    title = _shared_title(found.candidates)
+    head = ["version", "status", "gates", title or "headline", "age", "run", "decided"]
+    rows = [_columns(row, with_title=not title) for row in found.candidates]
     lines = table_lines([head, *rows]) if rows else []
     if found.more:
         lines.append(f"and {found.more} more: --limit {len(rows) + found.more}")
@@ -28,7 +29,7 @@ def overview_text(found: Overview) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
 
 
-def _columns(row: Row) -> list[str]:
+def _columns(row: Row, *, with_title: bool = False) -> list[str]:
     missed = [metric for metric, verdict in row.gates.items() if verdict != "pass"]
     status = row.status
     if row.released:
@@ -37,11 +38,24 @@ def _columns(row: Row) -> list[str]:
         row.version,
         status,
         f"missed {', '.join(missed)}" if missed else "passed" if row.gates else "none",
-        _number(row.clip_accuracy),
+        _headline(row, with_title=with_title),
         age(row.age_s),
         row.run,
         f"{row.decided_by}: {_short(row.comment)}" if row.decided_by else "",
     ]
+
+
+def _shared_title(rows: list[Row]) -> str:
+    """The title of the first headline figure; empty where candidates have different ones."""
+    titles = {row.headline[0].title for row in rows if row.headline}
+    return titles.pop().lower() if len(titles) == 1 else ""
+
+
+def _headline(row: Row, *, with_title: bool) -> str:
+    if not row.headline:
+        return ""
+    first = row.headline[0]
+    return f"{first.title} {_number(first.value)}" if with_title else _number(first.value)
 
 
 def dossier_text(found: Dossier) -> str:

@@ -1,10 +1,10 @@
 """Registering a candidate: a model, its signature, and what a reviewer needs to judge it.
 
 A candidate is a version of the registered model ``<name>-candidates``, tagged ``gate.<metric>``,
-``metric.<name>``, ``review.status=pending``, ``git.commit``, ``dataset.digest``, ``pipeline.run``,
-and the digests of the model's files and of the page that it is reviewed by. A reviewer
-releases it by copying it to ``<name>``: MLflow grants rights for each registered model, so that
-whoever trains cannot release.
+``metric.<name>``, ``metrics.headline``, ``review.status=pending``, ``git.commit``,
+``dataset.digest``, ``pipeline.run``, and the digests of the model's files and of the page that it
+is reviewed by. A reviewer releases it by copying it to ``<name>``: MLflow grants rights for each
+registered model, so that whoever trains cannot release.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from soundgate.registry.bundle import (
     refuse_pickles,
 )
 from soundgate.registry.description import ONNX, version_page, write_ml_model
+from soundgate.registry.figures import Headline, figure_tags
 from soundgate.registry.tracking import RUN_TAG, find_run, quoted
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ REPORT_DIGEST_TAG = "report.digest"
 REPORT_PATH_TAG = "report.path"
 VERDICTS_TAG = "gates.verdicts"
 GATE_TAG = "gate."
-METRIC_TAG = "metric."
 TAGS = {
     "run": "pipeline.run",
     "pipeline": "pipeline.name",
@@ -62,10 +62,11 @@ class _Candidate:
     registered_name: str
     files: Mapping[str, Path]
     digest: str
-    signature: Signature
+    signature: Signature | None
     evidence: Mapping[str, Path]
     report_path: str
     metrics: Mapping[str, float]
+    headline: Sequence[Headline]
     verdicts: Sequence[Mapping[str, Any]]
     tags: Mapping[str, str]
 
@@ -78,8 +79,9 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     name: str,
     provenance: Mapping[str, str],
     verdicts: Sequence[Mapping[str, Any]],
-    signature: Signature,
+    signature: Signature | None,
     metrics: Mapping[str, float],
+    headline: Sequence[Headline] = (),
     exported: Path | None = None,
     review: Path | None = None,
 ) -> dict[str, str]:
@@ -91,14 +93,15 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
 
     Args:
         registry: where.
-        model: folder with ``model.json`` and ``weights.safetensors``; no pickles.
+        model: folder with ``model.json`` and weights, ``weights.safetensors`` say; no pickles.
         report: folder with ``evaluation.json``; its files become artifacts of the MLflow run.
         name: of the model; the version goes to ``<name>-candidates``.
         provenance: ``run`` (the Soundgate run's id, required), ``commit``, ``dataset`` (digest),
             ``pipeline``; any other key becomes a tag of that name.
         verdicts: of the gates, ``verdict.json`` each: metric, value, bound, threshold, passed.
-        signature: what the model takes and gives.
-        metrics: of the evaluation, by name.
+        signature: what the model takes and gives; None where its folder does not say.
+        metrics: of the report, by name.
+        headline: the metrics that a reviewer sees first, the most telling one at the beginning.
         exported: folder with ``model.onnx`` and what else a user of the model needs; it becomes
             ``export/`` beside the model's own files.
         review: folder with ``report.html``, the page a reviewer judges the candidate by; its files
@@ -126,6 +129,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
         evidence=evidence,
         report_path=report_path,
         metrics=metrics,
+        headline=headline,
         verdicts=verdicts,
         tags={TAGS.get(key, key): str(value) for key, value in provenance.items() if value},
     )
@@ -159,11 +163,13 @@ def candidates_of(name: str) -> str:
 
 def _model_files(model: Path, exported: Path | None) -> dict[str, Path]:
     """The model's files by the path they will have; all needed ones, and none of them a pickle."""
-    needed = [model / "model.json", model / "weights.safetensors"]
+    needed = [model / "model.json"]
     if exported is not None:
         needed.append(exported / "export.json")
     _require(needed)
     files = files_of(model)
+    if len(files) == 1:
+        raise DataError(f"{model} holds model.json alone; its weights are needed to register it")
     if exported is not None:
         files |= files_of(exported, f"{EXPORT}/")
     refuse_pickles(files)
@@ -294,7 +300,7 @@ def _create_version(
             tags={
                 **candidate.tags,
                 **_gate_tags(candidate.verdicts),
-                **{f"{METRIC_TAG}{key}": str(value) for key, value in candidate.metrics.items()},
+                **figure_tags(candidate.metrics, candidate.headline),
                 DIGEST_TAG: candidate.digest,
                 REPORT_DIGEST_TAG: file_sha256(candidate.evidence[candidate.report_path]),
                 REPORT_PATH_TAG: candidate.report_path,

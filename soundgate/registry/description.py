@@ -29,10 +29,11 @@ NEEDED_BY_ONNX = ("mlflow", "numpy", "onnx", "onnxruntime")
 
 
 def write_ml_model(
-    folder: Path, logged: LoggedModel, signature: Signature, *, exported: bool
+    folder: Path, logged: LoggedModel, signature: Signature | None, *, exported: bool
 ) -> None:
     """Write ``MLmodel``, and what loading an exported program needs, into ``folder``."""
-    model = _ml_model(logged, signature)
+    weights = sorted(path.name for path in folder.glob("*.safetensors"))
+    model = _ml_model(logged, signature, weights)
     if exported:
         _add_onnx(model, folder)
         # MLflow's wrapper of an ONNX session reads the description beside the program.
@@ -41,7 +42,7 @@ def write_ml_model(
     model.save(str(folder / "MLmodel"))
 
 
-def _ml_model(logged: LoggedModel, signature: Signature) -> Model:
+def _ml_model(logged: LoggedModel, signature: Signature | None, weights: list[str]) -> Model:
     import numpy as np
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -52,8 +53,8 @@ def _ml_model(logged: LoggedModel, signature: Signature) -> Model:
     return Model(
         run_id=logged.source_run_id,
         model_id=logged.model_id,
-        signature=ModelSignature(schema(signature.input), schema(*signature.outputs)),
-        flavors={"soundgate": {"description": "model.json", "weights": "weights.safetensors"}},
+        signature=signature and ModelSignature(schema(signature.input), schema(*signature.outputs)),
+        flavors={"soundgate": {"description": "model.json", "weights": ", ".join(weights)}},
     )
 
 

@@ -13,11 +13,11 @@ from soundgate.gates import label
 from soundgate.registry.bundle import file_sha256
 from soundgate.registry.candidates import (
     GATE_TAG,
-    METRIC_TAG,
     REPORT_DIGEST_TAG,
     REPORT_PATH_TAG,
     VERDICTS_TAG,
 )
+from soundgate.registry.figures import Figure, headline_in
 from soundgate.registry.versions import download
 
 if TYPE_CHECKING:
@@ -51,16 +51,14 @@ def verdicts(version: Version) -> list[dict[str, Any]]:
     return found if isinstance(found, list) else []
 
 
-def metrics(version: Version) -> dict[str, float]:
-    """The figures of a version by name."""
-    found = {}
-    for tag, text in sorted(version.tags.items()):
-        if tag.startswith(METRIC_TAG):
-            try:
-                found[tag.removeprefix(METRIC_TAG)] = float(text)
-            except ValueError:
-                continue
-    return found
+def headline(version: Version) -> list[Figure]:
+    """The figures that a reviewer sees first; of a version that names none, those of its gates."""
+    named = headline_in(version.tags)
+    return named or [
+        Figure(verdict["metric"], verdict["metric"], verdict["value"])
+        for verdict in verdicts(version)
+        if verdict.get("value") is not None
+    ]
 
 
 def doubts(version: Version) -> list[str]:

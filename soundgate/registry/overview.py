@@ -10,12 +10,14 @@ from soundgate.errors import SoundgateError, nearest
 from soundgate.registry import evidence
 from soundgate.registry.candidates import TAGS, candidates_of
 from soundgate.registry.decisions import candidate_of, last_on, release_of, status_of
+from soundgate.registry.figures import metrics_in
 from soundgate.registry.release import CHAMPION
 from soundgate.registry.review import another_record, moved_by_others, unfinished
 from soundgate.registry.versions import all_versions, find, get, model_names
 
 if TYPE_CHECKING:
     from soundgate.registry.decisions import Entry
+    from soundgate.registry.figures import Figure
     from soundgate.registry.review import Desk
     from soundgate.registry.versions import Version
 
@@ -27,7 +29,8 @@ class Row:
     version: str
     status: str
     gates: dict[str, str]
-    clip_accuracy: float | None
+    headline: list[Figure]
+    """The figures of its report that come first."""
     created_at: str
     age_s: float
     run: str
@@ -129,10 +132,10 @@ def dossier(desk: Desk, which: str) -> Dossier:
         tags={key: version.tags[key] for key in sorted(version.tags) if key in _PROVENANCE},
         doubts=evidence.doubts(version),
         verdicts=evidence.verdicts(version),
-        metrics=evidence.metrics(version),
+        metrics=metrics_in(version.tags),
         champion=champion.version if champion else None,
         champion_candidate=candidate_of(champion.version, entries) if champion else None,
-        champion_metrics=evidence.metrics(champion) if champion else {},
+        champion_metrics=metrics_in(champion.tags) if champion else {},
         report=report,
         decisions=[
             {**asdict(e.decision), "outcome": asdict(e.outcome) if e.outcome else None}
@@ -154,7 +157,7 @@ def _row(version: Version, entries: list[Entry], champion: Version | None) -> Ro
         version=version.version,
         status=status_of(version.version, entries),
         gates=evidence.gates(version),
-        clip_accuracy=evidence.metrics(version).get("clip_accuracy"),
+        headline=evidence.headline(version),
         created_at=version.created_at,
         age_s=round(
             (datetime.now(UTC) - datetime.fromisoformat(version.created_at)).total_seconds()

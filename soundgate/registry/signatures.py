@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from soundgate.errors import DataError, unreadable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,40 @@ class Signature:
 
     input: TensorDescription
     outputs: tuple[TensorDescription, ...]
+
+
+def signature_of(model: Path, exported: Path | None) -> Signature | None:
+    """The signature of a model: its program's where it was exported, else of its patches.
+
+    Args:
+        model: folder with ``model.json``; with ``input.n_mels`` and ``classes`` it takes patches.
+        exported: folder of its program from waveforms to scores; None where there is none.
+
+    Returns:
+        None where neither folder says what the model takes.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    fields = _read(model / "model.json")
+    classes, taken = fields.get("classes"), fields.get("input")
+    if not isinstance(classes, list):
+        return None
+    if exported is not None:
+        return waveform_signature(len(classes))
+    if not isinstance(taken, dict) or "n_mels" not in taken:
+        return None
+    return patch_signature(int(taken["n_mels"]), len(classes))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise DataError(f"{path}: is damaged; train the model again: {error}") from error
+    return fields if isinstance(fields, dict) else {}
 
 
 def patch_signature(mel_bands: int, classes: int) -> Signature:

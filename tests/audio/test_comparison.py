@@ -65,7 +65,7 @@ def _results(path):
 def test_a_model_against_itself_differs_in_nothing(kind, request, tmp_path, capsys):
     candidate = request.getfixturevalue(kind)
     champion = _version(tmp_path / "version", candidate.model)
-    result = compare(candidate, champion, tmp_path / "out")
+    result = compare(candidate, champion, tmp_path / "out").as_json()
     figures = json.loads((candidate.report / "evaluation.json").read_text())
     accuracies = figures["multiclass_classification_metrics"]
     for name in ("clip_acc", "patch_acc"):
@@ -92,7 +92,7 @@ def _another(folder, features, **options):
 
 def test_figures_are_those_counted_by_hand(candidate, tmp_path):
     model = _another(tmp_path, candidate.features)
-    result = compare(candidate, _version(tmp_path / "v", model), tmp_path / "out")
+    result = compare(candidate, _version(tmp_path / "v", model), tmp_path / "out").as_json()
     ours = {row["path"]: row for row in _results(candidate.report / "predictions.jsonl")}
     theirs = _results(tmp_path / "out/champion_predictions.jsonl")
     assert len(theirs) == len(ours) == result["clips"]
@@ -118,7 +118,7 @@ def test_a_champion_of_other_classes_decides_among_its_own(candidate, tmp_path):
     other = ("bell", "cow", "dog", "other")
     features = write_features(tmp_path / "features", clips_per_class=15, classes=other)
     model = _another(tmp_path, features)
-    result = compare(candidate, _version(tmp_path / "v", model), tmp_path / "out")
+    result = compare(candidate, _version(tmp_path / "v", model), tmp_path / "out").as_json()
     tested = _results(candidate.report / "predictions.jsonl")
     rain = sum(row["truth"] == ["rain"] for row in tested)
     assert result["compared"] is True
@@ -146,7 +146,7 @@ def test_a_clip_the_candidate_calls_other_and_the_champion_by_name_is_left_out(c
     )
     model = _another(tmp_path, knows_cow)
     mine = Candidate(clips, candidate.features, candidate.model, candidate.report)
-    result = compare(mine, _version(tmp_path / "v", model), tmp_path / "out")
+    result = compare(mine, _version(tmp_path / "v", model), tmp_path / "out").as_json()
     tested = _results(candidate.report / "predictions.jsonl")
     others = sum(row["truth"] == ["other"] for row in tested)
     assert result["left_out"]["unknown_to_candidate"] == others > 0
@@ -163,7 +163,7 @@ def test_recordings_the_champion_was_trained_on_are_left_out(candidate, tmp_path
     seen = next(row for row in rows if row["path"] == pairs[0])
     seen["split"] = "validation"
     split.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = compare(candidate, version, tmp_path / "out")
+    result = compare(candidate, version, tmp_path / "out").as_json()
     twins = [path for path, row in tested.items() if row["source"] == tested[pairs[0]]["source"]]
     assert result["left_out"]["champion_trained_on"] == len(twins) == 2
     assert result["clips"] == len(tested) - 2
@@ -176,7 +176,7 @@ def test_a_recording_that_is_cut_otherwise_since_the_champion_is_left_out(candid
     path = _results(candidate.report / "predictions.jsonl")[0]["path"]
     seen = {"path": path, "start_s": 0.0, "end_s": 0.7, "split": "training"}
     split.write_text(f"{split.read_text()}{json.dumps(seen)}\n")
-    result = compare(candidate, version, tmp_path / "out")
+    result = compare(candidate, version, tmp_path / "out").as_json()
     assert result["left_out"]["champion_trained_on"] == 2  # the clip and its twin
     compared = {row["path"] for row in _results(tmp_path / "out/champion_predictions.jsonl")}
     assert path not in compared
@@ -186,7 +186,7 @@ def test_a_champion_trained_on_everything_is_not_compared(candidate, tmp_path, c
     version = _version(tmp_path / "v", candidate.model)
     split = version / "model" / "split.jsonl"
     split.write_text(split.read_text().replace('"test"', '"training"'))
-    result = compare(candidate, version, tmp_path / "out")
+    result = compare(candidate, version, tmp_path / "out").as_json()
     assert result["compared"] is False
     assert result["clip_acc"]["difference"] is None
     assert "trained on the recordings" in result["reason"]
@@ -197,7 +197,7 @@ def test_a_champion_trained_on_everything_is_not_compared(candidate, tmp_path, c
 def test_a_champion_that_shares_no_class_is_not_compared(candidate, tmp_path):
     classes = ("cow", "hen", "pig", "sheep")
     model = _another(tmp_path, write_features(tmp_path / "f", classes=classes))
-    result = compare(candidate, _version(tmp_path / "v", model), tmp_path / "out")
+    result = compare(candidate, _version(tmp_path / "v", model), tmp_path / "out").as_json()
     assert (result["compared"], result["clip_acc"]["difference"]) == (False, None)
     assert result["reason"] == "the champion shares no class with the candidate"
     assert result["classes_left_out"]["unknown_to_champion"] == list(CLASSES)
@@ -205,7 +205,7 @@ def test_a_champion_that_shares_no_class_is_not_compared(candidate, tmp_path):
 
 def test_several_labels_and_one_are_not_compared(candidate, multi_label, tmp_path):
     version = _version(tmp_path / "v", multi_label.model)
-    result = compare(candidate, version, tmp_path / "out")
+    result = compare(candidate, version, tmp_path / "out").as_json()
     assert result["clip_acc"]["difference"] is None
     assert "the champion is multi-label, the candidate single-label" in result["reason"]
 
@@ -295,7 +295,7 @@ def test_a_champion_with_other_features_hears_the_audio_itself(tmp_path, capsys)
     mine = Candidate(clips, ours / "features", ours / "model", ours / "report")
     version = _version(tmp_path / "v", theirs / "model")
     capsys.readouterr()
-    result = compare(mine, version, tmp_path / "out", batch_size=3)
+    result = compare(mine, version, tmp_path / "out", batch_size=3).as_json()
     assert "features of its own" in capsys.readouterr().out
     assert result["clips"] == 8
     # Computed from the audio, its scores are those that its own features gave.

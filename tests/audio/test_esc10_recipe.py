@@ -24,7 +24,7 @@ def test_six_epochs_tell_the_ten_classes_apart(esc10, tmp_path):
             test_fold=4,
             epochs=6,
         )
-        result = evaluate(tmp_path / "features", tmp_path / "model", tmp_path / "report")
+        result = evaluate(tmp_path / "features", tmp_path / "model", tmp_path / "report").as_json()
     finally:
         torch.set_num_threads(threads)
     accuracies = result["multiclass_classification_metrics"]

@@ -10,11 +10,14 @@ import torch
 from sklearn import metrics as reference
 from toy_features import CLASSES, config, read_rows, write_features, write_rows
 
-from soundgate.audio.classification import evaluation, inference
-from soundgate.audio.classification.evaluation import Judgement, decimal, evaluate, figures
+from soundgate.audio.classification import inference
+from soundgate.audio.classification.evaluation import evaluate
+from soundgate.audio.classification.figures import figures, worst_clips
 from soundgate.audio.classification.fit import fit
+from soundgate.audio.classification.scored_clips import ScoredClips
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.formats.features import Row
+from soundgate.audio.metrics.rounding import decimal
 from soundgate.errors import DataError
 
 CLIP_PATTERN = r"Clip-level accuracy on test set : ([0-9\.]+)"
@@ -45,7 +48,7 @@ def _lines(path):
 
 @pytest.mark.parametrize("kind", ["trained", "trained_multi_label"])
 def test_printed_written_and_gated_numbers_are_one_number(kind, request, tmp_path, capsys):
-    result = evaluate(*request.getfixturevalue(kind), tmp_path)
+    result = evaluate(*request.getfixturevalue(kind), tmp_path).as_json()
     out = capsys.readouterr().out
     written = json.loads((tmp_path / "evaluation.json").read_text())
     assert written == result
@@ -61,7 +64,7 @@ def test_printed_written_and_gated_numbers_are_one_number(kind, request, tmp_pat
 
 def test_accuracies_are_those_of_the_test_fold_counted_by_hand(trained, tmp_path):
     features, model = trained
-    result = evaluate(features, model, tmp_path)
+    result = evaluate(features, model, tmp_path).as_json()
     opened, classifier = read_features(features), inference.load(model)
     clips = patches = patches_right = clips_right = 0
     for row in opened.rows:
@@ -83,7 +86,7 @@ def test_accuracies_are_those_of_the_test_fold_counted_by_hand(trained, tmp_path
 
 
 def test_predictions_and_tables_agree_with_scikit_learn(trained, tmp_path):
-    result = evaluate(*trained, tmp_path)
+    result = evaluate(*trained, tmp_path).as_json()
     rows = _lines(tmp_path / "predictions.jsonl")
     truth = [row["truth"][0] for row in rows]
     predicted = [row["predicted"][0] for row in rows]
@@ -112,8 +115,8 @@ def test_predictions_and_tables_agree_with_scikit_learn(trained, tmp_path):
 
 
 def test_the_report_does_not_depend_on_the_batch_size(trained, tmp_path):
-    one = evaluate(*trained, tmp_path / "1", batch_size=1)
-    many = evaluate(*trained, tmp_path / "64", batch_size=64)
+    one = evaluate(*trained, tmp_path / "1", batch_size=1).as_json()
+    many = evaluate(*trained, tmp_path / "64", batch_size=64).as_json()
     for key in ("multiclass_classification_metrics", "per_class", "confusion_matrix"):
         assert one[key] == many[key]
     for a, b in zip(_lines(tmp_path / "1" / "predictions.jsonl"),
@@ -122,7 +125,7 @@ def test_the_report_does_not_depend_on_the_batch_size(trained, tmp_path):
 
 
 def test_multi_label_end_to_end(trained_multi_label, tmp_path):
-    result = evaluate(*trained_multi_label, tmp_path)
+    result = evaluate(*trained_multi_label, tmp_path).as_json()
     rows = _lines(tmp_path / "predictions.jsonl")
     truth = np.array([[name in row["truth"] for name in CLASSES] for row in rows])
     scores = np.array([[row["scores"][name] for name in CLASSES] for row in rows])
@@ -149,7 +152,7 @@ def _judgement(truth, scores, *, multi_label=False, patches=None, patches_right=
     for k, classes in enumerate(truth):
         given[k, classes] = True
     ones = np.ones(n, int)
-    return Judgement(
+    return ScoredClips(
         rows,
         given,
         scores,
@@ -162,19 +165,19 @@ def _judgement(truth, scores, *, multi_label=False, patches=None, patches_right=
 def test_worst_clips_are_the_surest_mistakes():
     truth = [[0], [0], [1], [1]]
     judged = _judgement(truth, [[0.9, 0.1], [0.2, 0.8], [0.99, 0.01], [0.4, 0.6]])
-    worst = evaluation.worst_clips(judged, ["a", "b"])
+    worst = worst_clips(judged, ["a", "b"])
     assert [entry["path"] for entry in worst] == ["audio/02.wav", "audio/01.wav"]
     assert worst[0] == {
         "path": "audio/02.wav", "truth": ["b"], "predicted": ["a"], "score": 0.99
     }  # fmt: skip
     many = _judgement([[0]] * 50, [[0.4, 0.6]] * 50)
-    assert len(evaluation.worst_clips(many, ["a", "b"])) == 20
+    assert len(worst_clips(many, ["a", "b"])) == 20
 
 
 def test_worst_clips_of_several_labels_may_be_missed_ones():
     truth = [[0, 1], [0]]
     judged = _judgement(truth, [[0.9, 0.05], [0.9, 0.7]], multi_label=True)
-    worst = evaluation.worst_clips(judged, ["a", "b"])
+    worst = worst_clips(judged, ["a", "b"])
     assert [(entry["path"], entry["score"]) for entry in worst] == [
         ("audio/00.wav", 0.95),
         ("audio/01.wav", 0.7),
@@ -254,7 +257,7 @@ def test_segments_of_one_file_are_told_apart(tmp_path):
     write_rows(features, rows)
     chosen = config(training={"epochs": 1}, dataset={"validation_split": 0.0})
     fit(features, tmp_path / "model", tmp_path / "m", chosen)
-    result = evaluate(features, tmp_path / "model", tmp_path / "report")
+    result = evaluate(features, tmp_path / "model", tmp_path / "report").as_json()
     assert result["clips"] == 8
     assert result["sources"] == 1
     predictions = _lines(tmp_path / "report" / "predictions.jsonl")

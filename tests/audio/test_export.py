@@ -224,7 +224,7 @@ def test_quantised_lines_are_printed_and_leave_the_others_alone(made, tmp_path, 
     evaluation.evaluate(*arguments, tmp_path / "without")
     before = capsys.readouterr().out
     network = export.int8_network(folder / "exported", folder / "model")
-    result = evaluation.evaluate(*arguments, tmp_path / "with", quantized=network)
+    result = evaluation.evaluate(*arguments, tmp_path / "with", quantized=network).as_json()
     out = capsys.readouterr().out
     for level in ("clip", "patch"):
         pattern = rf"Quantized model {level}-level accuracy on test set : ([0-9\.]+)"

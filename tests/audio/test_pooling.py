@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from soundgate.audio.classification import evaluation
 from soundgate.audio.classification.folds import pool
+from soundgate.audio.formats.reports.clip_results import PREDICTIONS
+from soundgate.audio.formats.reports.report import REPORT
 from soundgate.errors import DataError
 
 CLASSES = ["dog", "rain"]
@@ -30,20 +31,20 @@ def report(folder, rows, classes=CLASSES):
             "correct": truth == predicted,
         }
         lines.append(json.dumps(entry))
-    (folder / evaluation.PREDICTIONS).write_text("\n".join(lines) + "\n")
+    (folder / PREDICTIONS).write_text("\n".join(lines) + "\n")
     clips = [truth == predicted for _, truth, predicted, *_ in rows]
     right, patches = sum(row[4] for row in rows), sum(row[3] for row in rows)
     figures = {
         "model": {"architecture": "plain"},
         "split": "test",
         "multi_label": False,
-        "confusion_matrix": {"labels": list(classes)},
+        "confusion_matrix": {"labels": list(classes), "rows": []},
         "multiclass_classification_metrics": {
-            "clip_acc": {"value": sum(clips) / len(clips)},
-            "patch_acc": {"value": right / patches},
+            "clip_acc": {"value": sum(clips) / len(clips), "low": 0.0, "high": 1.0},
+            "patch_acc": {"value": right / patches, "low": 0.0, "high": 1.0},
         },
     }
-    (folder / evaluation.REPORT).write_text(json.dumps(figures))
+    (folder / REPORT).write_text(json.dumps(figures))
     return folder
 
 
@@ -61,7 +62,7 @@ def folds(tmp_path):
 
 def test_pooled_figures_are_those_of_all_clips_together(folds, tmp_path, capsys):
     pool(folds, tmp_path / "all")
-    found = json.loads((tmp_path / "all" / evaluation.REPORT).read_text())
+    found = json.loads((tmp_path / "all" / REPORT).read_text())
     accuracies = found["multiclass_classification_metrics"]
     assert accuracies["clip_acc"]["value"] == 0.75
     assert accuracies["patch_acc"]["value"] == pytest.approx(12 / 18, abs=1e-6)
@@ -72,7 +73,7 @@ def test_pooled_figures_are_those_of_all_clips_together(folds, tmp_path, capsys)
 
 
 def test_the_spread_over_folds_has_n_minus_one_in_it(folds, tmp_path):
-    found = pool(folds, tmp_path / "all")["folds"]["clip_acc"]
+    found = pool(folds, tmp_path / "all").as_json()["folds"]["clip_acc"]
     assert found["values"] == [2 / 3, 1.0]
     assert found["mean"] == pytest.approx(5 / 6, abs=1e-6)
     # of two values: their distance over the square root of two
@@ -80,11 +81,11 @@ def test_the_spread_over_folds_has_n_minus_one_in_it(folds, tmp_path):
 
 
 def test_pooling_one_report_changes_nothing(folds, tmp_path):
-    found = pool(folds[:1], tmp_path / "all")
+    found = pool(folds[:1], tmp_path / "all").as_json()
     assert found["multiclass_classification_metrics"]["clip_acc"]["value"] == 0.666667
     assert found["folds"]["clip_acc"]["standard_deviation"] is None
-    again = (tmp_path / "all" / evaluation.PREDICTIONS).read_text().splitlines()
-    before = (folds[0] / evaluation.PREDICTIONS).read_text().splitlines()
+    again = (tmp_path / "all" / PREDICTIONS).read_text().splitlines()
+    before = (folds[0] / PREDICTIONS).read_text().splitlines()
     assert [json.loads(line) for line in again] == [json.loads(line) for line in before]
 
 

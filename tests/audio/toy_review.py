@@ -10,10 +10,12 @@ import soundfile
 
 from soundgate.audio.classification import evaluation
 from soundgate.audio.classification.comparison import comparison
-from soundgate.audio.classification.scored_clips import Judgement
+from soundgate.audio.classification.figures import figures as figures_of
+from soundgate.audio.classification.scored_clips import ScoredClips
 from soundgate.audio.config import FeatureExtraction, Preprocessing
 from soundgate.audio.formats import model as model_format
-from soundgate.audio.formats.clip_results import read_results
+from soundgate.audio.formats.reports.clip_results import read_results
+from soundgate.audio.formats.reports.comparison import Comparison, with_pairs
 from soundgate.audio.review.evidence import Folders
 from soundgate.audio.signal.standardisation import Standardisation
 
@@ -86,7 +88,8 @@ def judgement(clips, truth, classes, *, right, seed, multi_label=False):
         scores = np.where(given, 0.5 + scores / 2, scores / 2.1)
     patches = np.full(n, 4)
     ok = (given == targets).all(1)
-    return Judgement(clips, targets, scores, given, patches, np.where(ok, 3, rng.integers(0, 3, n)))
+    correct = np.where(ok, 3, rng.integers(0, 3, n))
+    return ScoredClips(clips, targets, scores, given, patches, correct)
 
 
 def write_run(
@@ -117,7 +120,7 @@ def write_run(
     figures = {
         "model": {},
         "split": "test",
-        **evaluation.figures(judged, classes, multi_label=multi_label, confidence=0.95),
+        **figures_of(judged, classes, multi_label=multi_label, confidence=0.95),
     }
     if quantized:
         accuracy = {"value": 0.65, "low": 0.5, "high": 0.75, "standard_deviation": "NaN"}
@@ -157,19 +160,17 @@ def _write_model(folder, classes, multi_label):
 
 def _compare(folders, clips, truth, classes, right, multi_label):
     if right is None:
-        comparison._write(
-            folders.comparison, comparison._no_champion() | {"confidence_level": 0.95}, None
-        )
-        return
-    results = list(read_results(folders.report / "predictions.jsonl"))
-    theirs = judgement(clips, truth, classes, right=right, seed=2, multi_label=multi_label)
-    result = {
-        **comparison._no_champion(),
-        "champion": {"name": "aed", "version": "3", "run_id": "r", "classes": list(classes)},
-        "compared": True,
-        "reason": "",
-        "clips": len(results),
-        "confidence_level": 0.95,
-        **comparison._figures(results, theirs, (classes, classes), 0.95),
-    }
-    comparison._write(folders.comparison, result, theirs)
+        fields, theirs = comparison._no_champion(), None
+    else:
+        results = list(read_results(folders.report / "predictions.jsonl"))
+        theirs = judgement(clips, truth, classes, right=right, seed=2, multi_label=multi_label)
+        fields = {
+            **comparison._no_champion(),
+            "champion": {"name": "aed", "version": "3", "run_id": "r", "classes": list(classes)},
+            "compared": True,
+            "reason": "",
+            "clips": len(results),
+            **comparison._figures(results, theirs, (classes, classes), 0.95),
+        }
+    made = Comparison.model_validate(with_pairs(fields | {"confidence_level": 0.95}))
+    comparison._write(folders.comparison, made, theirs)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundgate.audio.classification.evaluation import decimal
 from soundgate.audio.classification.inference import clip_scores, decide, score_clips
+from soundgate.audio.metrics.rounding import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

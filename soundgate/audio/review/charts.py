@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from soundgate.audio.formats.reports.report import CalibrationBin
 
 WIDTH = 380
 HEIGHT = 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 12, 32
 _MOST_TICKS = 6
+_STYLES = ("one", "two", "three")
+# The number of a row, and what a training sets rather than reaches.
+_NOT_DRAWN = {"epoch", "round", "learning_rate"}
 
 
 @dataclass(frozen=True)
@@ -68,35 +73,34 @@ class Bar:
     label: str
 
 
-def curves(
-    title: str,
-    history: Sequence[Mapping[str, Any]],
-    keys: Mapping[str, tuple[str, str]],
-    kept_epoch: int | None,
-    *,
-    up_to: float | None = None,
-) -> Curves | None:
-    """Curves of a training.
+def all_curves(history: Sequence[Mapping[str, float]], kept_epoch: int | None) -> list[Curves]:
+    """A diagram for each kind of figure in a history: losses, accuracies, whatever it logs.
 
-    Args:
-        title: what they show.
-        history: a row an epoch.
-        keys: key in the rows: label and CSS class.
-        kept_epoch: the epoch whose weights are the model.
-        up_to: end of the value axis; by default it follows from the values.
-
-    Returns:
-        None where the history has none of the keys.
+    The kind is the last word of a figure's name: ``loss`` and ``validation_loss`` share axes.
     """
+    kinds: dict[str, list[str]] = {}
+    for key in dict.fromkeys(key for row in history for key in row):
+        if key not in _NOT_DRAWN:
+            kinds.setdefault(key.rpartition("_")[2], []).append(key)
+    drawn = [_curves(kind, history, keys, kept_epoch) for kind, keys in kinds.items()]
+    return [chart for chart in drawn if chart is not None]
+
+
+def _curves(
+    kind: str, history: Sequence[Mapping[str, float]], keys: Sequence[str], kept_epoch: int | None
+) -> Curves | None:
+    """The curves of one kind of figure; None where no row has a number of them."""
     series = {key: _finite(history, key) for key in keys}
     series = {key: points for key, points in series.items() if points}
     if not series:
         return None
     epochs = [x for points in series.values() for x, _ in points]
     first, last = min(epochs), max(*epochs, min(epochs) + 1)
-    highest = max(y for points in series.values() for _, y in points)
-    lowest = min(0.0, *(y for points in series.values() for _, y in points))
-    high = up_to if up_to is not None else max(highest * 1.05, lowest + 1e-9)
+    values = [y for points in series.values() for _, y in points]
+    lowest = min(0.0, *values)
+    # A loss has no end; other figures that stay within 0 to 1 are shares.
+    is_share = kind != "loss" and max(values) <= 1
+    high = 1.0 if is_share else max(max(values) * 1.05, lowest + 1e-9)
 
     def x_at(epoch: float) -> float:
         span = WIDTH - _RIGHT - _LEFT
@@ -108,14 +112,15 @@ def curves(
 
     lines = tuple(
         Line(
-            *keys[key],
+            _label(key, kind),
+            _STYLES[number % len(_STYLES)],
             path="M" + "L".join(f"{x_at(x)},{y_at(y)}" for x, y in points),
             kept=dict(points).get(kept_epoch) if kept_epoch is not None else None,
         )
-        for key, points in series.items()
+        for number, (key, points) in enumerate(series.items())
     )
     return Curves(
-        title,
+        kind.upper() if kind.isupper() else kind.capitalize(),
         lines,
         tuple(Tick(x_at(x), f"{x:g}") for x in ticks(first, last, whole=True)),
         tuple(Tick(y_at(y), f"{y:g}") for y in ticks(lowest, high)),
@@ -123,6 +128,11 @@ def curves(
         x_at(kept_epoch) if kept_epoch is not None else 0.0,
         _unit(history[0]),
     )
+
+
+def _label(key: str, kind: str) -> str:
+    """What tells a figure from others of its kind: "validation clip" of an accuracy."""
+    return key.removesuffix(kind).rstrip("_").replace("_", " ") or "training"
 
 
 def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
@@ -140,28 +150,28 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     return [round(k * step, 10) for k in range(begin, end + 1)]
 
 
-def reliability(bins: Sequence[Mapping[str, Any]]) -> list[Bar]:
+def reliability(bins: Sequence[CalibrationBin]) -> list[Bar]:
     """Bars of the bins that have clips."""
-    fullest = max((part["clips"] for part in bins), default=0)
+    fullest = max((part.clips for part in bins), default=0)
     return [
         Bar(
-            left=part["low"],
-            width=part["high"] - part["low"],
-            accuracy=part["accuracy"],
-            confidence=part["confidence"],
-            clips=part["clips"],
-            share=part["clips"] / fullest,
-            label=f"{part['low']:.2f} to {part['high']:.2f}",
+            left=part.low,
+            width=part.high - part.low,
+            accuracy=part.accuracy,
+            confidence=part.confidence,
+            clips=part.clips,
+            share=part.clips / fullest,
+            label=f"{part.low:.2f} to {part.high:.2f}",
         )
         for part in bins
-        if part["clips"]
+        if part.clips
     ]
 
 
-def _unit(row: Mapping[str, Any]) -> str:
+def _unit(row: Mapping[str, float]) -> str:
     return "round" if "round" in row else "epoch"
 
 
-def _finite(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+def _finite(history: Sequence[Mapping[str, float]], key: str) -> list[tuple[int, float]]:
     points = [(int(row[_unit(row)]), row.get(key)) for row in history]
     return [(x, float(y)) for x, y in points if isinstance(y, (int, float)) and math.isfinite(y)]

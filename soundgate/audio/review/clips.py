@@ -13,7 +13,7 @@ from soundgate.progress import track
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from soundgate.audio.formats.clip_results import ClipResult
+    from soundgate.audio.formats.reports.clip_results import ClipResult
     from soundgate.audio.review.evidence import Evidence
 
 WORST = 20
@@ -54,6 +54,7 @@ class Selection:
     """The clips of the page, and how many there are of each kind."""
 
     cards: Sequence[Card]
+    tested: int
     wrong: int
     broken: int
     fixed: int
@@ -67,14 +68,14 @@ class Selection:
 
 def select(evidence: Evidence) -> Selection:
     """Choose the clips, and make their sound and pictures."""
-    wrong = _surest(result for result in evidence.results if not result.right)
+    wrong = _surest(result for result in evidence.results if not result.correct)
     compared = [
         (result, evidence.champion[result.identity])
         for result in evidence.results
         if result.identity in evidence.champion
     ]
-    broken = _surest(ours for ours, theirs in compared if theirs.right and not ours.right)
-    fixed = _surest(theirs for ours, theirs in compared if ours.right and not theirs.right)
+    broken = _surest(ours for ours, theirs in compared if theirs.correct and not ours.correct)
+    fixed = _surest(theirs for ours, theirs in compared if ours.correct and not theirs.correct)
     by_identity = {result.identity: result for result in evidence.results}
     fixed = [by_identity[theirs.identity] for theirs in fixed]
     chosen: dict[int, tuple[ClipResult, list[str]]] = {}
@@ -94,7 +95,9 @@ def select(evidence: Evidence) -> Selection:
             if size_bytes > MEDIA_BYTES:
                 break
             cards.append(card)
-    return Selection(cards, len(wrong), len(broken), len(fixed), len(chosen) - len(cards))
+    return Selection(
+        cards, len(evidence.results), len(wrong), len(broken), len(fixed), len(chosen) - len(cards)
+    )
 
 
 def _surest(results: Iterable[ClipResult]) -> list[ClipResult]:
@@ -117,16 +120,7 @@ def _card(result: ClipResult, reasons: tuple[str, ...], evidence: Evidence) -> C
     shown = ranked[:SHOWN_SCORES]
     shown += [label for label in result.truth if label in result.scores and label not in shown]
     champion = evidence.champion.get(result.identity)
-    sound, problem = None, ""
-    try:
-        sound = media(
-            evidence.clips / result.path,
-            *(result.start_s, result.end_s),
-            *(evidence.model.preprocessing, evidence.model.feature_extraction),
-        )
-    except DataError as error:
-        # The folder of clips is a machine's business: the page names the clip.
-        problem = str(error).replace(f"{evidence.clips}/", "")
+    sound, problem = _media(result, evidence)
     return Card(
         result=result,
         champion=champion.predicted if champion else None,
@@ -135,3 +129,16 @@ def _card(result: ClipResult, reasons: tuple[str, ...], evidence: Evidence) -> C
         media=sound,
         problem=problem,
     )
+
+
+def _media(result: ClipResult, evidence: Evidence) -> tuple[Media | None, str]:
+    """A clip's sound and pictures, or why there are none."""
+    front_end = evidence.front_end
+    if evidence.clips is None or front_end is None:
+        return None, "the run kept no audio for this page"
+    try:
+        path = evidence.clips / result.path
+        return media(path, result.start_s, result.end_s, front_end), ""
+    except DataError as error:
+        # The folder of clips is a machine's business: the page names the clip.
+        return None, str(error).replace(f"{evidence.clips}/", "")

@@ -1,17 +1,29 @@
-"""What a review page is made of: the folders of a run, read and checked once."""
+"""What a review page is made of: the folders of a run, read and checked once.
+
+Report and data card are needed; everything else is shown where a system has it.
+"""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from soundgate.audio.classification import evaluation
-from soundgate.audio.classification.comparison import comparison
-from soundgate.audio.formats.clip_results import ClipResult, read_results
-from soundgate.audio.formats.model import Description, read_description
-from soundgate.audio.learning.log import HISTORY
-from soundgate.errors import DataError
+from pydantic import ConfigDict
+
+from soundgate.audio.formats.dataset import DatasetCard, read_card
+from soundgate.audio.formats.exported import INFO, Export, read_export
+from soundgate.audio.formats.front_end import FrontEnd, front_end_of
+from soundgate.audio.formats.history import read_history
+from soundgate.audio.formats.model import DESCRIPTION
+from soundgate.audio.formats.record import JsonObject, Record, read_object
+from soundgate.audio.formats.reports.clip_results import FORMAT as CLIP_RESULTS
+from soundgate.audio.formats.reports.clip_results import ClipResult, read_results
+from soundgate.audio.formats.reports.comparison import (
+    CHAMPION_PREDICTIONS,
+    Comparison,
+    read_comparison,
+)
+from soundgate.audio.formats.reports.report import Report, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +31,30 @@ if TYPE_CHECKING:
 
     from soundgate.audio.clips.manifest import Identity
 
-CARD = "dataset.json"
-EXPORT = "export.json"
+
+class Verdict(Record):
+    """A gate with what it said, as a page shows it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    metric: str
+    value: float | None
+    """None where the gate could not be judged, which is a miss."""
+    bound: Literal["at_least", "at_most"]
+    threshold: float
+    passed: bool
+    advisory: bool = False
+    message: str = ""
+    json_path: str = ""
+    """Where the number stands in its report."""
+    label: str = ""
+    """What the gate is called where several judge by one metric; empty: its metric."""
+    report: str | None = None
+    """The output it was read from, ``task/output``."""
+    low: float | None = None
+    """Lower end of the number's interval."""
+    high: float | None = None
+    """Upper end of the number's interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +62,11 @@ class Folders:
     """Where a candidate's run left what the page shows."""
 
     report: Path
-    model: Path
-    metrics: Path
-    clips: Path
     card: Path
-    comparison: Path
+    model: Path | None = None
+    metrics: Path | None = None
+    clips: Path | None = None
+    comparison: Path | None = None
     exported: Path | None = None
     report_name: str = ""
     """What verdicts call the report: ``task/output``."""
@@ -42,63 +76,80 @@ class Folders:
 class Evidence:
     """All of it, in memory; audio stays on disk."""
 
-    clips: Path
-    figures: Mapping[str, Any]
-    """``evaluation.json``."""
-    results: Sequence[ClipResult]
-    comparison: Mapping[str, Any]
-    champion: Mapping[Identity, ClipResult]
+    report: Report
+    card: DatasetCard
+    verdicts: Sequence[Verdict] = ()
+    comparison: Comparison | None = None
+    """None where the pipeline compares with no champion."""
+    clips: Path | None = None
+    """Folder of the audio that ``results`` name."""
+    results: Sequence[ClipResult] = ()
+    """Empty where the report has no rows of clips."""
+    champion: Mapping[Identity, ClipResult] = field(default_factory=dict)
     """The champion's results on the compared clips."""
-    model: Description
-    history: Sequence[Mapping[str, Any]]
+    model: JsonObject = field(default_factory=dict)
+    """``model.json`` of whatever system."""
+    history: Sequence[Mapping[str, float]] = ()
     """A row an epoch; empty where the training left none."""
-    card: Mapping[str, Any]
-    export: Mapping[str, Any]
-    verdicts: Sequence[Mapping[str, Any]]
-    """As ``verdict.json`` has them, with ``json_path`` of the number judged."""
     report_name: str = ""
-    """What verdicts call the report of ``figures``."""
+    """What verdicts call ``report``."""
+    export: Export | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     """Run, pipeline, commit, versions: what the folders do not know."""
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The candidate's classes."""
-        return tuple(self.figures["confusion_matrix"]["labels"])
+    def front_end(self) -> FrontEnd | None:
+        """How the model hears a clip; None where it does not say."""
+        return front_end_of(self.model)
+
+    @property
+    def kept_epoch(self) -> int | None:
+        """The epoch, or round, whose weights are the model's."""
+        kept = self.model.get("best_epoch", self.model.get("rounds"))
+        return kept if isinstance(kept, int) else None
 
 
 def gather(
-    folders: Folders, verdicts: Sequence[Mapping[str, Any]], provenance: Mapping[str, str]
+    folders: Folders, verdicts: Sequence[Mapping[str, object]], provenance: Mapping[str, str]
 ) -> Evidence:
     """Read the folders of a run.
 
     Raises:
         DataError: a file is missing or damaged. A missing history is none: the page says so.
     """
-    rows = read_results(folders.comparison / comparison.CHAMPION_PREDICTIONS)
-    export = folders.exported / EXPORT if folders.exported else None
+    report = read_report(folders.report)
     return Evidence(
+        report=report,
+        card=read_card(folders.card),
+        verdicts=[Verdict.model_validate(verdict) for verdict in verdicts],
+        comparison=read_comparison(folders.comparison) if folders.comparison else None,
         clips=folders.clips,
-        figures=comparison.read_json(folders.report / evaluation.REPORT),
-        results=list(read_results(folders.report / evaluation.PREDICTIONS)),
-        comparison=comparison.read_json(folders.comparison / comparison.COMPARISON),
-        champion={row.identity: row for row in rows},
-        model=read_description(folders.model),
-        history=_history(folders.metrics / HISTORY),
-        card=comparison.read_json(folders.card / CARD),
-        export=comparison.read_json(export) if export and export.exists() else {},
-        verdicts=verdicts,
+        results=_results(folders.report, report),
+        champion=_champion(folders.comparison),
+        model=_model(folders.model),
+        history=read_history(folders.metrics) if folders.metrics else (),
+        export=_export(folders.exported),
         report_name=folders.report_name,
         provenance=provenance,
     )
 
 
-def _history(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is damaged; train the model again: {error}") from error
+def _results(folder: Path, report: Report) -> list[ClipResult]:
+    if report.results is None or report.results.format != CLIP_RESULTS:
+        return []  # rows of another kind, which this page cannot show yet
+    return list(read_results(folder / report.results.file))
+
+
+def _champion(comparison: Path | None) -> dict[Identity, ClipResult]:
+    rows = comparison / CHAMPION_PREDICTIONS if comparison else None
+    if rows is None or not rows.exists():
+        return {}
+    return {row.identity: row for row in read_results(rows)}
+
+
+def _model(folder: Path | None) -> JsonObject:
+    return read_object(folder / DESCRIPTION, remedy="train the model again") if folder else {}
+
+
+def _export(folder: Path | None) -> Export | None:
+    return read_export(folder) if folder and (folder / INFO).exists() else None

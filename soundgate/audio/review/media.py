@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import io as streams
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from PIL import features as pillow_features
 
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.audio.review.ogg import with_serial
 from soundgate.audio.signal.log_mel import log_mel
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
+    from soundgate.audio.config.sections.sound import FeatureExtraction
     from soundgate.audio.files.streams import Samples
+    from soundgate.audio.formats.front_end import FrontEnd
 
     Array = npt.NDArray[Any]
 
@@ -95,8 +96,7 @@ def media(
     path: Path,
     start_s: float | None,
     end_s: float | None,
-    preprocessing: Preprocessing,
-    spec: FeatureExtraction,
+    front_end: FrontEnd,
 ) -> Media:
     """Sound and pictures of a clip.
 
@@ -104,12 +104,13 @@ def media(
         path: the audio file.
         start_s: first second of the clip in it; None is the beginning.
         end_s: last second of the clip in it; None is the end.
-        preprocessing: of the model; what it never hears of a long clip is not shown.
-        spec: of the model; the spectrogram has its bands.
+        front_end: of the model; what it never reads of a long clip is not shown, and the
+            spectrogram has its bands.
 
     Raises:
         DataError: the audio cannot be decoded.
     """
+    preprocessing, spec = front_end.preprocessing, front_end.feature_extraction
     excerpt = cut(path, start_s, end_s, preprocessing.max_length)
     note = ""
     if excerpt.is_cut:
@@ -124,35 +125,35 @@ def media(
     )
 
 
-def cut(path: Path, start_s: float | None, end_s: float | None, heard_s: float) -> Excerpt:
-    """The clip, or of a long one the loudest stretch of those that the model hears.
+def cut(path: Path, start_s: float | None, end_s: float | None, read_s: float) -> Excerpt:
+    """The clip, or of a long one the loudest excerpt of what the model reads.
 
     Args:
         path: the audio file.
         start_s: first second of the clip in it.
         end_s: last second of the clip in it.
-        heard_s: the model hears no more than so many seconds from the clip's beginning.
+        read_s: the model reads no more than so many seconds from the clip's beginning.
     """
-    duration_s = io.info(path).duration_s
+    duration_s = reading.info(path).duration_s
     first = start_s or 0.0
     clip_s = (duration_s if end_s is None else min(end_s, duration_s)) - first
-    last = first + min(clip_s, heard_s, _SEARCHED_S)
+    last = first + min(clip_s, read_s, _SEARCHED_S)
     if last - first <= LONGEST_S:
         whole = clip_s <= last - first and start_s is None and end_s is None
         ends = (None, None) if whole else (first, last)
-        samples, rate_hz = io.read(path, start_s=ends[0], end_s=ends[1])
+        samples, rate_hz = reading.read(path, start_s=ends[0], end_s=ends[1])
         return Excerpt(samples, rate_hz, 0.0, clip_s)
     begin = _loudest(path, first, last)
-    samples, rate_hz = io.read(path, start_s=begin, end_s=min(begin + LONGEST_S, last))
+    samples, rate_hz = reading.read(path, start_s=begin, end_s=min(begin + LONGEST_S, last))
     return Excerpt(samples, rate_hz, begin - first, clip_s)
 
 
 def _loudest(path: Path, first_s: float, last_s: float) -> float:
-    """Where the loudest ``LONGEST_S`` begin, on a grid of half of it; one stretch in memory."""
+    """Where the loudest ``LONGEST_S`` begin, on a grid of half of it; one excerpt in memory."""
     begins = np.arange(first_s, last_s - LONGEST_S + 1e-6, LONGEST_S / 2)
     powers = []
     for begin in begins:
-        samples, _ = io.read(path, start_s=begin, end_s=begin + LONGEST_S)
+        samples, _ = reading.read(path, start_s=begin, end_s=begin + LONGEST_S)
         powers.append(float(np.mean(np.square(samples, dtype=np.float64))))
     return float(begins[int(np.argmax(powers))])
 
@@ -165,7 +166,7 @@ def audio_address(samples: Samples, rate_hz: int) -> str:
     target_hz = min(max(rate_hz, _LOWEST_RATE_HZ), _HIGHEST_RATE_HZ)
     sound = _resampled(samples, rate_hz, target_hz)
     sound = _lengthened(np.clip(sound, -1.0, 1.0), round(_SHORTEST_S * target_hz))
-    file = streams.BytesIO()
+    file = io.BytesIO()
     if "VORBIS" not in soundfile.available_subtypes("OGG"):
         soundfile.write(file, sound, target_hz, "PCM_16", format="WAV")
         return _address("audio/wav", file.getvalue())
@@ -190,7 +191,7 @@ def spectrogram_address(excerpt: Excerpt, rate_hz: int, spec: FeatureExtraction)
     width = min(grey.width, _SPECTROGRAM_COLUMNS)
     grey = grey.resize((width, grey.height), Image.Resampling.BOX)
     grey.putpalette(_palette())
-    file = streams.BytesIO()
+    file = io.BytesIO()
     if pillow_features.check("webp"):
         grey.convert("RGB").save(file, "WEBP", quality=_WEBP_QUALITY, method=4)
         return _address("image/webp", file.getvalue())
@@ -215,7 +216,7 @@ def waveform_path(samples: Samples) -> str:
 
 def picture_address(picture: Image.Image) -> str:
     """A PNG."""
-    file = streams.BytesIO()
+    file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return _address("image/png", file.getvalue())
 

@@ -4,87 +4,91 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 from markupsafe import Markup
 
+from soundgate.audio.formats.record import Record, write_record
 from soundgate.audio.review import charts, provenance, tables, wording
 from soundgate.audio.review.clips import Selection, select
-from soundgate.audio.review.evidence import Evidence, Folders, gather
+from soundgate.audio.review.evidence import Evidence, Folders, Verdict, gather
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from soundgate.audio.formats.reports.report import Estimate
+
 PAGE = "report.html"
 SUMMARY = "review.json"
 
-_LOSSES = {"loss": ("training", "one"), "validation_loss": ("validation", "two")}
-_ACCURACIES = {
-    "training_accuracy": ("training patches", "one"),
-    "validation_patch_accuracy": ("validation patches", "two"),
-    "validation_clip_accuracy": ("validation clips", "three"),
-}
+
+class Summary(Record):
+    """``review.json``."""
+
+    digest: str
+    """Of the page."""
+    bytes: int
+    clips_shown: int
+    clips_tested: int
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A headline figure; what is not known is None."""
+    """A headline metric with its words."""
 
     name: str
     hint: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    thresholds: tuple[float, ...] = ()
+    estimate: Estimate
+    thresholds: tuple[float, ...]
     """Bounds of the gates on it."""
-    quantized: Mapping[str, Any] | None = None
+    variants: tuple[Estimate | None, ...]
+    """The same metric of other forms of the model, in the order of the table's columns."""
 
 
 @dataclass(frozen=True)
 class Gate:
     """A verdict as the page shows it."""
 
-    verdict: Mapping[str, Any]
+    verdict: Verdict
 
     @property
     def label(self) -> str:
         """What it is called: its metric; and the report, where several are judged by that."""
-        return str(self.verdict.get("label") or self.verdict["metric"])
+        return self.verdict.label or self.verdict.metric
 
     @property
     def low(self) -> float | None:
         """Lower end of the number's interval."""
-        return self.verdict.get("low")
+        return self.verdict.low
 
     @property
     def high(self) -> float | None:
         """Upper end of the number's interval."""
-        return self.verdict.get("high")
+        return self.verdict.high
 
     @property
     def state(self) -> str:
         """A word for it."""
-        if self.verdict["passed"]:
+        if self.verdict.passed:
             return "passed"
-        return "not judged" if self.verdict["value"] is None else "missed"
+        return "not judged" if self.verdict.value is None else "missed"
 
     @property
     def sign(self) -> str:
         """Of its bound."""
-        return {"at_least": "≥", "at_most": "≤"}[self.verdict["bound"]]
+        return {"at_least": "≥", "at_most": "≤"}[self.verdict.bound]
 
 
 def write(
     folders: Folders,
     review: Path,
     *,
-    verdicts: Sequence[Mapping[str, Any]] = (),
+    verdicts: Sequence[Mapping[str, object]] = (),
     origin: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     """Write ``report.html`` and ``review.json``.
 
     Args:
@@ -105,22 +109,84 @@ def write(
     page = render(evidence, selection).encode("utf-8")
     review.mkdir(parents=True, exist_ok=True)
     (review / PAGE).write_bytes(page)
-    summary = {
-        "digest": f"sha256:{hashlib.sha256(page).hexdigest()}",
-        "bytes": len(page),
-        "clips_shown": len(selection.cards),
-        "clips_tested": len(evidence.results),
-    }
-    (review / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
-    print(
-        f"{PAGE}: {wording.megabytes(len(page))}, {summary['clips_shown']} of "
-        f"{summary['clips_tested']} test clips to listen to"
+    summary = Summary(
+        digest=f"sha256:{hashlib.sha256(page).hexdigest()}",
+        bytes=len(page),
+        clips_shown=len(selection.cards),
+        clips_tested=len(evidence.results),
     )
+    write_record(review / SUMMARY, summary)
+    shown = f", {summary.clips_shown} of {summary.clips_tested} test clips to listen to"
+    print(f"{PAGE}: {wording.megabytes(len(page))}{shown if evidence.results else ''}")
     return summary
 
 
 def render(evidence: Evidence, selection: Selection) -> str:
-    """The page."""
+    """The page; a section that the evidence has nothing for is left out."""
+    environment = _environment()
+    script = _source(environment, "report.js")
+    # Names in a manifest may hold anything: besides being escaped, nothing but this script runs.
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    report = evidence.report
+    matrix, calibration = report.confusion_matrix, report.calibration
+    page: str = environment.get_template("report.html").render(
+        evidence=evidence,
+        report=report,
+        comparison=evidence.comparison,
+        wording=wording,
+        style=Markup(_source(environment, "report.css")),  # noqa: S704  # our own file
+        script=Markup(script),  # noqa: S704  # our own file
+        script_digest=digest,
+        banner=wording.banner(evidence.verdicts, evidence.comparison),
+        gates=[Gate(verdict) for verdict in evidence.verdicts],
+        headline=headline(evidence),
+        variants=_variants(evidence),
+        selection=selection,
+        confusion=tables.confusion(matrix) if matrix else None,
+        classes=tables.per_class(report, evidence.comparison),
+        bins=charts.reliability(calibration.bins) if calibration else [],
+        curves=charts.all_curves(evidence.history, evidence.kept_epoch),
+        in_short=provenance.in_short(evidence),
+        provenance=provenance.origins(evidence),
+        recipe=provenance.recipe(evidence),
+    )
+    return page
+
+
+def headline(evidence: Evidence) -> list[Figure]:
+    """The metrics that the report puts first, in its words."""
+    metrics, variants = evidence.report.metrics, _variants(evidence)
+    return [
+        Figure(
+            name=line.title,
+            hint=f"{line.description}; lower is better"
+            if line.lower_is_better
+            else line.description,
+            estimate=metrics[line.metric],
+            thresholds=_thresholds(evidence, line.metric),
+            variants=tuple(
+                metrics[line.variants[form]] if form in line.variants else None for form in variants
+            ),
+        )
+        for line in evidence.report.headline
+    ]
+
+
+def _variants(evidence: Evidence) -> list[str]:
+    """Other forms of the model that were tested too, a column each."""
+    return list(dict.fromkeys(form for line in evidence.report.headline for form in line.variants))
+
+
+def _thresholds(evidence: Evidence, metric: str) -> tuple[float, ...]:
+    return tuple(
+        verdict.threshold
+        for verdict in evidence.verdicts
+        if verdict.report in {None, evidence.report_name}
+        and evidence.report.metric_at(verdict.json_path) == metric
+    )
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("soundgate.audio.review"),
         autoescape=True,
@@ -136,74 +202,7 @@ def render(evidence: Evidence, selection: Selection) -> str:
         "megabytes": wording.megabytes,
         "thousands": wording.thousands,
     }
-    script = _source(environment, "report.js")
-    # Names in a manifest may hold anything: besides being escaped, nothing but this script runs.
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    trained = evidence.model.training
-    kept = trained.get("best_epoch", trained.get("rounds"))
-    page: str = environment.get_template("report.html").render(
-        evidence=evidence,
-        figures=evidence.figures,
-        compared=evidence.comparison,
-        wording=wording,
-        style=Markup(_source(environment, "report.css")),  # noqa: S704  # our own file
-        script=Markup(script),  # noqa: S704  # our own file
-        script_digest=digest,
-        banner=wording.banner(evidence.verdicts, evidence.comparison),
-        gates=[Gate(verdict) for verdict in evidence.verdicts],
-        headline=headline(evidence),
-        selection=selection,
-        confusion=tables.confusion(evidence),
-        classes=tables.per_class(evidence),
-        bins=charts.reliability(evidence.figures["calibration"]["bins"]),
-        curves=[
-            chart
-            for chart in (
-                charts.curves("Loss", evidence.history, _LOSSES, kept),
-                charts.curves("Accuracy", evidence.history, _ACCURACIES, kept, up_to=1.0),
-            )
-            if chart
-        ],
-        provenance=provenance.origins(evidence),
-        recipe=provenance.recipe(evidence),
-    )
-    return page
-
-
-def headline(evidence: Evidence) -> list[Figure]:
-    """The figures a reviewer asks for first."""
-    figures = evidence.figures
-    accuracies = figures["multiclass_classification_metrics"]
-    quantized = figures.get("quantized") or {}
-    multi_label = figures["multi_label"]
-    exact = "every label given and none besides" if multi_label else "share of clips decided right"
-    found = []
-    for key, name, hint in (
-        ("clip_acc", "Clip accuracy", exact),
-        ("patch_acc", "Patch accuracy", exact.replace("clips", "patches")),
-    ):
-        value, low, high = (accuracies[key][part] for part in ("value", "low", "high"))
-        bounds = _thresholds(evidence, f"multiclass_classification_metrics.{key}.value")
-        found.append(Figure(name, hint, value, low, high, bounds, quantized.get(key)))
-    found.append(Figure("Macro F1", "mean over classes", figures["macro_f1"]))
-    if multi_label:
-        labels = figures["multi_label_metrics"]
-        precision = labels["mean_average_precision"]
-        found.append(Figure("Mean average precision", "mean over classes", precision))
-        found.append(Figure("Micro F1", "of all labels together", labels["micro_f1"]))
-    hint = "mean gap between score and accuracy; lower is better"
-    found.append(Figure("Calibration error", hint, figures["calibration"]["ece"]))
-    return found
-
-
-def _thresholds(evidence: Evidence, json_path: str) -> tuple[float, ...]:
-    """Bounds on a number of the report whose figures the page shows, not of another report."""
-    return tuple(
-        verdict["threshold"]
-        for verdict in evidence.verdicts
-        if verdict.get("json_path") == json_path
-        and verdict.get("report", evidence.report_name) == evidence.report_name
-    )
+    return environment
 
 
 def _source(environment: jinja2.Environment, name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from soundgate.audio.review.wording import counted, megabytes, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from soundgate.audio.formats.exported import Export
     from soundgate.audio.review.evidence import Evidence
 
 Group: TypeAlias = "tuple[str, list[tuple[str, str]]]"
@@ -21,13 +22,12 @@ _DIGEST_CHARACTERS = 16
 
 
 def origins(evidence: Evidence) -> list[Group]:
-    """Data, run, model and export; the last only where the run exported."""
-    model = evidence.model.as_json()
-    groups = [
+    """Data, run, model and export; each only where it is known."""
+    groups: list[tuple[str, Mapping[str, object]]] = [
         ("Data set", _data(evidence)),
         ("Run", evidence.provenance),
-        ("Model", {key: value for key, value in model.items() if key not in _UNSHOWN}),
-        ("Export", _export(evidence.export)),
+        ("Model", {key: v for key, v in evidence.model.items() if key not in _UNSHOWN}),
+        ("Export", _export(evidence.export) if evidence.export else {}),
     ]
     return [
         (title, [(_worded(key), _shortened(value)) for key, value in group.items()])
@@ -36,52 +36,62 @@ def origins(evidence: Evidence) -> list[Group]:
     ]
 
 
+def in_short(evidence: Evidence) -> list[str]:
+    """What stands below the page's title: the model, its classes, its test, its run."""
+    report, said = evidence.report, []
+    if architecture := evidence.model.get("architecture"):
+        said.append(str(architecture))
+    if classes := len(evidence.model.get("classes", ())) or len(report.per_class):
+        said.append(counted(classes, "class"))
+    if report.clips is not None:
+        said.append(f"tested on {counted(report.clips, 'clip')}")
+    if run := evidence.provenance.get("run"):
+        said.append(f"run {run}")
+    return said
+
+
 def recipe(evidence: Evidence) -> list[Group]:
-    """How the model's features are made."""
-    model = evidence.model.as_json()
+    """How the model's features are made; empty where the model does not say."""
+    sections = evidence.front_end.as_json() if evidence.front_end else {}
     return [
-        (title, [(key, _shortened(value)) for key, value in model[section].items()])
-        for title, section in (
-            ("Preprocessing", "preprocessing"),
-            ("Feature extraction", "feature_extraction"),
-        )
+        (_worded(section).capitalize(), [(key, _shortened(value)) for key, value in values.items()])
+        for section, values in sections.items()
     ]
 
 
-def _data(evidence: Evidence) -> dict[str, Any]:
-    card, figures = evidence.card, evidence.figures
+def _data(evidence: Evidence) -> dict[str, object]:
+    card, report = evidence.card, evidence.report
     names = ("name", "title", "version", "licence", "clips", "digest", "homepage")
-    tested = f"{counted(figures['clips'], 'clip')} of {counted(figures['sources'], 'recording')}"
-    return {key: card[key] for key in names if card.get(key)} | {
-        "tested": f"{tested}, split {figures['split']}"
-    }
+    known = {name: getattr(card, name) for name in names}
+    facts = {name: value for name, value in known.items() if value}
+    tested = []
+    if report.clips is not None:
+        recordings = "" if report.sources is None else f" of {counted(report.sources, 'recording')}"
+        tested.append(f"{counted(report.clips, 'clip')}{recordings}")
+    if report.split:
+        tested.append(f"split {report.split}")
+    return facts | ({"tested": ", ".join(tested)} if tested else {})
 
 
-def _export(export: Mapping[str, Any]) -> dict[str, Any]:
+def _export(export: Export) -> dict[str, object]:
     """Files with sizes and digests, how they were checked, how they were quantised."""
-    facts: dict[str, Any] = {}
-    for name, file in _mapping(export, "files").items():
-        digest = str(file.get("sha256", ""))[:_DIGEST_CHARACTERS]
-        facts[name] = f"{megabytes(file['bytes'])}, sha256 {digest}…"
-    checks, quantised = _mapping(export, "checks"), _mapping(export, "quantization")
-    for name, difference in _mapping(checks, "largest_difference").items():
-        facts[f"{name} against torch"] = (
-            f"largest difference {difference:.1g} of {checks['tolerance']:g} allowed, "
-            f"in {counted(len(checks['shapes']), 'shape')}"
-        )
-    calibration = _mapping(quantised, "calibration")
-    if calibration:
-        clips = counted(len(calibration["clips"]), "clip")
-        facts["calibrated with"] = f"{clips}: {calibration['source']}"
-    facts |= {key: value for key, value in quantised.items() if isinstance(value, str)}
-    if versions := _mapping(export, "versions"):
-        facts["versions"] = versions
-    return facts
-
-
-def _mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = fields.get(key)
-    return value if isinstance(value, dict) else {}
+    facts: dict[str, object] = {
+        name: f"{megabytes(file.bytes)}, sha256 {file.sha256[:_DIGEST_CHARACTERS]}…"
+        for name, file in export.files.items()
+    }
+    if checks := export.checks:
+        for name, difference in checks.largest_difference.items():
+            facts[f"{name} against torch"] = (
+                f"largest difference {difference:.1g} of {checks.tolerance:g} allowed, "
+                f"in {counted(len(checks.shapes), 'shape')}"
+            )
+    if quantised := export.quantization:
+        if calibration := quantised.calibration:
+            clips = counted(len(calibration.clips), "clip")
+            facts["calibrated with"] = f"{clips}: {calibration.source}"
+        settings = (quantised.model_extra or {}).items()
+        facts |= {key: value for key, value in settings if isinstance(value, str)}
+    return facts | ({"versions": export.versions} if export.versions else {})
 
 
 def _worded(key: str) -> str:
@@ -89,6 +99,6 @@ def _worded(key: str) -> str:
     return key if "." in key else key.replace("_", " ")
 
 
-def _shortened(value: Any) -> str:
+def _shortened(value: object) -> str:
     text = plain(value)
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.review.evidence import Evidence
+    from soundgate.audio.formats.reports.comparison import Comparison
+    from soundgate.audio.formats.reports.report import ConfusionMatrix, Report
 
     Array = npt.NDArray[Any]
 
@@ -79,10 +80,10 @@ class ClassRow:
     """Clips of the class that both were compared on."""
 
 
-def confusion(evidence: Evidence) -> Confusion:
+def confusion(matrix: ConfusionMatrix) -> Confusion:
     """The matrix of ``evaluation.json``, ready to be shown."""
-    labels = evidence.classes
-    counts = np.array(evidence.figures["confusion_matrix"]["rows"], np.int64)
+    labels = matrix.labels
+    counts = np.array(matrix.rows, np.int64)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     wrong = [
         Pair(labels[i], labels[j], int(counts[i, j]), float(shares[i, j]))
@@ -100,19 +101,23 @@ def confusion(evidence: Evidence) -> Confusion:
     )
 
 
-def per_class(evidence: Evidence) -> list[ClassRow]:
+def per_class(report: Report, comparison: Comparison | None) -> list[ClassRow]:
     """A row a class, the weakest first."""
-    compared = {row["label"]: row for row in evidence.comparison["per_class"]}
+    compared = {row.label: row for row in comparison.per_class} if comparison else {}
     rows = []
-    for row in evidence.figures["per_class"]:
-        both = compared.get(row["label"])
-        there = both is not None and both["clips"] > 0
+    for row in report.per_class:
+        both = compared.get(row.label)
+        shown = both if both is not None and both.clips > 0 else None
         rows.append(
             ClassRow(
-                **row,
-                difference=both["difference"]["f1"] if both and there else None,
-                champion_f1=both["champion"]["f1"] if both and there else None,
-                compared=both["clips"] if both else 0,
+                label=row.label,
+                support=row.support,
+                precision=row.precision,
+                recall=row.recall,
+                f1=row.f1,
+                difference=shown.difference.f1 if shown else None,
+                champion_f1=shown.champion.f1 if shown else None,
+                compared=both.clips if both else 0,
             )
         )
     return sorted(rows, key=lambda row: (row.f1, row.label))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from soundgate.audio.classification import evaluation
+from soundgate.audio.metrics.rounding import decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from soundgate.audio.formats.reports.comparison import Champion, Comparison
+    from soundgate.audio.formats.reports.report import Estimate, Headline
+    from soundgate.audio.review.evidence import Verdict
 
 _MINUS = "\u2212"
 _NARROW_SPACE = "\u202f"
@@ -30,76 +34,98 @@ class Banner:
     sentences: tuple[str, ...]
 
 
-def banner(verdicts: Sequence[Mapping[str, Any]], compared: Mapping[str, Any]) -> Banner:
+def banner(verdicts: Sequence[Verdict], comparison: Comparison | None) -> Banner:
     """The gates, and the champion, in a few sentences."""
-    missed = [verdict for verdict in verdicts if not verdict["passed"]]
-    advisory = [verdict for verdict in missed if verdict.get("advisory")]
-    unjudged = [verdict for verdict in missed if verdict["value"] is None]
-    gates = counted(len(verdicts), "gate")
-    said = []
-    if not verdicts:
-        state, title = NEUTRAL, "No gate was declared"
-        said.append(_OVERRIDE)
-    elif not missed:
-        state, title = GOOD, f"Cleared {'its only gate' if len(verdicts) == 1 else f'all {gates}'}"
-    else:
-        state = MIXED if len(advisory) == len(missed) else BAD
-        kind = " (advisory)" if state == MIXED else ""
-        title = f"Missed {len(missed)} of {gates}{kind}"
-        if unjudged:
-            count = "It" if len(missed) == 1 else f"{len(unjudged)} of these"
-            said.append(f"{count} could not be judged, which counts as missed.")
-        said.append(_OVERRIDE if state == MIXED else "Such a run registers no candidate.")
-    said.append(against_champion(compared))
+    state, title, said = _gates(verdicts)
+    if comparison is not None:
+        said.append(against_champion(comparison))
     return Banner(state, title, tuple(said))
 
 
-def against_champion(compared: Mapping[str, Any]) -> str:
-    """One sentence on the paired difference of the clip accuracies."""
-    if not compared["champion"]:
+def _gates(verdicts: Sequence[Verdict]) -> tuple[str, str, list[str]]:
+    missed = [verdict for verdict in verdicts if not verdict.passed]
+    gates = counted(len(verdicts), "gate")
+    if not verdicts:
+        return NEUTRAL, "No gate was declared", [_OVERRIDE]
+    if not missed:
+        return GOOD, f"Cleared {'its only gate' if len(verdicts) == 1 else f'all {gates}'}", []
+    state = MIXED if all(verdict.advisory for verdict in missed) else BAD
+    kind = " (advisory)" if state == MIXED else ""
+    said = []
+    if unjudged := sum(verdict.value is None for verdict in missed):
+        count = "It" if len(missed) == 1 else f"{unjudged} of these"
+        said.append(f"{count} could not be judged, which counts as missed.")
+    said.append(_OVERRIDE if state == MIXED else "Such a run registers no candidate.")
+    return state, f"Missed {len(missed)} of {gates}{kind}", said
+
+
+def against_champion(comparison: Comparison) -> str:
+    """One sentence on the difference of the first headline metric."""
+    if comparison.champion is None:
         return "There is no champion yet to compare with."
-    champion = named(compared["champion"])
-    if not compared["compared"]:
-        return f"Not compared with the champion, {champion}: {compared['reason']}."
-    gap = compared["clip_acc"]["difference"]
-    clips = counted(compared["clips"], "clip")
-    if gap["low"] > 0:
-        found = "better than"
-    elif gap["high"] < 0:
-        found = "worse than"
-    else:
-        found = "not clearly better or worse than"
-    value, low, high = (signed(gap[key]) for key in ("value", "low", "high"))
-    left = sum(compared["left_out"].values())
+    champion = named(comparison.champion)
+    if not comparison.compared or not comparison.headline:
+        return f"Not compared with the champion, {champion}: {comparison.reason}."
+    first = comparison.headline[0]
+    gap = comparison.metrics[first.metric].difference
+    assert gap is not None
+    if gap.low is None or gap.high is None:
+        return (
+            f"Beside the champion, {champion}, each on its own test: "
+            f"{signed(gap.value)} in {lowered(first.title)}."
+        )
+    words = {"up": "better than", "down": "worse than"}
+    found = words.get(direction(gap, first), "not clearly better or worse than")
+    clips = counted(comparison.clips, "clip")
+    left = sum(comparison.left_out.values())
     where = f"On the same {clips}" if not left else f"On {clips}, {left} left out,"
     return (
-        f"{where} the candidate is {found} the champion, {champion}: "
-        f"{value} ({low} to {high}) in clip accuracy."
+        f"{where} the candidate is {found} the champion, {champion}: {signed(gap.value)} "
+        f"({signed(gap.low)} to {signed(gap.high)}) in {lowered(first.title)}."
     )
 
 
-def mcnemar(compared: Mapping[str, Any]) -> str:
-    """What McNemar's test found, and what that means."""
-    test = compared["mcnemar"]
-    ours, theirs = test["only_candidate_right"], test["only_champion_right"]
+def direction(gap: Estimate, line: Headline) -> str:
+    """``up`` or ``down`` where the whole interval is better or worse; empty where it is neither."""
+    if gap.low is None or gap.high is None:
+        return ""
+    sign = (gap.low > 0) - (gap.high < 0)
+    return {1: "up", -1: "down"}.get(-sign if line.lower_is_better else sign, "")
+
+
+def lowered(title: str) -> str:
+    """A title inside a sentence; an abbreviation such as PSDS stays as it is.
+
+    >>> lowered("Clip accuracy"), lowered("PSDS 1")
+    ('clip accuracy', 'PSDS 1')
+    """
+    return title[0].lower() + title[1:] if title[1:2].islower() else title
+
+
+def mcnemar(comparison: Comparison) -> str:
+    """What McNemar's test found, and what that means; empty where there was none."""
+    test = comparison.mcnemar
+    if test is None:
+        return ""
+    ours, theirs = test.only_candidate_right, test.only_champion_right
     if ours + theirs == 0:
         return (
             "Each clip is right for both or wrong for both: "
             "nothing speaks for a difference (exact McNemar test, p = 1)."
         )
-    significant = test["p_value"] < 1 - compared["confidence_level"]
+    significant = test.p_value < 1 - (comparison.confidence_level or 0.95)
     meaning = "chance hardly explains it" if significant else "chance may well explain it"
     return (
         f"Only the candidate is right on {counted(ours, 'clip')}, only the champion on {theirs}. "
         "If both were equally good, a split at least as uneven would come up with probability "
-        f"{probability(test['p_value'])} (exact McNemar test): {meaning}."
+        f"{probability(test.p_value)} (exact McNemar test): {meaning}."
     )
 
 
-def caveat(compared: Mapping[str, Any]) -> str:
+def caveat(comparison: Comparison) -> str:
     """What the test takes for granted; empty where it holds."""
-    clips, sources = compared["clips"], compared.get("sources", compared["clips"])
-    if sources == clips:
+    clips, sources = comparison.clips, comparison.sources
+    if sources is None or sources == clips:
         return ""
     return (
         f"The {clips} clips come from {counted(sources, 'recording')}. The intervals draw whole "
@@ -107,28 +133,28 @@ def caveat(compared: Mapping[str, Any]) -> str:
     )
 
 
-def left_out(compared: Mapping[str, Any]) -> list[str]:
+def left_out(comparison: Comparison) -> list[str]:
     """Which clips were not compared, and why; a sentence a reason."""
-    counts, names = compared["left_out"], compared["classes_left_out"]
+    counts, names = comparison.left_out, comparison.classes_left_out
     said = []
-    if n := counts["unknown_to_champion"]:
+    if n := counts.get("unknown_to_champion", 0):
         said.append(
             f"{counted(n, 'clip')} left out: the champion does not know the class"
-            f"{_listed(names['unknown_to_champion'])}."
+            f"{_listed(names.unknown_to_champion)}."
         )
-    elif names["unknown_to_champion"]:
-        said.append(f"The champion does not know{_listed(names['unknown_to_champion'], ' ')}.")
-    if n := counts["unknown_to_candidate"]:
+    elif names.unknown_to_champion:
+        said.append(f"The champion does not know{_listed(names.unknown_to_champion, ' ')}.")
+    if n := counts.get("unknown_to_candidate", 0):
         said.append(
             f"{counted(n, 'clip')} left out: only the champion has a name for the sound"
-            f"{_listed(names['unknown_to_candidate'])}."
+            f"{_listed(names.unknown_to_candidate)}."
         )
-    elif names["unknown_to_candidate"]:
+    elif names.unknown_to_candidate:
         said.append(
-            f"The candidate does not know{_listed(names['unknown_to_candidate'], ' ')}, "
+            f"The candidate does not know{_listed(names.unknown_to_candidate, ' ')}, "
             "which the champion may still decide for."
         )
-    if n := counts["champion_trained_on"]:
+    if n := counts.get("champion_trained_on", 0):
         said.append(
             f"{counted(n, 'clip')} left out: the champion was trained on the recording, "
             "or its epoch was chosen by it."
@@ -136,9 +162,9 @@ def left_out(compared: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def named(champion: Mapping[str, Any]) -> str:
+def named(champion: Champion) -> str:
     """Name and version."""
-    return f"{champion['name']} version {champion['version']}"
+    return f"{champion.name} version {champion.version}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -172,7 +198,7 @@ def exact(value: float) -> str:
     >>> exact(0.741667), exact(-0.02) == "\\u2212" "0.02"
     ('0.741667', True)
     """
-    return evaluation.decimal(value).replace("-", _MINUS)
+    return decimal(value).replace("-", _MINUS)
 
 
 def megabytes(size_bytes: float) -> str:
@@ -203,7 +229,7 @@ def probability(value: float) -> str:
     return "less than 0.001" if value < 0.001 else fraction(value)
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """A value of a JSON file for a reader.
 
     >>> plain(True), plain([1, 2]), plain(None), plain({"b": 1})
@@ -215,7 +241,7 @@ def plain(value: Any) -> str:
         return "none"
     if isinstance(value, dict):
         return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(plain, value))
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.audio.clips.manifest import Clip, Identity
-    from soundgate.audio.formats.clip_results import ClipResult
+    from soundgate.audio.formats.reports.clip_results import ClipResult
 
 
 @dataclass

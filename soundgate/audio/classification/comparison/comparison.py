@@ -10,41 +10,49 @@ Each model decides among all of its own classes, on features computed as its own
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundgate.audio.classification import evaluation
 from soundgate.audio.classification.comparison.comparable_clips import Chosen, choose, obstacle
 from soundgate.audio.classification.inference import BATCH_SIZE
-from soundgate.audio.classification.scored_clips import Judgement, judge
+from soundgate.audio.classification.scored_clips import ScoredClips, score
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.files.threads import one_torch_thread
-from soundgate.audio.formats.clip_results import ClipResult, read_results
 from soundgate.audio.formats.feature_set import FeatureSet, read_features
 from soundgate.audio.formats.features import Info
 from soundgate.audio.formats.model import Description, read_description
-from soundgate.audio.metrics import classification as metrics
+from soundgate.audio.formats.reports.clip_results import (
+    PREDICTIONS,
+    ClipResult,
+    read_results,
+    write_results,
+)
+from soundgate.audio.formats.reports.comparison import (
+    CHAMPION_PREDICTIONS,
+    NO_CHAMPION,
+    Comparison,
+    with_pairs,
+    write_comparison,
+)
+from soundgate.audio.formats.version import MODEL, VersionCard, read_version
 from soundgate.audio.metrics import paired
+from soundgate.audio.metrics.classification import bootstrap_interval, scores_per_class
+from soundgate.audio.metrics.rounding import decimal, rounded
 from soundgate.audio.signal.log_mel import clip_frames
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from soundgate.audio.formats.features import Frames, Row
+    from soundgate.audio.formats.record import JsonObject
 
     Array = npt.NDArray[Any]
-
-COMPARISON = "comparison.json"
-CHAMPION_PREDICTIONS = "champion_predictions.jsonl"
-VERSION = "version.json"
-MODEL = "model"
 
 _SEED = 0
 
@@ -81,7 +89,7 @@ def compare(
     *,
     confidence: float = 0.95,
     batch_size: int = BATCH_SIZE,
-) -> dict[str, Any]:
+) -> Comparison:
     """Score the champion on the candidate's test clips and write ``comparison``.
 
     Args:
@@ -100,44 +108,48 @@ def compare(
     Raises:
         DataError: a file is missing or damaged.
     """
-    comparison.mkdir(parents=True, exist_ok=True)
-    version = read_json(champion / VERSION)
-    if version.get("version") is None:
-        judged, result = None, _no_champion()
+    version = read_version(champion)
+    if version.version is None:
+        scored, fields = None, _no_champion()
     else:
-        judged, result = _against(candidate, champion / MODEL, confidence, batch_size)
-        named = {key: version.get(key) for key in ("name", "version", "run_id")}
-        result["champion"] = named | result["champion"]
-    _write(comparison, {**result, "confidence_level": confidence}, judged)
-    print(sentence(result))
-    return result
+        scored, fields = _against(candidate, champion / MODEL, confidence, batch_size)
+        fields["champion"] = _named(version) | fields["champion"]
+    made = Comparison.model_validate(with_pairs(fields | {"confidence_level": confidence}))
+    _write(comparison, made, scored)
+    print(sentence(made))
+    return made
 
 
-def sentence(result: Mapping[str, Any]) -> str:
+def sentence(comparison: Comparison) -> str:
     """One line about a comparison."""
-    if not result["compared"]:
-        return f"not compared: {result['reason']}"
-    accuracy, champion = result["clip_acc"], result["champion"]
-    ours, theirs = (evaluation.decimal(accuracy[k]["value"]) for k in ("candidate", "champion"))
-    gap = accuracy["difference"]
+    champion, test = comparison.champion, comparison.mcnemar
+    if not comparison.compared or champion is None or test is None:
+        return f"not compared: {comparison.reason}"
+    first = comparison.headline[0]
+    pair = comparison.metrics[first.metric]
+    assert pair.candidate is not None
+    assert pair.champion is not None
+    gap = pair.difference
+    assert gap is not None
     return (
-        f"clip-level accuracy {ours}, champion {champion['name']} {champion['version']} {theirs} "
-        f"on the same {result['clips']} clips: {gap['value']:+.4f} "
-        f"({gap['low']:+.4f} to {gap['high']:+.4f}), McNemar p = {result['mcnemar']['p_value']:.3g}"
+        f"{first.title.lower()} {decimal(pair.candidate.value)}, champion {champion.name} "
+        f"{champion.version} {decimal(pair.champion.value)} "
+        f"on the same {comparison.clips} clips: {gap.value:+.4f} "
+        f"({gap.low:+.4f} to {gap.high:+.4f}), McNemar p = {test.p_value:.3g}"
     )
 
 
 def _against(
     candidate: Candidate, champion: Path, confidence: float, batch_size: int
-) -> tuple[Judgement | None, dict[str, Any]]:
+) -> tuple[ScoredClips | None, JsonObject]:
     ours = read_description(candidate.model)
     theirs = read_description(champion)
     manifest = read_manifest(candidate.clips, allow_unlabelled=True)
     listed = {clip.identity: clip for clip in manifest}
-    results = list(read_results(candidate.report / evaluation.PREDICTIONS))
+    results = list(read_results(candidate.report / PREDICTIONS))
     chosen = choose(results, listed, champion, ours.classes, theirs.classes)
     reason = obstacle(chosen, ours, theirs)
-    result: dict[str, Any] = {
+    result: JsonObject = {
         "champion": {"classes": list(theirs.classes)},
         "compared": not reason,
         "reason": reason,
@@ -151,19 +163,23 @@ def _against(
     }
     if reason:
         return None, result
-    judged = _judge_champion(candidate, champion, theirs, chosen.results, batch_size)
-    result |= _figures(chosen.results, judged, (ours.classes, theirs.classes), confidence)
-    return judged, result
+    scored = _score_champion(candidate, champion, theirs, chosen.results, batch_size)
+    result |= _figures(chosen.results, scored, (ours.classes, theirs.classes), confidence)
+    return scored, result
 
 
-def _judge_champion(
+def _named(version: VersionCard) -> JsonObject:
+    return {"name": version.name, "version": version.version, "run_id": version.run_id}
+
+
+def _score_champion(
     candidate: Candidate,
     champion: Path,
     description: Description,
     results: Sequence[ClipResult],
     batch_size: int,
-) -> Judgement:
-    """Let the champion decide, on the candidate's frames where they are what it was trained on."""
+) -> ScoredClips:
+    """Score the champion, on the candidate's frames where they are what it was trained on."""
     ours = read_features(candidate.features)
     by_identity = {(row.path, row.start_s, row.end_s): row for row in ours.rows}
     missing = next((r.path for r in results if r.identity not in by_identity), None)
@@ -184,30 +200,30 @@ def _judge_champion(
     else:
         print("the champion has features of its own: computing them from the clips")
         theirs = ComputedFrames(candidate.clips, info, rows, ours.frames[:0])
-    return judge(theirs, champion, rows, batch_size)
+    return score(theirs, champion, rows, batch_size)
 
 
 def _figures(
     results: Sequence[ClipResult],
-    champion: Judgement,
+    champion: ScoredClips,
     classes: tuple[Sequence[str], Sequence[str]],
     confidence: float,
-) -> dict[str, Any]:
-    groups = [result.group for result in results]
+) -> JsonObject:
+    groups = [result.recording for result in results]
     ones = np.ones(len(results), np.int64)
-    right = np.array([result.right for result in results])
+    correct = np.array([result.correct for result in results])
     patches = paired.Share(
-        np.array([result.patches_right for result in results]),
+        np.array([result.patches_correct for result in results]),
         np.array([result.patches for result in results]),
     )
-    test = paired.mcnemar(right, champion.right)
+    test = paired.mcnemar(correct, champion.correct)
     return {
         "sources": len(set(groups)),
         "clip_acc": _pair(
-            paired.Share(right, ones), paired.Share(champion.right, ones), groups, confidence
+            paired.Share(correct, ones), paired.Share(champion.correct, ones), groups, confidence
         ),
         "patch_acc": _pair(
-            patches, paired.Share(champion.patches_right, champion.patches), groups, confidence
+            patches, paired.Share(champion.patches_correct, champion.patches), groups, confidence
         ),
         "mcnemar": {
             "only_candidate_right": test.only_first,
@@ -220,9 +236,9 @@ def _figures(
 
 def _pair(
     ours: paired.Share, theirs: paired.Share, groups: Sequence[object], confidence: float
-) -> dict[str, Any]:
+) -> JsonObject:
     def share(one: paired.Share) -> dict[str, float]:
-        ends = metrics.bootstrap_interval(*one, groups, seed=_SEED, confidence=confidence)
+        ends = bootstrap_interval(*one, groups, seed=_SEED, confidence=confidence)
         return _interval(one.value, *ends)
 
     ends = paired.difference_interval(ours, theirs, groups, seed=_SEED, confidence=confidence)
@@ -235,26 +251,26 @@ def _pair(
 
 def _per_class(
     results: Sequence[ClipResult],
-    champion: Judgement,
+    champion: ScoredClips,
     ours: Sequence[str],
     theirs: Sequence[str],
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Precision, recall and F1 of both on the compared clips, for the classes that both know."""
     truth, decided = (
         np.array([[label in names for label in ours] for names in columns])
         for columns in ([r.truth for r in results], [r.predicted for r in results])
     )
-    mine = metrics.scores_per_class(truth, decided)
-    other = metrics.scores_per_class(champion.truth, champion.decided)
+    mine = scores_per_class(truth, decided)
+    other = scores_per_class(champion.truth, champion.decided)
     names = ("precision", "recall", "f1")
     table = []
     for k, label in enumerate(ours):
         if label not in theirs:
             continue
         n = list(theirs).index(label)
-        first = {name: _rounded(getattr(mine, name)[k]) for name in names}
-        second = {name: _rounded(getattr(other, name)[n]) for name in names}
-        gap = {name: _rounded(first[name] - second[name]) for name in names}
+        first = {name: rounded(getattr(mine, name)[k]) for name in names}
+        second = {name: rounded(getattr(other, name)[n]) for name in names}
+        gap = {name: rounded(first[name] - second[name]) for name in names}
         table.append(
             {
                 "label": label,
@@ -267,11 +283,11 @@ def _per_class(
     return table
 
 
-def _no_champion() -> dict[str, Any]:
+def _no_champion() -> JsonObject:
     return {
         "champion": None,
         "compared": False,
-        "reason": "there is no champion yet",
+        "reason": NO_CHAMPION,
         "clips": 0,
         "left_out": Chosen().left_out,
         "classes_left_out": {"unknown_to_champion": [], "unknown_to_candidate": []},
@@ -279,45 +295,17 @@ def _no_champion() -> dict[str, Any]:
     }
 
 
-def _nothing(difference: dict[str, float] | None) -> dict[str, Any]:
+def _nothing(difference: dict[str, float] | None) -> JsonObject:
     none = {"candidate": None, "champion": None, "difference": difference}
     return {"clip_acc": none, "patch_acc": none, "mcnemar": None, "per_class": []}
 
 
 def _interval(value: float, low: float, high: float) -> dict[str, float]:
-    return {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
+    return {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
 
 
-def _rounded(value: float) -> float:
-    return round(float(value), evaluation.DECIMALS)
-
-
-def _write(
-    folder: Path,
-    result: Mapping[str, Any],
-    judged: Judgement | None,
-) -> None:
-    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / COMPARISON).write_text(text, encoding="utf-8", newline="\n")
-    predictions = folder / CHAMPION_PREDICTIONS
-    if judged is None:
-        predictions.write_text("", encoding="utf-8")
-    else:
-        evaluation.write_predictions(predictions, judged, result["champion"]["classes"])
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
-    try:
-        fields = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is damaged: it is not JSON ({error})") from error
-    if not isinstance(fields, dict):
-        raise DataError(f"{path}: is damaged: expected a JSON object")
-    return fields
+def _write(folder: Path, comparison: Comparison, scored: ScoredClips | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = comparison.champion.classes if comparison.champion else ()
+    write_results(folder / CHAMPION_PREDICTIONS, scored.results(classes) if scored else ())
+    write_comparison(folder, comparison)
