@@ -165,7 +165,7 @@ def test_one_clip_of_a_class_is_refused_by_name(clips, config, tmp_path):
     ("rows", "said"),
     [
         ("dog/0.wav,dog\ndog/1.wav,dgo\n", r":3: unknown class 'dgo'; did you mean 'dog'\?"),
-        ("dog/0.wav,dog\ndog/0.wav,dog\n", r":3: dog/0\.wav is there already"),
+        ("dog/0.wav,dog\ndog/0.wav,dog\n", r":3: dog/0\.wav is already listed"),
         ("dog/0.wav,dog\ndog/9.wav,dog\n", r":3: .*dog/9\.wav"),
     ],
 )

@@ -163,8 +163,8 @@ def download(registry: Registry, version: Version, folder: Path) -> None:
         found = digest_of(files)
         if found != expected:
             raise RegistryError(
-                f"{version.uri}: its files are not those that were registered (their digest is "
-                f"{found}, the version's {expected}); register the model again"
+                f"{version.uri}: its files differ from the registered ones (their digest is "
+                f"{found}, expected {expected}); register the model again"
             )
         whole = Path(scratch) / "whole"
         for name, path in files.items():
