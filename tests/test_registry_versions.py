@@ -145,9 +145,9 @@ def lay_a_pickle(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (change, "its files are not those that were registered"),
-        (remove, "its files are not those that were registered"),
-        (swap, "its files are not those that were registered"),
+        (change, "its files differ from the registered ones"),
+        (remove, "its files differ from the registered ones"),
+        (swap, "its files differ from the registered ones"),
         (lay_a_pickle, "may run code when it is read"),
     ],
 )
