@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from soundgate.audio.clips import labels
 from soundgate.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.jsonl"
 SPLITS: Final = ("training", "validation", "test")
+
+_DECIMAL_COMMA: Final = re.compile(r"-?\d+,\d+")
 
 Identity: TypeAlias = tuple[str, float | None, float | None]
 """A clip wherever it is listed: path, first and last second where it is a segment of its file."""
@@ -142,6 +146,15 @@ def write_manifest(path: Path, clips: Iterable[Clip], *, allow_unlabelled: bool 
     return count
 
 
+def seconds(text: str) -> float:
+    """The time that a table's cell holds, with a point or, as much of Europe writes it, a comma.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text.strip()) else text)
+
+
 class _RowError(Exception):
     """A row is wrong; the caller knows the file and the line."""
 
@@ -197,8 +210,7 @@ def _check(clip: Clip, *, allow_unlabelled: bool) -> None:
     if path[:1] in ("", "/") or "\\" in path or ".." in path.split("/"):
         raise _RowError(f"path: {path!r} is outside the folder: write a relative path with '/'")
     for label in clip.labels:
-        if type(label) is not str or not label:
-            raise _RowError(f"labels: {label!r} is not a class name")
+        _check_label("labels:", label)
     if not clip.labels and not allow_unlabelled:
         raise _RowError(f"labels: {path} has no label: label it or leave it out")
     if clip.split is not None and clip.split not in SPLITS:
@@ -207,8 +219,14 @@ def _check(clip: Clip, *, allow_unlabelled: bool) -> None:
         _check_times("start_s", clip.start_s or 0.0, "end_s", clip.end_s)
     for event in clip.events:
         _check_times("onset_s", event.onset_s, "offset_s", event.offset_s)
-        if type(event.label) is not str or not event.label:
-            raise _RowError(f"events: label {event.label!r} is not a class name")
+        _check_label("events: label", event.label)
+
+
+def _check_label(field: str, label: object) -> None:
+    if type(label) is not str or not label:
+        raise _RowError(f"{field} {label!r} is not a class name")
+    if wrong := labels.problem(label):
+        raise _RowError(f"{field} {label!a} {wrong}")
 
 
 def _check_times(start_name: str, start_s: float, end_name: str, end_s: float | None) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, get_type_hints
 
+from soundgate.audio.clips import labels
 from soundgate.errors import DataError, ParameterError, nearest
 
 if TYPE_CHECKING:
@@ -179,6 +180,14 @@ def _texts(value: object, _rule: Rule) -> object:
     return items if all(isinstance(item, str) and item for item in items) else _WRONG
 
 
+def _mapping_or_none(value: object, _rule: Rule) -> object:
+    if value is None:
+        return None
+    items = value.items() if isinstance(value, dict) else [(None, None)]
+    texts = all(isinstance(part, str) and part for pair in items for part in pair)
+    return value if texts else _WRONG
+
+
 def _range(value: object, rule: Rule) -> object:
     ends = [_float(end, rule) for end in value] if isinstance(value, list | tuple) else []
     if len(ends) == 2 and isinstance(ends[0], float) and isinstance(ends[1], float):
@@ -194,6 +203,7 @@ _VALUES: Final[dict[Any, Callable[[object, Rule], object]]] = {
     str | None: _text_or_none,
     tuple[str, ...]: _texts,
     tuple[float, float]: _range,
+    dict[str, str] | None: _mapping_or_none,
 }
 """Checks of a value by the type of its field."""
 
@@ -212,16 +222,19 @@ def _wanted(kind: Any, rule: Rule) -> str:
         float: f"a number{span}",
         tuple[str, ...]: "a list of names",
         tuple[float, float]: f"[lowest, highest], numbers{span}",
+        dict[str, str] | None: "a mapping of names to names",
     }
     return words.get(kind, "a text")
 
 
 def check_class(where: str, label: str, classes: Sequence[str]) -> None:
-    """Refuse a label that is not among ``classes``, if there are any.
+    """Refuse a label that no class can have, or that is not among ``classes``, if there are any.
 
     Raises:
         DataError: naming the nearest right class.
     """
+    if wrong := labels.problem(label):
+        raise DataError(f"{where}: class {label!a} {wrong}")
     if classes and label not in classes:
         raise DataError(f"{where}: unknown class {label!r}{nearest(label, classes)}")
 

@@ -2,7 +2,7 @@
 
 Columns, in any order; others are passed over:
 
-    filename | file | path              the audio file, relative to the audio folder
+    filename | file | path | fname      the audio file, relative to the audio folder
     category | label | labels | class   the class; several, separated by commas or semicolons, make
                                         the set multi-label
     fold                                optional: whole number from 1
@@ -10,18 +10,23 @@ Columns, in any order; others are passed over:
     start_s, end_s                      optional: the segment of the file, in seconds
     source | src_file                   optional: the original recording; clips of one stay together
 
-The tables of ESC-50 and of the STM32 model zoo work as they are.
+Other names are given by ``dataset.columns``. The tables of ESC-50 and of the STM32 model zoo work
+as they are. Tables as people export them are read for what they mean: a blank around quotes,
+decimal commas, back-slashes between folders, and names in another Unicode form than on the disk.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import re
+import unicodedata
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.clips.manifest import SPLITS, Clip
+from soundgate.audio.clips import labels
+from soundgate.audio.clips.manifest import SPLITS, Clip, seconds
 from soundgate.audio.datasets import esc_names
 from soundgate.audio.datasets.base import (
     Dataset,
@@ -33,11 +38,12 @@ from soundgate.audio.datasets.base import (
 from soundgate.errors import DataError, nearest
 
 if TYPE_CHECKING:
+    import _csv
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _COLUMNS: Final = {
-    "file": ("filename", "file", "path"),
+    "file": ("filename", "file", "path", "fname"),
     "label": ("category", "label", "labels", "class"),
     "source": ("source", "src_file"),
     "fold": ("fold",),
@@ -45,6 +51,7 @@ _COLUMNS: Final = {
     "start_s": ("start_s",),
     "end_s": ("end_s",),
 }
+_MEANINGS: Final = {"labels": "label"}
 _SPLITS: Final = {
     **{split: split for split in SPLITS},
     "train": "training",
@@ -63,6 +70,8 @@ class Options:
     """The only class names allowed; empty: any."""
     file_extension: str = option("", key="dataset.file_extension")
     """Appended to names without an audio extension, such as ".wav"; "": nothing is."""
+    columns: dict[str, str] | None = option(None, key="dataset.columns")  # noqa: RUF009
+    """What the table calls its columns: file, label, source, fold, split, start_s, end_s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +116,11 @@ def list_clips(source: Source, options: Options) -> Iterator[Clip]:
         DataError: the table is wrong, or names a file that is not there.
     """
     check_folder(source)
-    table = source.labels or source.audio
+    table, own = source.labels or source.audio, options.columns or {}
     if table.is_dir():
         table = find_table(table)
-    return to_clips(read_rows(table), source.audio, options)
+    columns = {_MEANINGS.get(key.lower(), key.lower()): name for key, name in own.items()}
+    return to_clips(read_rows(table, Reading(columns=columns)), source.audio, options)
 
 
 def find_table(folder: Path) -> Path:
@@ -139,9 +149,9 @@ def read_rows(table: Path, reading: Reading = _USUAL) -> Iterator[Row]:
         with table.open(encoding="utf-8-sig", newline="") as file:
             header_line = file.readline()
             delimiter = reading.delimiter or _delimiter(header_line)
-            columns = next(csv.reader([header_line], delimiter=delimiter), [])
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            parser = _RowParser(table, [column.strip().lower() for column in columns], reading)
+            columns = next(_cells([header_line], delimiter), [])
+            reader = _cells(file, delimiter)
+            parser = _RowParser(table, [labels.bare(column).lower() for column in columns], reading)
             for cells in reader:
                 if cells:
                     yield parser.parse(reader.line_num + 1, cells)
@@ -153,18 +163,25 @@ def read_rows(table: Path, reading: Reading = _USUAL) -> Iterator[Row]:
         raise DataError(f"{table}: is not CSV ({error}): quote the cells again") from None
 
 
+def _cells(lines: Iterable[str], delimiter: str) -> _csv.Reader:
+    """Read cells whose quotes may have blanks before and behind them."""
+    behind = re.compile(f'" +(?={re.escape(delimiter)}|\r?\n?$)')
+    tidy = (behind.sub('"', line) for line in lines)
+    return csv.reader(tidy, delimiter=delimiter, strict=True, skipinitialspace=True)
+
+
 def to_clips(rows: Iterable[Row], folder: Path, options: Options) -> Iterator[Clip]:
     """Find the file of every row under ``folder``, or under its ``audio`` folder.
 
     Raises:
         DataError: a file is missing or outside of the folder, a class is unknown, a clip is twice.
     """
-    extension = _extension(options)
+    extension, disk = _extension(options), _Disk(folder)
     first: dict[tuple[str, float | None, float | None], str] = {}
     for row in rows:
         for label in row.labels:
             check_class(row.where, label, options.classes)
-        path = _locate(row, folder, extension)
+        path = _locate(row, disk, extension)
         twin = first.setdefault((path, row.start_s, row.end_s), row.where)
         if twin != row.where:
             raise DataError(
@@ -185,20 +202,47 @@ def _extension(options: Options) -> str:
     return extension if extension.startswith(".") or not extension else f".{extension}"
 
 
-def _locate(row: Row, folder: Path, extension: str) -> str:
+class _Disk:
+    """The files under a folder, found by names that may be in another Unicode form than theirs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, name: str) -> str | None:
+        """The path below the folder of the file of that name; None where there is none."""
+        for path in (name, f"audio/{name}"):
+            if (self.folder / path).is_file():
+                return path
+        if name.isascii():
+            return None
+        composed = unicodedata.normalize("NFC", name)
+        return self._composed.get(composed) or self._composed.get(f"audio/{composed}")
+
+    @functools.cached_property
+    def _composed(self) -> dict[str, str]:
+        """Paths by their composed form: macOS writes names decomposed, tables rarely are."""
+        found = (path for path in self.folder.rglob("*") if not path.name.isascii())
+        files = (path.relative_to(self.folder).as_posix() for path in found if path.is_file())
+        return {unicodedata.normalize("NFC", path): path for path in files}
+
+
+def _locate(row: Row, disk: _Disk, extension: str) -> str:
     from soundgate.audio.files import reading
 
     name = row.name
     if extension and not name.lower().endswith(tuple(reading.EXTENSIONS)):
         name += extension
-    if name.startswith("/") or ".." in name.split("/") or "\\" in name:
-        raise DataError(f"{row.where}: {name!r} is outside {folder}: write a path relative to it")
+    if "\\" in name and not (disk.folder / name).is_file():
+        name = PureWindowsPath(name).as_posix()  # as tables made on Windows have it
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in name.split("/"):
+        raise DataError(
+            f"{row.where}: {row.name!r} is outside {disk.folder}: write a path relative to it"
+        )
     name = PurePosixPath(name).as_posix()
-    for path in (name, f"audio/{name}"):
-        if (folder / path).is_file():
-            return path
+    if path := disk.find(name):
+        return path
     hint = "" if extension or "." in name else ", or set file_extension"
-    raise DataError(f"{row.where}: {name} is not in {folder}: correct the name{hint}")
+    raise DataError(f"{row.where}: {name} is not in {disk.folder}: correct the name{hint}")
 
 
 class _RowParser:
@@ -221,7 +265,7 @@ class _RowParser:
         if not found and required:
             raise DataError(
                 f"{self._table}:1: no column {' or '.join(names)} in the header "
-                f"({', '.join(self._columns)}): rename one of them"
+                f"({', '.join(self._columns)}): rename one of them, or name it in dataset.columns"
             )
         return found[0] if found else None
 
@@ -234,7 +278,7 @@ class _RowParser:
             )
 
         given = {
-            meaning: cells[index].strip()
+            meaning: labels.bare(cells[index])
             for meaning, index in self._at.items()
             if index is not None
         }
@@ -264,10 +308,10 @@ def to_row(where: str, given: Mapping[str, str], reading: Reading) -> Row:
 
 def _split_labels(where: str, text: str, separators: str) -> tuple[str, ...]:
     parts = re.split(f"[{re.escape(separators)}]", text) if separators else [text]
-    labels = tuple(dict.fromkeys(label.strip() for label in parts))
-    if not all(labels):
+    found = tuple(dict.fromkeys(labels.bare(label) for label in parts))
+    if not all(found):
         raise DataError(f"{where}: empty label in {text!r}: label the clip or drop the row")
-    return labels
+    return found
 
 
 def _fold(where: str, text: str, folds: Mapping[str, int]) -> int | None:
@@ -291,9 +335,11 @@ def _split(where: str, text: str, splits: Mapping[str, str]) -> str | None:
 
 def _times(where: str, start: str, end: str) -> tuple[float | None, float | None]:
     try:
-        start_s, end_s = (float(text) if text else None for text in (start, end))
+        start_s, end_s = (seconds(text) if text else None for text in (start, end))
     except ValueError:
-        raise DataError(f"{where}: start_s {start!r}, end_s {end!r}: write seconds") from None
+        raise DataError(
+            f"{where}: start_s {start!r}, end_s {end!r}: write seconds, such as 0.5"
+        ) from None
     if not 0 <= (start_s or 0.0) < (float("inf") if end_s is None else end_s):
         raise DataError(f"{where}: end_s {end} is not after start_s {start}: correct them")
     return start_s, end_s

@@ -284,8 +284,9 @@ def _list_clips(layout: _Layout, source: Source, _options: NoOptions) -> Iterato
 
 def _from_folders(_layout: _Layout, _source: Source, root: Path) -> Iterator[Row]:
     for clip in folder.list_clips(Source(root), folder.Options()):
+        where = str(root / clip.path)
         yield csv_labels.Row(
-            str(root / clip.path), clip.path, clip.labels, None, None, None, None, clip.source
+            where, clip.path, clip.labels, None, clip.split, None, None, clip.source
         )
 
 

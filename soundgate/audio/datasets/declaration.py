@@ -102,8 +102,17 @@ def _files(name: str, value: Value, path: str) -> dict[str, str]:
     # The keys that all data sets share come last: they override those of one data set.
     for argument, key in (*own.items(), *OWN_FILES.items()):
         if file := value(key):
-            found[argument] = str(file)
+            found[argument] = _on_this_machine(key, str(file))
     return found | ({"source": path} if path else {})
+
+
+def _on_this_machine(key: str, path: str) -> str:
+    if "://" in path:
+        raise ParameterError(
+            f"{key}: {path} is an address, not a folder: copy it here first, or set "
+            "download_command to what copies it into ./temp"
+        )
+    return path
 
 
 def _paths(dataset: Dataset[Any]) -> dict[str, str]:

@@ -132,7 +132,7 @@ def _source_entries(
         split = (clip.split or source.split) if dataset.own_split else (source.split or clip.split)
         if clip.split not in (None, split):
             raise DataError(
-                f"{source.audio / clip.path}: split {clip.split!r} in the table, but its folder "
+                f"{source.audio / clip.path}: is of split {clip.split!r}, but its folder "
                 f"was given for {source.split!r}: drop one of them"
             )
         placed = replace(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.clips.manifest import read_manifest
+from soundgate.audio.clips.manifest import read_manifest, seconds
 from soundgate.audio.files import reading as io
 from soundgate.errors import DataError
 
@@ -121,7 +121,7 @@ def _seconds(where: str, name: str, text: str) -> float | None:
     if not text.strip():
         return None
     try:
-        value = float(text)
+        value = seconds(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:

@@ -104,7 +104,7 @@ def test_a_line_that_fails_in_the_middle(tmp_path, mirror):
 
 
 def test_a_command_that_brings_nothing(tmp_path):
-    with pytest.raises(DataError, match=r"no meta/esc50\.csv there"):
+    with pytest.raises(DataError, match=r"has no meta/esc50\.csv"):
         datasets.acquire("esc10", tmp_path / "clips", command="true")
     assert left_in(tmp_path) == ["clips"]
 

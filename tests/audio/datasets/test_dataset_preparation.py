@@ -85,7 +85,7 @@ def test_a_clip_cannot_be_trained_and_tested(tmp_path, classes):
 def test_splits_that_contradict(tmp_path, classes):
     table = tmp_path / "t.csv"
     table.write_text("filename,label,split\ndog/a.wav,dog,test\n")
-    with pytest.raises(DataError, match=r"split 'test' in the table, but .* 'training'"):
+    with pytest.raises(DataError, match=r"split 'test', but .* 'training'"):
         datasets.prepare("csv", [Source(classes, table, "training")], tmp_path / "clips")
     with pytest.raises(ParameterError, match="split 'tests' is unknown; did you mean 'test'"):
         datasets.prepare("csv", [Source(classes, table, "tests")], tmp_path / "clips")

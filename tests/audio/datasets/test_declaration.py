@@ -117,3 +117,9 @@ def test_a_wrong_option_is_refused():
     wrong = config({"dataset_specific.synthetic.clips_per_class": 1})
     with pytest.raises(ParameterError, match="clips_per_class: 1 is not a whole number from 2"):
         declare("synthetic", wrong)
+
+
+def test_an_address_in_place_of_a_folder_is_answered_with_what_to_do():
+    named = config({"dataset.training_audio_path": "s3://bucket/clips"})
+    with pytest.raises(ParameterError, match=r"training_audio_path: s3://bucket/clips is an addr"):
+        declare("custom", named)

@@ -92,7 +92,7 @@ def test_the_clips_asked_for_are_left(root, tmp_path, options, left):
 
 def test_a_class_that_it_does_not_have_is_named(root, tmp_path):
     datasets.prepare("FSD50K", [Source(root)], tmp_path / "clips")
-    with pytest.raises(ParameterError, match="no 'Barks'; did you mean 'Bark'"):
+    with pytest.raises(ParameterError, match="no class 'Barks'; did you mean 'Bark'"):
         datasets.narrow("FSD50K", tmp_path / "clips", {"classes": ("Barks",)})
     assert len(list(read_manifest(tmp_path / "clips"))) == 10
 

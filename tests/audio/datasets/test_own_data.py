@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,7 @@ def listed(tmp_path, name, *sources, **options):
 
 def table(tmp_path, text, name="labels.csv", **how):
     path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, **({"encoding": "utf-8"} | how))
     return path
 
@@ -140,10 +143,10 @@ def test_the_only_table_is_found(tmp_path, audio):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "no column filename or file or path in the header"),
+        ("", "no column filename or file or path or fname in the header"),
         (
             "name,category\n",
-            ":1: no column filename or file or path in the header (name, category)",
+            ":1: no column filename or file or path or fname in the header (name, category)",
         ),
         ("filename,target\n", ":1: no column category or label"),
         ("filename,label,class\n", ":1: columns label and class have the same meaning"),
@@ -209,3 +212,121 @@ def test_a_single_clip_is_enough_to_test_with(tmp_path, audio):
     text = "filename,label\na.wav,dog\nb.wav,rain\n"
     clips = listed(tmp_path, "csv", Source(audio, table(tmp_path, text), "test"))
     assert [clip.split for clip in clips] == ["test", "test"]
+
+
+def splits_of(clips):
+    return {clip.path.removeprefix("audio/"): (clip.labels[0], clip.split) for clip in clips}
+
+
+def set_of(root, audio, *paths):
+    for number, path in enumerate(paths):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        samples = np.full(8000, number + 1, np.int16)
+        reading.write(root / path, samples, 8000)
+
+
+def test_folders_named_like_splits_are_the_split(tmp_path, audio):
+    root = tmp_path / "set"
+    classes = ("dog/a.wav", "dog/b.wav", "rain/a.wav", "rain/b.wav")
+    set_of(
+        root, audio, *(f"{split}/{path}" for split in ("Train", "val", "test") for path in classes)
+    )
+    found = splits_of(listed(tmp_path, "folder", Source(root)))
+    assert found["Train/dog/a.wav"] == ("dog", "training")
+    assert found["val/rain/b.wav"] == ("rain", "validation")
+    assert found["test/dog/b.wav"] == ("dog", "test")
+    assert len(found) == 12
+
+
+def test_one_class_may_be_called_like_a_split(tmp_path, audio):
+    root = tmp_path / "set"
+    set_of(root, audio, "train/a.wav", "train/b.wav", "bus/a.wav", "bus/b.wav")
+    found = splits_of(listed(tmp_path, "folder", Source(root)))
+    assert found["train/a.wav"] == ("train", None)
+    both = tmp_path / "both"
+    set_of(both, audio, "train/a.wav", "train/b.wav", "test/a.wav", "test/b.wav")
+    datasets.prepare(
+        "folder", [Source(both)], tmp_path / "named", options={"classes": ("train", "test")}
+    )
+    assert splits_of(read_manifest(tmp_path / "named"))["test/a.wav"] == ("test", None)
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (("train/dog/a.wav", "train/rain/a.wav", "test/dog/a.wav"), "has the class folder 'rain'"),
+        (("train/dog/a.wav", "test/dog/a.wav", "extra/a.wav"), "but extra stands beside them"),
+        (("train/a.wav", "test/a.wav"), "is not in a class folder"),
+    ],
+)
+def test_folders_half_like_splits_are_refused(tmp_path, audio, paths, expected):
+    root = tmp_path / "set"
+    set_of(root, audio, *paths)
+    with pytest.raises(DataError) as caught:
+        listed(tmp_path, "folder", Source(root))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'filename, category\na.wav, "dog"\nb.wav, "dog"\nc.wav, "rain"\n',
+        '"filename", "category"\n"a.wav", "dog"\n"b.wav" , "dog" \n"c.wav" ,"rain"\n',
+        "filename,category\na.wav,dog\u200b\nb.wav,\ufeffdog\nc.wav,\u00a0rain\n",
+    ],
+)
+def test_blanks_around_quotes_and_invisible_ends_are_no_part_of_a_label(tmp_path, audio, text):
+    whole = text + "ä 犬.wav,rain\n"
+    clips = listed(tmp_path, "csv", Source(audio, table(tmp_path, whole)))
+    assert [clip.labels for clip in clips] == [("dog",), ("dog",), ("rain",), ("rain",)]
+
+
+def test_a_quoted_cell_keeps_what_is_inside(tmp_path, audio):
+    text = 'filename,category\na.wav,"dog , rain"\nb.wav,"rain;dog"\n'
+    clips = listed(tmp_path, "csv", Source(audio, table(tmp_path, text)))
+    assert [clip.labels for clip in clips] == [("dog", "rain"), ("rain", "dog")]
+
+
+def test_columns_of_any_name(tmp_path, audio):
+    text = "clip,mids,tags\na.wav,/m/1,dog\nb.wav,/m/1,dog\n"
+    columns = {"file": "Clip", "labels": "tags"}
+    source = Source(audio, table(tmp_path, text))
+    assert [c.labels for c in listed(tmp_path, "csv", source, columns=columns)] == [("dog",)] * 2
+
+
+def test_decimal_commas_are_times(tmp_path, audio):
+    text = "filename;category;start_s;end_s\na.wav;dog;0,25;0,5\na.wav;dog;0,5;1\n"
+    clips = listed(tmp_path, "csv", Source(audio, table(tmp_path, text)))
+    assert [(clip.start_s, clip.end_s) for clip in clips] == [(0.25, 0.5), (0.5, 1.0)]
+
+
+@pytest.mark.parametrize("disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_in_either_unicode_form_are_found(tmp_path, form, disk):
+    folder = tmp_path / "set"
+    names = [unicodedata.normalize(disk, f"gänse/ö{n}.wav") for n in range(2)]
+    set_of(folder, None, *names)
+    rows = "".join(f"{unicodedata.normalize(form, name)},goose\n" for name in names)
+    clips = listed(tmp_path, "csv", Source(folder, table(tmp_path, f"file,label\n{rows}")))
+    assert [clip.path for clip in clips] == [f"audio/{name}" for name in names]
+
+
+def test_back_slashes_are_folders(tmp_path):
+    folder = tmp_path / "set"
+    set_of(folder, None, "dogs/a.wav", "dogs/b.wav")
+    text = "file,label\ndogs\\a.wav,dog\n.\\dogs\\b.wav,dog\n"
+    clips = listed(tmp_path, "csv", Source(folder, table(tmp_path, text)))
+    assert [clip.path for clip in clips] == ["audio/dogs/a.wav", "audio/dogs/b.wav"]
+    for outside in ("C:\\data\\a.wav", "..\\set\\dogs\\a.wav", "\\\\host\\a.wav"):
+        said = refused(tmp_path / "no", folder, f"file,label\n{outside},dog\n")
+        assert "is outside" in said
+
+
+@pytest.mark.parametrize("label", ["dog\nrain", "dog\x1b[31m", "\u200b", "a\u2028b", "a\x85b"])
+def test_class_names_with_control_characters_are_refused(tmp_path, audio, label):
+    said = refused(tmp_path, audio, f'filename,category\na.wav,"{label}"\nb.wav,dog\n')
+    assert said.isprintable()
+    folder = tmp_path / "set"
+    set_of(folder, audio, f"{label}/a.wav", "dog/a.wav")
+    with pytest.raises(DataError, match="name the class"):
+        listed(tmp_path, "folder", Source(folder))

@@ -7,6 +7,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from soundgate.audio.config.sections.section import Section
+from soundgate.errors import nearest
+
+COLUMNS = ("file", "label", "labels", "source", "fold", "split", "start_s", "end_s")
+"""What a table's columns mean; ``labels`` is another word for ``label``."""
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -25,6 +29,9 @@ class Dataset(Section):
     """Folder of the clips of a ``custom`` data set."""
     training_csv_path: str | None = None
     """CSV of the clips of a ``custom`` data set, in ESC-50's columns."""
+    columns: dict[str, str] | None = None
+    """What a CSV of your own calls its columns: ``{file: fname, label: tags}``; also source, fold,
+    split, start_s and end_s. Null: the usual names."""
     validation_audio_path: str | None = None
     """Folder of separate validation clips; null: validation is a share of the training clips."""
     validation_csv_path: str | None = None
@@ -59,6 +66,9 @@ class Dataset(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        for name in self.columns or ():
+            if name.lower() not in COLUMNS:
+                raise ValueError(f"columns: unknown column {name!r}{nearest(name, COLUMNS)}")
         if self.use_garbage_class and not self.class_names:
             raise ValueError(
                 "use_garbage_class needs class_names, because it groups the classes outside them"
