@@ -209,7 +209,9 @@ def test_predictions_say_which_version_made_them(in_root, audio, tmp_path, capsy
 def test_a_version_without_programs_is_told(in_root, audio, tmp_path):
     pull(tmp_path / "version", model_name="aed-candidates", which="candidate")
     for runtime in ("onnx", "int8"):
-        with pytest.raises(DataError, match=r"\.onnx: absent: .* set runtime to torch") as caught:
+        with pytest.raises(
+            DataError, match=r"\.onnx: is missing: .* set runtime to torch"
+        ) as caught:
             predict(tmp_path / "version", audio, tmp_path / "out", runtime=runtime)
         assert "\n" not in str(caught.value)
 

@@ -408,7 +408,7 @@ def test_what_cannot_be_a_candidate_is_refused(folders, tmp_path, removed, added
 
 
 def test_a_candidate_needs_its_run(folders):
-    with pytest.raises(RegistryError, match="provenance lacks 'run'"):
+    with pytest.raises(RegistryError, match="provenance must contain 'run'"):
         register(Registry("sqlite:///none.db"), folders, "")
 
 

@@ -60,7 +60,7 @@ def test_a_damaged_archive_is_named(archive):
 
 
 def test_a_member_that_is_not_there_is_named(archive):
-    with pytest.raises(DataError, match=r"model\.tar\.gz: it has no weights$"):
+    with pytest.raises(DataError, match=r"model\.tar\.gz: contains no weights$"):
         unpacked(archive / "weights")
 
 

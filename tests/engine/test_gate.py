@@ -139,7 +139,7 @@ def test_an_advisory_miss_is_recorded_and_the_run_goes_on(tmp_path, capsys):
 
 
 def test_a_bound_of_another_kind_is_refused(tmp_path):
-    with pytest.raises(ParameterError, match="no bound 'at_last'; did you mean 'at_least'"):
+    with pytest.raises(ParameterError, match="unknown bound 'at_last'; did you mean 'at_least'"):
         gate(tmp_path, tmp_path / "v", metric="m", json_path="a", threshold=0, bound="at_last")
 
 
