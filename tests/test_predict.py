@@ -78,7 +78,7 @@ def in_root(root, monkeypatch):
 def test_a_version_comes_out_as_it_went_in(in_root, tmp_path, capsys, which):
     pull(tmp_path / "version", model_name="aed-candidates", which=which)
     about = json.loads((tmp_path / "version" / "version.json").read_text())
-    assert list(about) == ["name", "version", "tags", "run_id", "uri"]
+    assert list(about) == ["format", "name", "version", "tags", "metrics", "run_id", "uri"]
     assert not [key for key in about["tags"] if key.startswith(("review.", "gate."))]
     assert (about["name"], about["version"]) == ("aed-candidates", "1")
     assert about["uri"] == "models:/aed-candidates/1"
@@ -110,9 +110,11 @@ def test_optional_writes_that_there_is_none(in_root, tmp_path, capsys, name):
     pull(tmp_path / "version", model_name=name, optional=True)
     about = json.loads((tmp_path / "version" / "version.json").read_text())
     assert about == {
+        "format": "soundgate.version/2",
         "name": name,
         "version": None,
         "tags": {},
+        "metrics": {},
         "run_id": None,
         "uri": None,
     }
