@@ -1,6 +1,6 @@
 """Audio event detection, from a data set's name to a candidate in the model registry.
 
-    fetch ─▶ preprocess ─▶ train ─▶ export ─▶ evaluate ─▶ compare ─▶ gates ─▶ register
+    fetch ─▶ preprocess ─▶ accept ─▶ train ─▶ export ─▶ evaluate ─▶ compare ─▶ gates ─▶ register
                                                 pull ─champion─┘ └─▶ review ────┘
 
 With ``folds`` it cross-validates instead: ``train`` and ``evaluate`` once a fold, their test clips
@@ -15,9 +15,10 @@ from pipelines.parameters import aed as parameters
 from pipelines.parameters.aed import AedParameters
 from pipelines.parts import release
 from pipelines.parts.data import add_data
-from pipelines.parts.resources import CPU, GPU
+from pipelines.parts.resources import CHECK, CPU, GPU
 from soundgate.errors import ParameterError
 from soundgate.pipeline import Output, Pipeline
+from steps.accept import accept
 from steps.evaluate import evaluate
 from steps.pool import pool
 from steps.preprocess import preprocess
@@ -36,20 +37,23 @@ def get_pipeline(p: AedParameters) -> Pipeline:
     prepared = aed.add(
         preprocess,
         clips=fetched["clips"],
-        config=p.config.only("dataset", "preprocessing", "feature_extraction"),
+        config=p.config.only("dataset", "inspection", "preprocessing", "feature_extraction"),
         display_name=p.processing_step_name,
         resources=CPU,
     )
+    accepted = aed.add(accept, inspection=prepared["inspection"], resources=CHECK)
     if p.folds:
-        _cross_validate(aed, p, prepared["features"])
+        _cross_validate(aed, p, prepared["features"], accepted)
     else:
-        _candidate(aed, p, fetched, prepared["features"])
+        _candidate(aed, p, fetched, prepared["features"], accepted)
     return aed
 
 
-def _candidate(aed: Pipeline, p: AedParameters, fetched: Task, features: Output) -> None:
+def _candidate(
+    aed: Pipeline, p: AedParameters, fetched: Task, features: Output, accepted: Task
+) -> None:
     training = _training(aed, p, features)
-    trained = aed.add(train, test_fold=p.test_fold, **training)
+    trained = aed.add(train, test_fold=p.test_fold, after=[accepted], **training)
     exported = release.add_export(aed, p.config, features, trained["model"])
     scored = aed.add(
         evaluate,
@@ -79,8 +83,10 @@ def _candidate(aed: Pipeline, p: AedParameters, fetched: Task, features: Output)
     release.add_candidate(aed, p, model, comparison, gates, modelzoo_version=p.modelzoo_version)
 
 
-def _cross_validate(aed: Pipeline, p: AedParameters, features: Output) -> None:
-    trained = aed.map(train, over={"test_fold": p.folds}, **_training(aed, p, features))
+def _cross_validate(aed: Pipeline, p: AedParameters, features: Output, accepted: Task) -> None:
+    trained = aed.map(
+        train, over={"test_fold": p.folds}, after=[accepted], **_training(aed, p, features)
+    )
     scored = aed.map(
         evaluate,
         over=trained,

@@ -22,6 +22,7 @@ SMALL = (
 TASKS = (
     "fetch",
     "preprocess",
+    "accept",
     "train",
     "export",
     "evaluate",

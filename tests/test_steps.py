@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import soundfile
 from soundgate import step
 from soundgate.errors import DataError, ParameterError
 from soundgate.store import has_tree, open_store
+from steps.accept import accept
 from steps.evaluate import evaluate
 from steps.fetch import fetch
 from steps.preprocess import preprocess
@@ -68,7 +70,7 @@ def test_odd_formats_and_names_simply_work(clips, config, tmp_path, capsys):
         soundfile.write(clips / "dog" / name, wave, rate_hz, subtype=subtype)
     folder = fetched(clips, config, tmp_path)
     features = tmp_path / "features"
-    preprocess(folder, config, features)
+    preprocess(folder, config, features, tmp_path / "inspection")
     rows = [json.loads(line) for line in (features / "clips.jsonl").read_text().splitlines()]
     durations = {Path(row["path"]).name: row["duration_s"] for row in rows}
     assert len(rows) == 18
@@ -115,43 +117,52 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_one_line_and_nothing_is_written(name, clips, config, tmp_path, capfd):
-    make, said = BAD[name]
-    make(clips / "dog" / name, clips)
-    out = tmp_path / "task"
-    words = ["--config", config, "--clips", out / "clips", "--card", out / "card"]
-    words += ["--source", clips, "--dataset", "folder", "--store", tmp_path / "store"]
-    assert step.run(fetch, [str(word) for word in words]) == 2
-    lines = [line for line in capfd.readouterr().err.splitlines() if line]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"error: {clips / 'dog' / name}: {said}")
-    assert list(out.iterdir()) == []
-    assert not any(open_store(str(tmp_path / "store")).list("train"))
+def refused(clips: Path, config: Path, out: Path, capfd) -> str:
+    """The one line by which prepared clips are refused; the page says why, too."""
+    preprocess(clips, config, out / "features", out / "inspection")
+    capfd.readouterr()
+    words = ["--inspection", out / "inspection", "--accepted", out / "accepted"]
+    assert step.run(accept, [str(word) for word in words]) == 2
+    [line] = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert not (out / "accepted").exists()
+    assert (out / "inspection" / "inspection.html").is_file()
+    return line
 
 
-def test_nan_samples_are_one_line_and_no_features_are_written(clips, config, tmp_path, capfd):
+def test_all_bad_files_are_named_in_one_line_before_training(clips, config, tmp_path, capfd):
+    for name, (make, _) in BAD.items():
+        make(clips / "dog" / name, clips)
     wave = noise(1.5)
     wave[100] = np.nan
     soundfile.write(clips / "rain" / "bad.wav", wave, RATE_HZ, subtype="FLOAT")
     folder = fetched(clips, config, tmp_path)
-    capfd.readouterr()
-    words = ["--clips", folder, "--config", config, "--features", tmp_path / "features"]
-    assert step.run(preprocess, [str(word) for word in words]) == 2
-    said = f"error: {folder / 'audio/rain/bad.wav'}: contains NaN or infinite samples"
-    [line] = [line for line in capfd.readouterr().err.splitlines() if line]
-    assert line.startswith(said)
-    assert not (tmp_path / "features").exists()
-    assert not list(tmp_path.glob(".features*"))
+    at_once = capfd.readouterr().out
+    line = refused(folder, config, tmp_path, capfd)
+    assert line.startswith("error: the data set is refused: 4 unreadable of 16 clips")
+    for name, (_, said) in BAD.items():
+        assert f"{clips / 'dog' / name}: {said}" in at_once
+        assert f"{folder / 'audio/dog' / name}: {said}" in line
+    assert f"{folder / 'audio/rain/bad.wav'}: contains NaN or infinite samples" in line
 
 
-def test_a_clip_shorter_than_a_patch_is_repeated_or_refused_by_name(clips, config, tmp_path):
+def test_a_damaged_download_is_refused_with_all_its_files(clips, config, tmp_path):
+    for name in ("empty.wav", "text.wav"):
+        BAD[name][0](clips / "dog" / name, clips)
+    command = f"cp -r '{clips}'/. temp/"
+    with pytest.raises(DataError, match=r"empty\.wav.*1 more.*text\.wav"):
+        fetched(clips, config, tmp_path, source=None, download_command=command)
+    assert not any(open_store(str(tmp_path / "store")).list("train"))
+
+
+def test_a_clip_shorter_than_a_patch_is_repeated_or_refused_by_name(clips, config, tmp_path, capfd):
     soundfile.write(clips / "dog" / "click.wav", noise(0.05), RATE_HZ)
     folder = fetched(clips, config, tmp_path)
-    preprocess(folder, config, tmp_path / "features")  # min_length 1 s: repeated up to it
+    features, inspection = tmp_path / "once", tmp_path / "first"
+    preprocess(folder, config, features, inspection)  # min_length 1 s: repeated up to it
+    accept(inspection, tmp_path / "fine")
     config.write_text(SMALL.replace("min_length: 1", "min_length: 0.1"))
-    with pytest.raises(DataError, match=r"click\.wav.*frames.*patch"):
-        preprocess(folder, config, tmp_path / "again")
+    line = refused(folder, config, tmp_path / "again", capfd)
+    assert re.search(r"click\.wav.*frames.*patch", line)
 
 
 def test_one_clip_of_a_class_is_refused_by_name(clips, config, tmp_path):
@@ -186,6 +197,7 @@ def test_a_full_disk_is_one_line(clips, config, tmp_path, capfd, monkeypatch):
 
     monkeypatch.setattr("soundgate.audio.formats.features.Writer.add", full)
     words = ["--clips", folder, "--config", config, "--features", tmp_path / "features"]
+    words += ["--inspection", tmp_path / "inspection"]
     assert step.run(preprocess, [str(word) for word in words]) == 2
     [line] = [line for line in capfd.readouterr().err.splitlines() if line]
     assert line == (

@@ -508,6 +508,7 @@ def test_every_other_value_is_read_by_code_outside_the_config():
     whole = {
         "dataset_specific.": "dataset_specific.{dataset.section}",
         "training.model.": "size_of(",
+        "inspection.": "getattr(bounds, rule.key)",
     }
     whole |= {
         f"dataset.{split}_": "dataset.{split}_" for split in ("training", "validation", "test")

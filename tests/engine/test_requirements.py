@@ -57,7 +57,7 @@ def test_a_bare_installation_is_told_what_to_install_before_anything_runs(tmp_pa
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
         "run-pipeline: PIL, jinja2, mlflow, numpy, onnx and 6 more are not installed, and "
-        "steps.fetch, steps.preprocess, steps.train, steps.export, steps.evaluate and 4 more need "
+        "steps.fetch, steps.preprocess, steps.accept, steps.train, steps.export and 5 more need "
         "them: pip install 'soundgate[audio,export,registry]'\n"
     )
     assert not list(tmp_path.glob("runs/aed/*"))

@@ -6,12 +6,15 @@ set -eu
 python -m steps.fetch --config runs/aed/RUN-ID/inputs/20e88e6abf3d/user_config.yaml --clips runs/aed/RUN-ID/tasks/fetch/clips --card runs/aed/RUN-ID/tasks/fetch/card --source 'data/ESC 10' --dataset ESC-10 --store runs/store --download-command ''
 
 # preprocess: 4 cpus, 8 GB; after fetch
-python -m steps.preprocess --clips runs/aed/RUN-ID/tasks/fetch/clips --config runs/aed/RUN-ID/inputs/20e88e6abf3d/user_config.yaml --features runs/aed/RUN-ID/tasks/preprocess/features
+python -m steps.preprocess --clips runs/aed/RUN-ID/tasks/fetch/clips --config runs/aed/RUN-ID/inputs/20e88e6abf3d/user_config.yaml --features runs/aed/RUN-ID/tasks/preprocess/features --inspection runs/aed/RUN-ID/tasks/preprocess/inspection
 
-# train-1: 8 cpus, 1 gpus, 32 GB; after preprocess
+# accept: 1 cpus, 1 GB; after preprocess
+python -m steps.accept --inspection runs/aed/RUN-ID/tasks/preprocess/inspection --accepted runs/aed/RUN-ID/tasks/accept/accepted
+
+# train-1: 8 cpus, 1 gpus, 32 GB; after preprocess, accept
 python -m steps.train --features runs/aed/RUN-ID/tasks/preprocess/features --config runs/aed/RUN-ID/inputs/fd48d76b0e82/user_config.yaml --model runs/aed/RUN-ID/tasks/train-1/model --metrics runs/aed/RUN-ID/tasks/train-1/metrics --checkpoints runs/aed/RUN-ID/tasks/train-1/checkpoints --test-fold 1 --epochs 0
 
-# train-2: 8 cpus, 1 gpus, 32 GB; after preprocess
+# train-2: 8 cpus, 1 gpus, 32 GB; after preprocess, accept
 python -m steps.train --features runs/aed/RUN-ID/tasks/preprocess/features --config runs/aed/RUN-ID/inputs/fd48d76b0e82/user_config.yaml --model runs/aed/RUN-ID/tasks/train-2/model --metrics runs/aed/RUN-ID/tasks/train-2/metrics --checkpoints runs/aed/RUN-ID/tasks/train-2/checkpoints --test-fold 2 --epochs 0
 
 # evaluate-1: 4 cpus, 8 GB; after preprocess, train-1

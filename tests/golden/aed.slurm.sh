@@ -27,8 +27,30 @@ exec PYTHON -m soundgate.executors.slurm.worker /CHECKOUT/runs/aed/RUN-ID/slurm/
 SBATCH
 )
 
-# train: gpu; after preprocess
-job_train=$(sbatch --parsable --dependency="afterany:${job_preprocess}" <<'SBATCH'
+# accept: cpu; after preprocess
+job_accept=$(sbatch --parsable --dependency="afterany:${job_preprocess}" <<'SBATCH'
+#!/bin/bash
+#SBATCH --job-name=aed.accept
+#SBATCH --comment=soundgate:RUN-ID
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=1024M
+#SBATCH --time=6
+#SBATCH --signal=B:USR1@180
+#SBATCH --output=/CHECKOUT/runs/aed/RUN-ID/slurm/accept.%j.log
+#SBATCH --open-mode=append
+#SBATCH --export=ALL
+#SBATCH --kill-on-invalid-dep=yes
+#SBATCH --requeue
+export SLURM_EXPORT_ENV=ALL
+cd /CHECKOUT
+exec PYTHON -m soundgate.executors.slurm.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json accept
+SBATCH
+)
+
+# train: gpu; after preprocess, accept
+job_train=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterany:${job_accept}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.train
 #SBATCH --comment=soundgate:RUN-ID

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from soundgate.audio.config.sections.data import Dataset
 from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
+from soundgate.audio.config.sections.inspection import Inspection
 from soundgate.audio.config.sections.learning import (
     RECOMMENDED_AUGMENTATION,
     DataAugmentation,
@@ -80,6 +81,8 @@ class UserConfig(Section):
     """Which clips, which classes, and how they are divided."""
     dataset_specific: DatasetSpecific = DatasetSpecific()
     """Values that only one data set needs."""
+    inspection: Inspection = Inspection()
+    """What a data set may hold before it is trained on."""
     preprocessing: Preprocessing = Preprocessing()
     """From a file to a waveform."""
     feature_extraction: FeatureExtraction = FeatureExtraction()

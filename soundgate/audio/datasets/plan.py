@@ -63,7 +63,8 @@ class Plan(Generic[OptionsT]):
         if self.is_downloaded:
             download.acquire(self.dataset, clips, self.command, self.options)
         else:
-            preparation.prepare(self.dataset, self.sources, clips, self.options)
+            # What is brought has no better copy to fetch: the inspection names what is damaged.
+            preparation.prepare(self.dataset, self.sources, clips, self.options, tolerant=True)
 
     def narrow(self, clips: Path) -> bool:
         """Leave in the ``clips/`` folder what the options ask for; whether any clip went."""

@@ -52,6 +52,7 @@ def prepare(
     options: OptionsT,
     *,
     complete: bool = False,
+    tolerant: bool = False,
 ) -> None:
     """Write the ``clips/`` folder; see :func:`soundgate.audio.datasets.prepare`.
 
@@ -61,6 +62,7 @@ def prepare(
         out: A folder that is empty or does not exist.
         options: Of the data set's own type.
         complete: Insist on every clip that the data set is known to have.
+        tolerant: Keep damaged files, and name them; otherwise they are an error.
 
     Raises:
         DataError: a file, a label or the set as a whole is wrong, or ``out`` cannot be written.
@@ -75,7 +77,7 @@ def prepare(
             entries = _entries(dataset, sources, options)
             clips = [entry.clip for entry in entries]
             _check_counts(dataset, clips, complete=complete)
-            _check_audio(entries)
+            _check_audio(entries, tolerant=tolerant)
             _place(entries, out)
         write_manifest(out / MANIFEST, clips)
         _describe(dataset, clips, out)
@@ -182,19 +184,38 @@ def _check_counts(dataset: Dataset[OptionsT], clips: Sequence[Clip], *, complete
             )
 
 
-def _check_audio(entries: Sequence[_Entry]) -> None:
-    """Find damaged files now, not in the middle of feature extraction."""
+def _check_audio(entries: Sequence[_Entry], *, tolerant: bool) -> None:
+    """Find damaged files now, all of them, not one after another in feature extraction.
+
+    With ``tolerant`` they are only named: what is done about them is for the inspection to say,
+    which sees those, too, whose damage shows only when they are decoded.
+    """
     durations_s: dict[Path, float] = {}
+    wrong: dict[Path, str] = {}
     for entry in track(entries, total=len(entries), label="check audio"):
-        duration_s = durations_s.get(entry.file)
-        if duration_s is None:
-            duration_s = durations_s[entry.file] = reading.info(entry.file).duration_s
-        end_s = max(entry.clip.start_s or 0.0, entry.clip.end_s or 0.0)
-        if end_s > duration_s + reading.SEGMENT_SLACK_S:
-            raise DataError(
-                f"{entry.file}: start_s or end_s {end_s:g} is after the end of the file at "
-                f"{duration_s:g} s: correct the table"
-            )
+        try:
+            if entry.file not in durations_s:
+                durations_s[entry.file] = reading.info(entry.file).duration_s
+            _check_end(entry, durations_s[entry.file])
+        except DataError as error:
+            wrong.setdefault(entry.file, str(error))
+    if not wrong:
+        return
+    for reason in wrong.values():
+        print(reason)
+    if not tolerant:
+        first, *others = wrong.values()
+        more = f" (and {len(others)} more: {'; '.join(others)})" if others else ""
+        raise DataError(f"{first}{more}")
+
+
+def _check_end(entry: _Entry, duration_s: float) -> None:
+    end_s = max(entry.clip.start_s or 0.0, entry.clip.end_s or 0.0)
+    if end_s > duration_s + reading.SEGMENT_SLACK_S:
+        raise DataError(
+            f"{entry.file}: start_s or end_s {end_s:g} is after the end of the file at "
+            f"{duration_s:g} s: correct the table"
+        )
 
 
 def _place(entries: Sequence[_Entry], out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -20,8 +21,29 @@ from soundgate.progress import track
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from soundgate.audio.clips.selection import Member
     from soundgate.audio.config.sections.data import Dataset
     from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
+    from soundgate.audio.files.levels import Levels
+    from soundgate.audio.signal.waveforms import Samples
+
+
+class Observer(Protocol):
+    """What is told of every clip that is used, in their order."""
+
+    def decoded(self, clip: Clip, member: Member, samples: Samples, levels: Levels) -> None:
+        """Take note of a clip as it was decoded: samples float32 (sample,), and its levels."""
+
+    def failed(self, clip: Clip, member: Member, error: DataError) -> None:
+        """Take note of a clip that cannot be decoded, or is too short, and so is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extracted:
+    mel: Frames
+    samples: Samples
+    """As decoded, before silence is removed."""
+    levels: Levels
 
 
 class Config(Protocol):
@@ -41,7 +63,13 @@ class Config(Protocol):
 
 
 def extract(
-    clips: Path, features: Path, config: Config, *, cache: Path | None = None, workers: int = 1
+    clips: Path,
+    features: Path,
+    config: Config,
+    *,
+    cache: Path | None = None,
+    workers: int = 1,
+    observer: Observer | None = None,
 ) -> None:
     """Compute the features of a data set.
 
@@ -52,9 +80,11 @@ def extract(
         cache: folder of decoded waveforms, used where ``dataset.to_cache`` is on; the features are
             the same bits with and without it.
         workers: threads; the features do not depend on their number.
+        observer: is told of every clip; with one, clips that cannot be used are left out.
 
     Raises:
-        DataError: a clip cannot be decoded, is too short or carries labels that do not fit.
+        DataError: a clip carries labels that do not fit, or, without an observer, cannot be decoded
+            or is too short.
         ConfigError: ``dataset.class_names`` names a class that no clip has.
     """
     chosen = selection.choose(clips, config.dataset)
@@ -67,21 +97,37 @@ def extract(
         listed = zip(read_manifest(clips), chosen.members(), strict=True)
         wanted = ((clip, member) for clip, member in listed if member is not None)
         results = threads.ordered(lambda pair: compute(pair[0]), wanted, workers)
-        for (clip, member), (mel, duration_s) in track(
-            results, total=chosen.count, label="features"
-        ):
-            writer.add(mel, clip, labels=member.labels, fold=member.fold, duration_s=duration_s)
+        for (clip, member), found in track(results, total=chosen.count, label="features"):
+            if isinstance(found, DataError):
+                if observer is None:
+                    raise found
+                observer.failed(clip, member, found)
+                continue
+            duration_s = found.samples.size / config.preprocessing.target_rate
+            writer.add(
+                found.mel, clip, labels=member.labels, fold=member.fold, duration_s=duration_s
+            )
+            if observer is not None:
+                observer.decoded(clip, member, found.samples, found.levels)
 
 
 def _features_of(
     clips: Path, config: Config, cache: Path | None, clip: Clip
-) -> tuple[Frames, float]:
-    """A clip's log-mel frames, float16 (frame, mel), and its duration in seconds."""
+) -> _Extracted | DataError:
+    """A clip's log-mel frames, float16 (frame, mel), or why there are none."""
+    try:
+        return _extract(clips, config, cache, clip)
+    except DataError as error:
+        return error
+
+
+def _extract(clips: Path, config: Config, cache: Path | None, clip: Clip) -> _Extracted:
     path = clips / clip.path
     options, rate_hz = config.feature_extraction, config.preprocessing.target_rate
-    samples, duration_s = waveforms.waveform(
+    decoded, levels = waveforms.decode(
         path, config.preprocessing, start_s=clip.start_s, end_s=clip.end_s, cache=cache
     )
+    samples = waveforms.prepare(decoded, config.preprocessing)
     count = frame_count(samples.size, options)
     if count < options.patch_length:
         least_s = (options.hop_length * (options.patch_length - 1) + options.n_fft) / rate_hz
@@ -93,4 +139,4 @@ def _features_of(
     with torch.inference_mode():
         mel = log_mel(torch.from_numpy(samples), options, rate_hz)
         half: Frames = mel.half().numpy()
-    return half, duration_s
+    return _Extracted(half, decoded, levels)

@@ -18,6 +18,7 @@ import soundfile
 import soxr
 
 from soundgate.audio.files import containers
+from soundgate.audio.files.levels import Levels, measure
 from soundgate.audio.files.streams import Samples, Stream, open_stream
 from soundgate.errors import DataError, ParameterError
 
@@ -84,8 +85,29 @@ class Reader:
 
     def read(self, *, start_s: float | None = None, end_s: float | None = None) -> Samples:
         """Decode a segment as one channel at the file's own rate; see the function ``read``."""
-        first, last = _segment(self._path, self._stream, start_s, end_s)
-        samples = _mono(self._stream.read(first, last))
+        return self._mixed(self._decoded(start_s, end_s))
+
+    def load(
+        self, *, sample_rate_hz: int, start_s: float | None = None, end_s: float | None = None
+    ) -> Samples:
+        """Decode a segment as one channel at ``sample_rate_hz``; see the function ``load``."""
+        return self._resampled(self.read(start_s=start_s, end_s=end_s), sample_rate_hz)
+
+    def load_with_levels(
+        self, *, sample_rate_hz: int, start_s: float | None = None, end_s: float | None = None
+    ) -> tuple[Samples, Levels]:
+        """As :meth:`load`, and how loud the segment is in the file."""
+        decoded = self._decoded(start_s, end_s)
+        mix = self._mixed(decoded)
+        levels = measure(decoded, mix, self._stream.rate_hz)
+        return self._resampled(mix, sample_rate_hz), levels
+
+    def _decoded(self, start_s: float | None, end_s: float | None) -> Samples:
+        """Samples of a segment, float32 (sample,) or (sample, channel)."""
+        return self._stream.read(*_segment(self._path, self._stream, start_s, end_s))
+
+    def _mixed(self, decoded: Samples) -> Samples:
+        samples = _mono(decoded)
         # Integer samples cannot be NaN, and looking costs as much as decoding 16-bit WAV does.
         if not self._stream.is_integer and not np.isfinite(samples).all():
             raise DataError(
@@ -93,12 +115,9 @@ class Reader:
             )
         return samples
 
-    def load(
-        self, *, sample_rate_hz: int, start_s: float | None = None, end_s: float | None = None
-    ) -> Samples:
-        """Decode a segment as one channel at ``sample_rate_hz``; see the function ``load``."""
+    def _resampled(self, samples: Samples, sample_rate_hz: int) -> Samples:
         _check_rate(sample_rate_hz)
-        samples, rate_hz = self.read(start_s=start_s, end_s=end_s), self._stream.rate_hz
+        rate_hz = self._stream.rate_hz
         if rate_hz == sample_rate_hz:
             return samples
         resampled: Samples = soxr.resample(samples, rate_hz, sample_rate_hz, quality="HQ")

@@ -113,7 +113,7 @@ def clip_frames(
     Raises:
         DataError: the file cannot be decoded.
     """
-    samples = waveforms.decode(path, preprocessing, start_s=start_s, end_s=end_s)
+    samples, _ = waveforms.decode(path, preprocessing, start_s=start_s, end_s=end_s)
     samples = arrange(samples, preprocessing, options).apply(samples)
     with torch.inference_mode():
         mel = log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)

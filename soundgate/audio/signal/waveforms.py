@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundgate.audio.files import reading as io
+from soundgate.audio.files.levels import Levels
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ T = TypeVar("T", bound=np.generic)
 
 # Floor of librosa.power_to_db: a clip that is quieter than it throughout holds no silence.
 _POWER_FLOOR = 1e-10
-# What it is, number of samples, CRC-32 of the number and the samples.
+# What it is, number of samples, CRC-32 of all that follows: levels, then samples.
 _HEAD = struct.Struct("<4sII")
-_MAGIC = b"SGW1"
+_MAGIC = b"SGW2"
 
 
 def waveform(
@@ -62,7 +63,7 @@ def waveform(
     Raises:
         DataError: the file cannot be decoded.
     """
-    samples = decode(path, preprocessing, start_s=start_s, end_s=end_s, cache=cache)
+    samples, _ = decode(path, preprocessing, start_s=start_s, end_s=end_s, cache=cache)
     return prepare(samples, preprocessing), samples.size / preprocessing.target_rate
 
 
@@ -204,36 +205,40 @@ def decode(
     start_s: float | None = None,
     end_s: float | None = None,
     cache: Path | None = None,
-) -> Samples:
-    """What ``waveform`` prepares: samples float32 (sample,), resampled, ``max_length`` at most.
+) -> tuple[Samples, Levels]:
+    """What ``waveform`` prepares, and how loud it is in the file.
 
     Arguments and errors are those of ``waveform``; what the cache holds is taken from it.
+
+    Returns:
+        Samples float32 (sample,), resampled, ``max_length`` at most; levels of the decoded part.
     """
     rate_hz, longest_s = preprocessing.target_rate, preprocessing.max_length
     if cache is None:
         return _read(path, rate_hz, longest_s, start_s, end_s)
     segment = f"{start_s or 0!r}-{'' if end_s is None else repr(end_s)}-{longest_s!r}"
     entry = cache / f"{_digest(path)}-{rate_hz}-{segment}.f32"
-    samples = _fetch(entry)
-    if samples is None:
-        samples = _read(path, rate_hz, longest_s, start_s, end_s)
-        _keep(entry, samples)
-    return samples
+    held = _fetch(entry)
+    if held is None:
+        held = _read(path, rate_hz, longest_s, start_s, end_s)
+        _keep(entry, *held)
+    return held
 
 
 def _read(
     path: Path, rate_hz: int, longest_s: float, start_s: float | None, end_s: float | None
-) -> Samples:
+) -> tuple[Samples, Levels]:
     """Decode and resample, at most ``longest_s`` seconds."""
     start = start_s or 0.0
     with io.Reader(path) as file:  # what the file holds is asked first: it may be hours
         duration_s = file.info.duration_s
         if end_s is None and duration_s - start <= longest_s + 1 / rate_hz:
-            samples = file.load(sample_rate_hz=rate_hz, start_s=start)
+            samples, levels = file.load_with_levels(sample_rate_hz=rate_hz, start_s=start)
             if samples.size <= longest_s * rate_hz:
-                return samples
+                return samples, levels
         end = duration_s if end_s is None else end_s
-        return file.load(sample_rate_hz=rate_hz, start_s=start, end_s=min(end, start + longest_s))
+        last = min(end, start + longest_s)
+        return file.load_with_levels(sample_rate_hz=rate_hz, start_s=start, end_s=last)
 
 
 def _digest(path: Path) -> str:
@@ -244,7 +249,7 @@ def _digest(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _fetch(entry: Path) -> Samples | None:
+def _fetch(entry: Path) -> tuple[Samples, Levels] | None:
     """A cached waveform; None where there is none or it is damaged."""
     try:
         held = entry.read_bytes()
@@ -252,19 +257,21 @@ def _fetch(entry: Path) -> Samples | None:
         return None
     except OSError as error:
         raise DataError(f"{entry}: the waveform cache cannot be read: {error.strerror}") from error
-    if len(held) <= _HEAD.size:
+    if len(held) <= _HEAD.size + Levels.SIZE_BYTES:
         return None
     magic, count, checksum = _HEAD.unpack_from(held)
     body = memoryview(held)[_HEAD.size :]
-    if magic != _MAGIC or len(body) != 4 * count or _checksum(body) != checksum:
+    is_whole = len(body) == Levels.SIZE_BYTES + 4 * count
+    if magic != _MAGIC or not is_whole or _checksum(body) != checksum:
         return None
+    levels, sound = Levels.unpack(body[: Levels.SIZE_BYTES]), body[Levels.SIZE_BYTES :]
     # torch warns of memory that may not be written to, so the samples get memory of their own.
-    return np.frombuffer(body, dtype="<f4").astype(np.float32)
+    return np.frombuffer(sound, dtype="<f4").astype(np.float32), levels
 
 
-def _keep(entry: Path, samples: Samples) -> None:
+def _keep(entry: Path, samples: Samples, levels: Levels) -> None:
     """Write a cache entry whole or not at all; two writers of one entry write the same."""
-    body = memoryview(samples.astype("<f4", copy=False).tobytes())
+    body = memoryview(levels.pack() + samples.astype("<f4", copy=False).tobytes())
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=entry.parent, prefix=".")
