@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test lint check lock bench clean
+.PHONY: setup run test test-fast lint check lock bench clean
 
 setup: $(STAMP)  ## make .venv with everything a laptop needs
 
@@ -17,8 +17,14 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup  ## run the AED pipeline on the embedded default and print the result
 	$(BIN)/run-pipeline --module-name pipelines.aed
 
+# A worker takes whole files, because the tests of one share what its fixtures make; tests/conftest.py puts slow files first.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: setup  ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
+
+test-fast: setup  ## the tests that are not marked slow
+	$(PYTEST) -m "not slow"
 
 lint: setup  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -50,6 +50,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def routines() -> dict[str, str]:
+    """Return the variables by which libraries pick the routines for a processor.
+
+    They change bits. A container has an environment of its own, so that whoever compares its
+    figures with this machine's has to hand these over.
+    """
+    prefixes = ("ATEN_", "DNNL_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_")
+    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+
+
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
     """Every scalar of a JSON document by its dotted path."""
     if isinstance(value, dict):

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aed_identity import machine
+from aed_identity import machine, routines
 
 from soundgate.reuse.sources import Sources
 
@@ -80,8 +80,7 @@ class FixtureCache:
         parts = [
             make.__module__,
             json.dumps(program(make.__module__, self.root), sort_keys=True),
-            json.dumps([machine(), sys.version, libraries()]),
-            os.environ.get("OMP_NUM_THREADS", ""),
+            json.dumps([machine(), routines(), sys.version, libraries()], sort_keys=True),
             product() if whole_product else "",
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -25,6 +25,8 @@ from pipeline_parameters import CLIP_ACCURACY, PATCH_ACCURACY, AedParameters
 from pipelines import aed
 from soundgate.parameters import load
 
+pytestmark = pytest.mark.slow
+
 NAMES = "use letters, digits, '_', '-', '.' and blanks between them, 200 characters at most"
 
 

@@ -14,6 +14,8 @@ from aed_runs import (
     versions,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def released(small_aed, tmp_path_factory):

@@ -19,6 +19,8 @@ from aed_runs import (
     start,
 )
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = "training.epochs=4"
 """Enough for a training to be killed after its first checkpoint and before its end."""
 

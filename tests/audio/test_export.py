@@ -28,6 +28,8 @@ from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.formats.model import rows_of
 from soundgate.errors import ConfigError, DataError, MissingExtra
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MINIRESNET = {
     "preprocessing": {"min_length": 1.2, "max_length": 2, "lengthen": "before"},

@@ -15,6 +15,8 @@ from soundgate.audio.signal.patches import frame_count, patch_starts
 from soundgate.audio.signal.standardisation import Standardisation
 from soundgate.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 YAMNET = FeatureExtraction()
 MINIRESNET = FeatureExtraction(
     patch_length=50,

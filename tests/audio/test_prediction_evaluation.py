@@ -20,6 +20,8 @@ from soundgate.audio.datasets.base import Source
 from soundgate.audio.extraction.log_mel import extract
 from soundgate.audio.formats.feature_set import read_features
 
+pytestmark = pytest.mark.slow
+
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept
 
 

@@ -21,6 +21,8 @@ from soundgate.audio.prediction.reading import Failure
 from soundgate.audio.prediction.results import Scored
 from soundgate.audio.prediction.tables import Tables
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("dog", "rain, heavy", 'say "hi"', "größe")
 RESULTS = [
     Scored(

@@ -11,6 +11,8 @@ from toy_review import MISSED, PASSED, UNJUDGED, Clip, write_run
 
 from soundgate.audio.review.page import write
 
+pytestmark = pytest.mark.slow
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 LONG = "a class with a very long name that goes on and on/and_has_no_spaces_at_the_end_of_it"

@@ -21,6 +21,8 @@ from soundgate.audio.learning import checkpoints, loop
 from soundgate.audio.learning.distributed import Group
 from soundgate.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(toy_features.__file__).parent
 
 

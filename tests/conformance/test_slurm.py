@@ -10,6 +10,8 @@ import slurm_cluster
 from conformance.engine import Engine
 from conformance.suite import Conformance
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = """
 environment: {PYTHONPATH: FOLDER}

@@ -13,6 +13,8 @@ from codebuild import evaluation
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 PIPELINE = """
     from __future__ import annotations
 

@@ -16,6 +16,8 @@ import yaml
 from account_by_hand import BUCKET, ROOT
 from codebuild import evaluation
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 16_000
 PIPELINE = """\
 from __future__ import annotations

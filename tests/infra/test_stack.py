@@ -14,6 +14,8 @@ from account_by_hand import CONNECTION, CONTEXT, PROVIDER, ROOT
 
 from infra import project, settings
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = ROOT / "tests" / "golden" / "infra.template.json"
 UNSCOPED = {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken", "sagemaker:ListPipelines"}
 """Actions for which IAM knows no resource."""

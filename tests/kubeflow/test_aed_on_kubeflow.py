@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import ir_lint
 import ir_runner
 import pytest
+from aed_identity import routines
+from aed_runs import ROOT, SMALL, copy_of, latest, run
 from ir_runner import State
 
-ROOT = Path(__file__).resolve().parents[2]
-TINY = (
-    "dataset_specific.synthetic.clips_per_class=10",
-    "dataset_specific.synthetic.duration_s=1.0",
-    "training.epochs=2",
-    "training.precision=float32",
-    "q_clip_level_acc_threshold=0",
-    "q_patch_level_acc_threshold=0",
-)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
 IMAGE = ("steps", "soundgate", "pipelines", "pipeline_parameters.py")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-UNREACHABLE = 1.01
+UNREACHABLE = 0.999
 RUNS_EVERY_TIME = {"champion", "review", "register"}
 """Who the champion is may have changed; the others name the run."""
-
-
-def command(*words: str, settings: tuple[str, ...]) -> list[str]:
-    sets = [word for each in settings for word in ("--set", each)]
-    return [sys.executable, "-m", "soundgate.cli", *words, "-n", "pipelines.aed", *sets]
 
 
 def defined(folder: Path, registry: str) -> str:
@@ -42,48 +32,37 @@ def defined(folder: Path, registry: str) -> str:
         f"image: registry.example/soundgate@sha256:{'0' * 64}\nmlflow_tracking_uri: {registry}\n"
     )
     words = ("get-pipeline-definition", "--executor", "kubeflow", "--profile", str(site))
-    settings = (*TINY, f"store={folder / 'store'}")
-    done = subprocess.run(
-        command(*words, settings=settings), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run(folder, *words, "-n", "pipelines.aed")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(small_aed, tmp_path_factory):
     """Two runs on one cluster, the second with a bound that nothing clears, and that one here."""
     folder = tmp_path_factory.mktemp("aed")
     registry = f"sqlite:///{folder / 'mlflow.db'}"
     text = defined(folder, registry)
-    here = folder / "here"
-    settings = (*TINY, f"store={here / 'store'}", f"q_clip_level_acc_threshold={UNREACHABLE}")
-    local = subprocess.Popen(
-        command("run-pipeline", settings=settings),
-        cwd=ROOT,
-        env={**os.environ, "SOUNDGATE_RUNS": str(here)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    here = copy_of(small_aed, folder / "here")
+    settings = (*SMALL, f"q_clip_level_acc_threshold={UNREACHABLE}")
+    local = run(
+        *(here, "run-pipeline", "-n", "pipelines.aed"),
+        settings=settings,
+        store=small_aed / "store",
     )
+    assert local.returncode == 1, local.stdout
     image = folder / "image"
     image.mkdir()
     for name in IMAGE:
         (image / name).symlink_to(ROOT / name)
-    platform = ir_runner.Platform(project=image, max_parallel=2)
+    platform = ir_runner.Platform(project=image, max_parallel=2, environment=routines())
     cache, work = ir_runner.Cache(), folder / "kubeflow"
     first = ir_runner.run(text, {"commit": COMMIT}, work, platform, cache=cache)
     arguments = {"commit": COMMIT, "q_clip_level_acc_threshold": UNREACHABLE}
     missed = ir_runner.run(text, arguments, work, platform, cache=cache)
-    log, _ = local.communicate(timeout=280)
     return SimpleNamespace(
-        text=text, registry=registry, image=image, first=first, missed=missed, here=here, log=log
+        text=text, registry=registry, image=image, first=first, missed=missed, here=latest(here)
     )
-
-
-def local_task(done, task: str) -> Path:
-    (found,) = done.here.glob(f"aed/*/tasks/{task}")
-    return found
 
 
 def written(outcome, task: str, output: str) -> Path:
@@ -112,13 +91,13 @@ def test_it_runs_to_a_registered_candidate(done):
 
 
 @pytest.mark.timeout(600)
-def test_model_and_figures_are_those_of_the_local_executor(done):
+def test_model_and_figures_are_those_of_the_local_executor(done, small_aed):
     for task, output, name in (
         ("evaluate", "report", "evaluation.json"),
         ("train", "model", "weights.safetensors"),
     ):
         there = (written(done.first, task, output) / name).read_bytes()
-        assert there == (local_task(done, task) / output / name).read_bytes(), done.log
+        assert there == (latest(small_aed) / "tasks" / task / output / name).read_bytes()
 
 
 @pytest.mark.timeout(600)
@@ -137,7 +116,7 @@ def test_a_missed_gate_fails_the_run_with_its_message_and_nothing_ran_after_it(d
     gate = done.missed.tasks["gate-clip-accuracy"]
     (local,) = (
         line.partition("error: ")[2]
-        for line in (local_task(done, "gate-clip-accuracy") / "log.txt").read_text().splitlines()
+        for line in (done.here / "tasks/gate-clip-accuracy/log.txt").read_text().splitlines()
         if "error: " in line
     )
     assert f"clip level acc < {UNREACHABLE}" in local

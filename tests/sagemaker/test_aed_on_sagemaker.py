@@ -19,23 +19,17 @@ import boto3
 import pytest
 import servers
 import yaml
+from aed_identity import routines
+from aed_runs import SMALL, latest
 from jobs_by_hand import ROLE, archived
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "aed-artifacts"
 STORE = f"s3://{BUCKET}/store"
 IMAGE = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/soundgate@sha256:{'0' * 64}"
-TINY = (
-    "dataset_specific.synthetic.clips_per_class=10",
-    "dataset_specific.synthetic.duration_s=1.0",
-    "training.epochs=2",
-    "training.precision=float32",
-    "q_clip_level_acc_threshold=0",
-    "q_patch_level_acc_threshold=0",
-)
 CORES = sorted(os.sched_getaffinity(0))
-"""Jobs get the first, what they are compared with the last: weights depend on how many threads
-there are, and two at a time on two cores wait for one another."""
+"""Weights depend on how many threads there are. Jobs have every core, as the run has that tests
+share; where a run on this machine goes on beside them, each side has one."""
 PROFILE = {
     "region": "eu-west-1",
     "bucket": BUCKET,
@@ -49,7 +43,7 @@ PROFILE = {
 }
 
 
-pytestmark = pytest.mark.timeout(900)  # a minute and a half where nothing else runs
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 class Site:
@@ -63,7 +57,7 @@ class Site:
     def run(
         self,
         *more: str,
-        settings: tuple[str, ...] = TINY,
+        settings: tuple[str, ...] = SMALL,
         words: tuple[str, ...] = (),
         code: int = 0,
     ) -> dict:
@@ -101,8 +95,9 @@ class Site:
         )  # a user's: the account's own is the platform's
         arn = client.start_pipeline_execution(
             PipelineName="aed",
+            # SageMaker takes no empty value; an empty default needs none.
             PipelineParameters=[
-                {"Name": n, "Value": v} for n, v in {**given, **parameters}.items()
+                {"Name": n, "Value": v} for n, v in {**given, **parameters}.items() if v
             ],
             SelectiveExecutionConfig={
                 "SourcePipelineExecutionArn": self.first.arn,
@@ -159,11 +154,12 @@ def finished(process: subprocess.Popen[str], folder: Path) -> Path:
 
 
 @contextmanager
-def empty(plane):
+def empty(plane, cores=CORES):
     """The account with an empty bucket, this checkout its image, numbers printed as Java does."""
     plane.reset()
     account = plane.account
-    image, account.image = account.image, replace(account.image, project=ROOT, cores=CORES[:1])
+    image = account.image
+    account.image = replace(image, project=ROOT, cores=cores, environment=routines())
     account.java_numbers = True
     account.s3.create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -181,25 +177,24 @@ def mlflow(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(plane, mlflow, tmp_path_factory):
-    """An account after one undisturbed execution; beside it the same run on this machine."""
-    folder = tmp_path_factory.mktemp("aed")
-    with empty(plane), local(folder / "local", settings=TINY) as process:
-        made = Site(plane, folder, mlflow_tracking_uri=mlflow)
+    """An account after one undisturbed execution."""
+    with empty(plane):
+        made = Site(plane, tmp_path_factory.mktemp("aed"), mlflow_tracking_uri=mlflow)
         made.record = made.run()
         made.first = made.execution()
-        made.local = finished(process, folder / "local")
         yield made
 
 
-def test_the_figures_are_those_of_the_same_run_on_this_machine(site):
+def test_the_figures_are_those_of_the_same_run_on_this_machine(site, small_aed):
     """Byte for byte: the programs, the seeds and the number of cores are the same."""
+    local = latest(small_aed) / "tasks"
     assert site.record["state"] == "succeeded"
     for task in ("evaluate/report/evaluation.json", "evaluate/report/predictions.jsonl"):
         found = site.read(site.first, *task.split("/"))
-        assert found.decode() == (site.local / task).read_text("utf-8")
+        assert found.decode() == (local / task).read_text("utf-8")
     assert site.evaluation(site.first)["clips"] == 20
     weights = site.model(site.first)["model/weights.safetensors"]
-    assert weights == (site.local / "train/model/weights.safetensors").read_bytes()
+    assert weights == (local / "train/model/weights.safetensors").read_bytes()
 
 
 def test_numbers_were_printed_as_java_prints_them(site):
@@ -283,19 +278,6 @@ def test_a_missed_patch_gate_says_so_itself(site):
     assert execution.steps["gate-patch-accuracy-missed"].reason == said
 
 
-def test_a_training_that_fails_says_why(site, tmp_path):
-    weights = tmp_path / "weights.h5"
-    weights.write_text("no weights")
-    record = site.run(f"training.model.pretrained_weights={weights}", code=1)
-    execution = site.execution()
-    [job] = execution.steps["train"].jobs
-    failure = job.reason.removeprefix("AlgorithmError: ").removesuffix(", exit code: 2")
-    assert failure
-    assert f"error: {failure}" in job.lines
-    assert failure in record["tasks"]["train"]["reason"]
-    assert "evaluate" not in execution.steps
-
-
 def test_a_training_whose_spot_instance_is_taken_away_ends_with_the_same_model(site):
     """In mid-training; what is compared are the weights, the history and the figures of the log."""
     s3, prefix = site.plane.account.s3, "soundgate/aed/checkpoints/"
@@ -340,6 +322,19 @@ def test_data_that_is_gone_fails_the_job_that_reads_it(site):
     assert execution.steps["train"].jobs[0].lines == []
 
 
+def test_a_training_that_fails_says_why(site, tmp_path):
+    weights = tmp_path / "weights.h5"
+    weights.write_text("no weights")
+    record = site.run(f"training.model.pretrained_weights={weights}", code=1)
+    execution = site.execution()
+    [job] = execution.steps["train"].jobs
+    failure = job.reason.removeprefix("AlgorithmError: ").removesuffix(", exit code: 2")
+    assert failure
+    assert f"error: {failure}" in job.lines
+    assert failure in record["tasks"]["train"]["reason"]
+    assert "evaluate" not in execution.steps
+
+
 def test_real_clips_give_the_same_figures_as_on_this_machine(plane, esc10, tmp_path):
     """ESC-10: some clips of three classes, one fold of them; ``map`` and its join, too."""
     clips = tmp_path / "clips"
@@ -357,7 +352,7 @@ def test_real_clips_give_the_same_figures_as_on_this_machine(plane, esc10, tmp_p
         "folds=1",
     )
     config = ("--config", "user_configs/aed_esc10.yaml")
-    with empty(plane), local(tmp_path / "local", *config, settings=settings) as process:
+    with empty(plane, CORES[:1]), local(tmp_path / "local", *config, settings=settings) as process:
         site = Site(plane, tmp_path)
         record = site.run(settings=settings, words=config)
         here = finished(process, tmp_path / "local")

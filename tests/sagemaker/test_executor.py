@@ -286,9 +286,14 @@ def test_interrupted_while_waiting_it_goes_on(site, capsys):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell that runs the suite in the background has its children ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        submit(site.executor(), slow, run, record)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            submit(site.executor(), slow, run, record)
+    finally:
+        signal.signal(signal.SIGINT, before)
     shown = capsys.readouterr().out
     assert f"watch it with: show-run {run.id}" in shown
     assert f"end it with: cancel-run {run.id}" in shown
@@ -298,7 +303,7 @@ def test_interrupted_while_waiting_it_goes_on(site, capsys):
 def test_silence_is_borne_and_said(site, capsys):
     site.aws.fail("DescribePipelineExecution", code="ThrottlingException", times=2)
     site.aws.fail("ListPipelineExecutionSteps", code="InternalFailure", status=500, times=1)
-    _, record = site.submit(toy())
+    _, record = site.submit(toy(seconds=2, last="silence"))  # it outlasts the silence
     assert record["state"] == "succeeded"
     shown = capsys.readouterr().out
     assert shown.count("sagemaker:DescribePipelineExecution: throttled") == 1

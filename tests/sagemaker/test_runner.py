@@ -17,7 +17,7 @@ import pytest
 from definition_runner import Cache, Image, Refused, container
 from jobs_by_hand import COPY, WRITE, archived, get, join, json_get, output, parameter
 
-pytestmark = pytest.mark.emulator("definition_runner", "control_plane")
+pytestmark = [pytest.mark.emulator("definition_runner", "control_plane"), pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHED = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P30D"}}

@@ -9,7 +9,7 @@ import servers
 from definition_runner import Cache, Faults
 from jobs_by_hand import COPY, WRITE, archived, get, output
 
-pytestmark = pytest.mark.emulator("definition_runner", "control_plane")
+pytestmark = [pytest.mark.emulator("definition_runner", "control_plane"), pytest.mark.slow]
 
 TRAIN = """
 import pathlib, signal, sys, time

@@ -14,7 +14,7 @@ import slurm_cluster
 from cluster_use import SLOW, begin, ids, is_running, results, scontrol, start_now, submit
 from toy_project import wait_for
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = [pytest.mark.timeout(280), pytest.mark.slow]
 
 
 def test_a_failure_names_its_reason_and_its_log_and_resume_completes_the_run(project):

@@ -10,7 +10,7 @@ import pytest
 from cluster_use import COUNT, SLOW, begin, ids, results, scontrol, start_now, submit
 from toy_project import wait_for
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = [pytest.mark.timeout(280), pytest.mark.slow]
 
 
 def test_a_job_that_is_warned_saves_its_work_goes_back_and_goes_on(project):

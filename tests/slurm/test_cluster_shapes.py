@@ -9,7 +9,7 @@ import pytest
 from cluster_use import SLOW, begin, ids, results, submit
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.timeout(280)
+pytestmark = [pytest.mark.timeout(280), pytest.mark.slow]
 
 
 SHAPES = """

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from cluster_use import ids, results, scontrol, submit
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = [pytest.mark.timeout(280), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from cluster_use import begin, ids, results, start_now, submit
 from toy_project import wait_for
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = [pytest.mark.timeout(280), pytest.mark.slow]
 
 MEET = """
 from __future__ import annotations
