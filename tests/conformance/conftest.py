@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from toy_project import Toy
 
@@ -31,3 +33,9 @@ def product(engine):
     ended = engine.run(module)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return module
+
+
+@pytest.fixture
+def read(engine, shapes):
+    """Read what a task of that run wrote; other tests may have run something since."""
+    return partial(engine.read, run=shapes[3]["run"])

@@ -66,10 +66,12 @@ class Engine:
         assert shown.returncode == 0, shown.stderr
         return json.loads(shown.stdout)
 
-    def read(self, task: str, file: str = "result.txt", output: str = "out") -> str:
-        """Return a file that a task of the last run wrote."""
+    def read(
+        self, task: str, file: str = "result.txt", output: str = "out", run: str = "last"
+    ) -> str:
+        """Return a file that a task of a run wrote."""
         with tempfile.TemporaryDirectory(dir=self.toy.folder) as folder:
-            got = self.cli("get-output", "last", task, output, "--to", f"{folder}/it")
+            got = self.cli("get-output", run, task, output, "--to", f"{folder}/it")
             assert got.returncode == 0, got.stderr
             return (Path(folder) / "it" / file).read_text("utf-8")
 

@@ -60,21 +60,21 @@ class Conformance(Sending, Failing, Mapping):
     """The suite; a subclass provides the fixture ``engine``."""
 
     @row
-    def test_chain(self, engine, shapes):
+    def test_chain(self, engine, read):
         """A task reads the output of an earlier task; two branches are joined."""
-        word = json.loads(engine.read("handed", "values.json"))["s"]
-        assert engine.read("diamond") == f"d:l:{word}r:{word}"
+        word = json.loads(read("handed", "values.json"))["s"]
+        assert read("diamond") == f"d:l:{word}r:{word}"
 
     @row
-    def test_map(self, engine, shapes):
+    def test_map(self, engine, read):
         """A join reads the 12 items of a map in their order."""
-        assert engine.read("pooled") == "".join(f"{k}," for k in range(12))
+        assert read("pooled") == "".join(f"{k}," for k in range(12))
 
     @row
-    def test_elements(self, engine, shapes):
+    def test_elements(self, engine, read):
         """A map over a map passes outputs item by item."""
-        word = json.loads(engine.read("handed", "values.json"))["s"]
-        assert engine.read("paired") == "".join(f"{k}{k}{word}" for k in "xyz")
+        word = json.loads(read("handed", "values.json"))["s"]
+        assert read("paired") == "".join(f"{k}{k}{word}" for k in "xyz")
 
     @row
     def test_after(self, engine, shapes):
@@ -84,31 +84,31 @@ class Conformance(Sending, Failing, Mapping):
         assert started[-1] == "all"
 
     @row
-    def test_constants(self, engine, shapes):
+    def test_constants(self, engine, read):
         """Constants of every type arrive: empty text, quotes, spaces, Unicode, lists, booleans."""
-        found = json.loads(engine.read("constants", "values.json"))
+        found = json.loads(read("constants", "values.json"))
         assert (found["s"], found["i"], found["f"], found["b"]) == (TEXTS[4], -3, 1e-05, True)
         assert (found["ss"], found["ints"], found["bools"]) == (TEXTS, NUMBERS, [True, False])
         assert found["floats"] == FLOATS
-        more = json.loads(engine.read("more", "values.json"))
+        more = json.loads(read("more", "values.json"))
         assert (more["s"], more["b"], more["ss"]) == ("", False, ["a", "b"])
 
     @row
-    def test_parameters(self, engine, shapes):
+    def test_parameters(self, engine, read):
         """Parameters passed straight to a step arrive: negative, tiny, quoted, empty."""
-        found = json.loads(engine.read("handed", "values.json"))
+        found = json.loads(read("handed", "values.json"))
         assert (found["s"], found["i"]) == ('it\'s a "test" of 100% été', -7)
         assert (found["f"], found["ss"]) == (1e-05, [])
-        assert json.loads(engine.read("more", "values.json"))["f"] == 160.0
+        assert json.loads(read("more", "values.json"))["f"] == 160.0
 
     @row
-    def test_artifact(self, engine, shapes):
+    def test_artifact(self, engine, read):
         """An artifact keeps its bytes and file names, including unusual names and large files."""
         from hashlib import sha256, shake_256
 
         names = {}
         exec((engine.toy.folder / "steps" / "odd.py").read_text().split("def odd")[0], names)
-        found = json.loads(engine.read("listed", "listing.json"))
+        found = json.loads(read("listed", "listing.json"))
         large = sha256(shake_256(b"large").digest(24 * 2**20)).hexdigest()
         expected = {
             name: sha256(b"" if name == "empty.txt" else name.encode()).hexdigest()
@@ -127,7 +127,7 @@ class Conformance(Sending, Failing, Mapping):
     @row
     def test_logs(self, engine, shapes):
         """`show-logs` prints what a task printed."""
-        shown = engine.cli("show-logs", "last", "left")
+        shown = engine.cli("show-logs", shapes[3]["run"], "left")
         assert shown.returncode == 0, shown.stderr
         assert "joined: l:" in shown.stdout
 

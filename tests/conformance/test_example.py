@@ -8,6 +8,8 @@ import pytest
 from conformance.engine import Engine
 from conformance.suite import Conformance
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 LINE = (
     "import sys; from soundgate import cli, executors; "

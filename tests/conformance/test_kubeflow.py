@@ -12,6 +12,8 @@ import yaml
 from conformance.engine import Engine
 from conformance.suite import Conformance
 
+pytestmark = pytest.mark.slow
+
 KUBEFLOW = Path(__file__).resolve().parents[1] / "kubeflow"
 
 

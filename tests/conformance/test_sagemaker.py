@@ -12,6 +12,8 @@ import yaml
 from conformance.engine import Engine
 from conformance.suite import Conformance
 
+pytestmark = pytest.mark.slow
+
 SAGEMAKER = Path(__file__).resolve().parents[1] / "sagemaker"
 ROLE = "arn:aws:iam::123456789012:role/pipeline"
 PROFILE = {

@@ -163,7 +163,7 @@ def test_an_output_is_found_in_either_layout(tmp_path, salt):
     collect(site, SENT, "train-A", "model", target, state=State.SUCCEEDED)
     found = sorted(str(p.relative_to(target)) for p in target.rglob("*") if p.is_file())
     assert found == ["m.json", "weights/a.bin"]
-    with pytest.raises(ExecutorError, match="output 'plots' is there not"):
+    with pytest.raises(ExecutorError, match="output 'plots' was not found"):
         collect(site, SENT, "train-A", "plots", target, state=State.SUCCEEDED)
     with pytest.raises(ExecutorError, match="is failed: it has no outputs"):
         collect(site, SENT, "train-A", "model", target, state=State.FAILED)

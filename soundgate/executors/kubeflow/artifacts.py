@@ -55,8 +55,8 @@ def collect(
         store = open_store(root)
         found = _places(store.list(start), start, output.lower())
         if len(found) != 1:
-            many = f"{len(found)} times" if found else "not"
-            raise ExecutorError(f"{root}/{start}: output {output!r} exists {many}")
+            said = f"was found {len(found)} times" if found else "was not found"
+            raise ExecutorError(f"{root}/{start}: output {output!r} {said}")
         for base, keys in found.items():
             for key in keys:
                 path = target / (key.removeprefix(base).strip("/") or output)
