@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -47,13 +48,32 @@ def display(tasks: Mapping[str, Mapping[str, Any]], stream: TextIO | None = None
     return LiveDisplay(tasks, stream) if stream.isatty() else PlainDisplay(tasks, stream)
 
 
-def say_log(shown: Display, task: str, lines: Sequence[str], whole: str) -> None:
-    """Show the last lines of a failed task's log, and where all of it is."""
-    if lines:
-        shown.say(f"--- last lines of {task}'s log")
-        shown.say("\n".join(lines))
-    if whole:
-        shown.say(f"--- whole log: {whole}")
+@dataclass(slots=True)
+class FailureLogs:
+    """Shows the ends of failed tasks' logs, each text once."""
+
+    shown: Display
+    _said: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """End of a log to the task whose log it is."""
+
+    def show(self, task: str, reason: str, lines: Sequence[str], whole: str) -> None:
+        """Show the end of a task's log, and where all of it is.
+
+        Args:
+            task: the task.
+            reason: why it failed, which was said already.
+            lines: the end of its log.
+            whole: its path, or the command that prints it.
+        """
+        lines = [line for line in lines if line != f"error: {reason}"]
+        first = self._said.setdefault(tuple(lines), task)
+        if lines and first != task:
+            self.shown.say(f"--- the log of {task} ends like that of {first}")
+        elif lines:
+            self.shown.say(f"--- last lines of {task}'s log")
+            self.shown.say("\n".join(lines))
+        if whole:
+            self.shown.say(f"--- whole log: {whole}")
 
 
 def duration(seconds: float | None) -> str:

@@ -111,15 +111,25 @@ class LocalExecutor:
         if submission.no_wait:
             folders.keep_request(run, request)
             return self._detach(request, run, record, submission)
-        from soundgate.executors.runner import Runner, Work
+        from soundgate.executors.hosts import ThisMachine
+        from soundgate.executors.records import KeptRecord
+        from soundgate.executors.runner import Runner
+        from soundgate.executors.work import Work
+        from soundgate.reuse.cache import Cache
 
         commands = {each.task: each.argv for each in request.commands}
         with folders.lock(run):
             folders.keep_request(run, request)
             work = Work(
-                pipeline=request.pipeline, run=run, commands=commands, use_cache=request.use_cache
+                pipeline=request.pipeline,
+                run=run,
+                commands=commands,
+                digests=reuse.file_digests(Cache(run.root), request.pipeline),
+                use_cache=request.use_cache,
+                quiet=submission.quiet,
             )
-            with Runner(work, record, submission) as runner:
+            kept = KeptRecord(record, run.write)
+            with Runner(work, kept, ThisMachine(), timeout_s=submission.timeout_s) as runner:
                 return runner.execute()
 
     def _detach(

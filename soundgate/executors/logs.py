@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def tail(path: Path, lines: int) -> list[str]:
-    """Return the last lines of a file, read from its end."""
+def tail(path: Path, lines: int, *, start: int = 0) -> list[str]:
+    """Return the last lines of a file, read from its end, none from before byte ``start``."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 400 * lines))
+            file.seek(max(start, size - 400 * lines))
             text = file.read().decode("utf-8", "replace")
     except FileNotFoundError:
         return []

@@ -8,89 +8,63 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.executors import folders, reuse
-from soundgate.executors.display import LOG_TAIL_LINES, display, say_log
-from soundgate.executors.launcher import Launcher, Spec, launcher
+from soundgate.executors.display import LOG_TAIL_LINES, FailureLogs, display
+from soundgate.executors.hosts import Failure
+from soundgate.executors.launcher import Launcher, Spec
 from soundgate.executors.logs import last_line, tail
-from soundgate.executors.machine import Machine, Share
-from soundgate.executors.processes import environment, exit_reason, process_argv
+from soundgate.executors.processes import exit_reason
 from soundgate.executors.schedule import Schedule
+from soundgate.executors.work import Attempt
 from soundgate.reuse.cache import Cache, Hit, Miss
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import FrameType, TracebackType
+    from types import FrameType
     from typing import Self
 
-    from soundgate.executors.base import Submission
-    from soundgate.pipeline import Pipeline, Resources, Task
-    from soundgate.runs import Run
+    from soundgate.executors.hosts import Host
+    from soundgate.executors.machine import Share
+    from soundgate.executors.records import KeptRecord
+    from soundgate.executors.work import Work
+    from soundgate.pipeline import Resources, Task
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
 TICK_S = 0.5
-SAVE_INTERVAL_S = 0.25
-SAVE_SHARE = 0.05  # of the time goes to writing run.json, which grows with the number of tasks
-USER_ERROR = 2  # an exit code that another attempt would only repeat
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """What a runner is to do: the tasks of one run, as they were rendered."""
-
-    pipeline: Pipeline
-    run: Run
-    commands: Mapping[str, Sequence[str]]
-    """``python -m steps.NAME ...`` by task."""
-    use_cache: bool = True
-    digests: reuse.Digests | None = None
-    """Of what no task of these writes; what they write is added. None: the files of the pipeline
-    are read."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One process of a task."""
-
-    number: int
-    share: Share
-    key: str
-    components: dict[str, Any]
-    started: float
-    deadline: float
-    asked_to_stop: float | None = None
 
 
 class Runner:
-    """Runs one pipeline on this machine."""
+    """Runs the tasks of one run on a host."""
 
     def __init__(
-        self,
-        work: Work,
-        record: dict[str, Any],
-        submission: Submission,
-        machine: Machine | None = None,
+        self, work: Work, record: KeptRecord, host: Host, *, timeout_s: float | None = None
     ) -> None:
-        """Prepare; nothing is started before ``execute``."""
+        """Prepare; nothing is started before ``execute``.
+
+        Args:
+            work: the tasks, and what is known about them.
+            record: the run's record.
+            host: how and with what they run.
+            timeout_s: the run is stopped after this time.
+        """
         self.work = work
-        self.pipeline = pipeline = work.pipeline
-        self.run = run = work.run
+        self.pipeline = work.pipeline
+        self.run = work.run
         self.record = record
-        self.submission = submission
-        self.machine = machine or Machine()
-        self.cache = Cache(run.root)
-        self.tasks: dict[str, dict[str, Any]] = record["tasks"]
+        self.host = host
+        self.timeout_s = timeout_s
+        self.cache = Cache(work.run.root)
+        self.tasks = record.tasks
         self.attempts: dict[str, Attempt] = {}
-        self.schedule = Schedule(pipeline)
+        self.schedule = Schedule(work.pipeline)
+        self.digests = work.digests
         self.decisions: dict[str, tuple[dict[str, Any], Hit | Miss]] = {}
         self.not_before: dict[str, float] = {}
-        self.next_save = 0.0
-        self.unsaved = False
+        self.paused = False
         self.stop_signal = 0
         self.stop_reason = ""
         self.impatient = False
@@ -103,15 +77,11 @@ class Runner:
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(ValueError):  # not the main thread: whoever owns it decides
                 self._handlers[number] = signal.signal(number, self._on_signal)
-        self.display = display(self.tasks, sys.stderr if self.submission.quiet else sys.stdout)
+        self.display = display(self.tasks, sys.stderr if self.work.quiet else sys.stdout)
+        self.logs = FailureLogs(self.display)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """End every process and give the signals back."""
         if self._launcher is not None:
             self._launcher.close()
@@ -121,30 +91,33 @@ class Runner:
 
     def execute(self) -> dict[str, Any]:
         """Run until every task is final; return the run's record."""
-        self.record.update(state=State.RUNNING, reason="", ended_at=None)
+        self.record.values.update(state=State.RUNNING, reason="", ended_at=None)
         for task in self.tasks.values():  # what an earlier runner finished is found by its mark
             task.update(state=State.PENDING, reason="", note="", attempt=0)
-        self._save(force=True)
-        self.digests = self._known_digests()
+        self.record.save(force=True)
         folders.place_inputs(self.run, self.digests)
         while True:
             self._start_ready()
-            if not self.attempts and (self.stop_signal or not self.schedule.ready):
+            if not self.attempts and (self.stop_signal or self.paused or not self.schedule.ready):
                 break
             self._wait()
         return self._finish()
 
-    def _known_digests(self) -> reuse.Digests:
-        """Return the digests of what no task of this runner writes."""
-        if self.work.digests is not None:
-            return self.work.digests
-        return reuse.file_digests(self.cache, self.pipeline)
+    def pause(self) -> None:
+        """Start nothing more; what runs goes on."""
+        self.paused = True
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to the processes of a running task."""
+        if name in self.attempts:
+            self._processes().signal(name, number)
 
     # -- starting ---------------------------------------------------------------------------------
 
     def _start_ready(self) -> None:
         progress = True
-        while progress and not self.stop_signal:  # a reused task may make others ready at once
+        # a reused task may make others ready at once
+        while progress and not (self.stop_signal or self.paused):
             progress = False
             refused: set[Resources] = set()  # nobody gives back before this is over
             for task in list(self.schedule.ready.values()):
@@ -173,7 +146,7 @@ class Runner:
                 return True
             found = Miss("its result went away")
             self.decisions[task.name] = components, found
-        share = self.machine.take(task.resources)
+        share = self.host.machine.take(task.resources)
         if share is None:
             refused.add(task.resources)
         else:
@@ -191,7 +164,7 @@ class Runner:
         reuse.add_outputs(self.digests, task, mark)
         reason = "finished before" if own else hit.reason
         state = State(mark["state"]) if own else State.REUSED
-        self._change(task.name, state, reason=reason, note=last_line(self.run.log(task.name)))
+        self.record.change(task.name, state, reason=reason, note=last_line(self.run.log(task.name)))
         self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark.get("duration_s"))
         self.schedule.finish(task)
         self.display.update(task.name, {**self.tasks[task.name], "state": State.REUSED})
@@ -203,33 +176,29 @@ class Runner:
         (folder / runs.MARK).unlink(missing_ok=True)
         key = self.cache.key(components)
         number = self.tasks[task.name]["attempt"] + 1
-        now = time.monotonic()
-        attempt = Attempt(number, share, key, components, now, now + task.resources.hours * 3600)
+        log = self.run.log(task.name)
+        attempt = Attempt.begin(task, share, number, key, components, log)
         self.attempts[task.name] = attempt
         self.schedule.start(task)
         spec = Spec(
             id=task.name,
-            argv=self._argv(task, share),
+            argv=self.host.argv(task, self.work.commands[task.name], share),
             env=self._environment(task, attempt),
             cwd=str(Path.cwd()),
-            log=str(self.run.log(task.name).absolute()),
+            log=str(log.absolute()),
             cpus=share.cpus,
         )
         self._processes().start(spec)
         self.tasks[task.name].update(attempt=number, started_at=runs.now())
-        self._change(task.name, State.RUNNING, reason=reason)
+        self.record.change(task.name, State.RUNNING, reason=reason)
         self.display.update(task.name, self.tasks[task.name])
 
     def _processes(self) -> Launcher:
         if self._launcher is None:
             modules = {task.module for task in self.pipeline.tasks.values()}
             used = {lib for m in modules for lib in self.cache.sources.program(m).imported}
-            self._launcher = self._new_launcher(sorted(used))
+            self._launcher = self.host.launcher(sorted(used))
         return self._launcher
-
-    def _new_launcher(self, libraries: list[str]) -> Launcher:
-        """Return what starts this runner's processes."""
-        return launcher(libraries)
 
     def _context(self, task: Task, key: str, attempt: int, cpus: int) -> runs.Context:
         folder = self.run.task(task.name).absolute()
@@ -238,7 +207,7 @@ class Runner:
             task_folder=str(folder),
             run=self.run.id,
             pipeline=self.pipeline.name,
-            commit=self.record["commit"],
+            commit=self.record.values["commit"],
             key=key,
             attempt=str(attempt),
             root=str(self.run.root.absolute()),
@@ -248,15 +217,7 @@ class Runner:
 
     def _environment(self, task: Task, attempt: Attempt) -> dict[str, str]:
         context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
-        return {**os.environ, **context.environment(), **self._limits(attempt.share)}
-
-    def _argv(self, task: Task, share: Share) -> list[str]:
-        """Return what is executed for a task."""
-        return process_argv(self.work.commands[task.name], share)
-
-    def _limits(self, share: Share) -> dict[str, str]:
-        """Return the variables that keep a task within its share."""
-        return environment(share, gpus_here=bool(self.machine.gpus))
+        return {**os.environ, **context.environment(), **self.host.variables(attempt.share)}
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -271,11 +232,11 @@ class Runner:
         for name in self.attempts:
             self.display.progress(name, last_line(self.run.log(name)))
         self._enforce_limits()
-        self._save()
+        self.record.save()
 
     def _enforce_limits(self) -> None:
         now = time.monotonic()
-        limit = self.submission.timeout_s
+        limit = self.timeout_s
         if limit is not None and now - self.started > limit and not self.stop_signal:
             self._stop(signal.SIGTERM, f"the run exceeded --timeout {limit:g} s")
         for name, attempt in self.attempts.items():
@@ -298,7 +259,7 @@ class Runner:
 
     def _ended(self, task: Task, status: int) -> None:
         attempt = self.attempts.pop(task.name)
-        self.machine.give_back(attempt.share)
+        self.host.machine.give_back(attempt.share)
         folder = self.run.task(task.name)
         mark = runs.read_mark(folder)
         if mark is not None and mark["key"] == attempt.key and mark["state"] == State.SUCCEEDED:
@@ -313,8 +274,10 @@ class Runner:
             reason = mark["reason"]
         else:
             reason = exit_reason(status)
-        if mark is None or timed_out:
-            self._mark_failed(task, attempt, status, reason)
+        unmarked = mark is None or timed_out
+        if unmarked and (self.host.marks_stopped_tasks or not self.stop_signal):
+            # a time limit of its own is the last word about a task, a signal from outside is not
+            self._mark_failed(task, attempt, 1 if timed_out else status, reason)
         self.tasks[task.name]["duration_s"] = runs.seconds_since(attempt.started)
         self._failed(task, attempt, status, reason)
 
@@ -336,66 +299,49 @@ class Runner:
     def _done(self, task: Task, mark: dict[str, Any]) -> None:
         note = last_line(self.run.log(task.name))
         self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark["duration_s"])
-        self._change(task.name, State.SUCCEEDED, reason="", note=note)
+        self.record.change(task.name, State.SUCCEEDED, reason="", note=note)
         self.schedule.finish(task)
         self.display.update(task.name, self.tasks[task.name])
 
     def _failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
-        if self.stop_signal:
-            self._change(task.name, State.CANCELLED, reason=self.stop_reason)
-            self.display.update(task.name, self.tasks[task.name])
-            return
-        if attempt.number <= task.retries and status != USER_ERROR:
-            delay_s = min(30.0, 2.0 ** (attempt.number - 1))
-            self.not_before[task.name] = time.monotonic() + delay_s
-            self._change(task.name, State.PENDING, reason=f"{reason}; trying again")
+        verdict = self.host.judge(
+            Failure(
+                task=task,
+                attempt=attempt.number,
+                status=status,
+                reason=reason,
+                mark=runs.read_mark(self.run.task(task.name)),
+                stopped=self.stop_reason,
+            )
+        )
+        if not verdict.keeps_mark:
+            (self.run.task(task.name) / runs.MARK).unlink(missing_ok=True)
+        self.record.change(task.name, verdict.state, reason=verdict.reason)
+        if verdict.retry_after_s is not None:
+            self.not_before[task.name] = time.monotonic() + verdict.retry_after_s
             self.schedule.again(task)
-            self.display.update(task.name, self.tasks[task.name])
-            return
-        self._change(task.name, State.FAILED, reason=reason)
         self.display.update(task.name, self.tasks[task.name])
+        if verdict.state == State.FAILED:
+            self._give_up(task, attempt)
+
+    def _give_up(self, task: Task, attempt: Attempt) -> None:
+        """Skip what reads a task that failed for good, and show the end of its log."""
         for name in self.schedule.lose(task):
-            self._change(name, State.SKIPPED, reason=f"{task.name} failed")
+            if self.tasks[name]["state"] == State.SKIPPED:
+                continue  # for another failure before: it was said then
+            self.record.change(name, State.SKIPPED, reason=f"{task.name} failed")
             self.display.update(name, self.tasks[name])
-        self._show_log(task)
-
-    def _show_log(self, task: Task) -> None:
         path = self.run.log(task.name)
-        lines = tail(path, LOG_TAIL_LINES)
-        known = lines == [f"error: {self.tasks[task.name]['reason']}"]
-        say_log(self.display, task.name, [] if known else lines, str(path))
+        lines = tail(path, LOG_TAIL_LINES, start=attempt.log_start)
+        self.logs.show(task.name, self.tasks[task.name]["reason"], lines, str(path))
 
-    # -- the record -------------------------------------------------------------------------------
-
-    def _change(self, name: str, state: State, **values: Any) -> None:
-        self.tasks[name].update(state=state, **values)
-        self.unsaved = True
-        self._save()
-
-    def _save(self, *, force: bool = False) -> None:
-        """Write ``run.json``, not more often than a person could read it: marks are the truth."""
-        began = time.monotonic()
-        if force or (self.unsaved and began >= self.next_save):
-            self.run.write(self.record)
-            self.unsaved = False
-            ended = time.monotonic()
-            self.next_save = ended + max(SAVE_INTERVAL_S, (ended - began) / SAVE_SHARE)
+    # -- the end ----------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, Any]:
-        states = {task["state"] for task in self.tasks.values()}
-        if states <= {State.SUCCEEDED, State.REUSED}:
-            self.record.update(state=State.SUCCEEDED, reason="")
-        elif self.stop_signal:
-            for name, task in self.tasks.items():
-                if not State(task["state"]).final:
-                    task.update(state=State.CANCELLED, reason=self.stop_reason)
-                    self.display.update(name, task)
-            self.record.update(state=State.CANCELLED, reason=self.stop_reason)
-        else:
-            failed = [name for name, task in self.tasks.items() if task["state"] == State.FAILED]
-            reasons = [f"{name}: {self.tasks[name]['reason']}" for name in failed]
-            self.record.update(state=State.FAILED, reason="; ".join(reasons))
+        for name in self.record.conclude(self.stop_reason):
+            self.display.update(name, self.tasks[name])
         took = runs.seconds_since(self.started)
-        self.record.update(ended_at=runs.now(), duration_s=took, exit_signal=self.stop_signal)
-        self._save(force=True)
-        return self.record
+        values = {"ended_at": runs.now(), "duration_s": took, "exit_signal": self.stop_signal}
+        self.record.values.update(values)
+        self.record.save(force=True)
+        return self.record.values

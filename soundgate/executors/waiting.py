@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from soundgate.errors import ExecutorError, SoundgateError
-from soundgate.executors.display import Display, display, say_log
+from soundgate.executors.display import Display, FailureLogs, display
 from soundgate.runs import State
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def wait(
         SoundgateError: the engine does not want to be asked; the run goes on.
     """
     shown = display(record["tasks"], sys.stderr if submission.quiet else sys.stdout)
+    logs = FailureLogs(shown)
     told = refused = ""
     limit_s = submission.timeout_s
     end_s = None if limit_s is None else time.monotonic() + limit_s
@@ -84,7 +85,7 @@ def wait(
     try:
         while True:
             seen = watched.look(record, due=pace.is_due())
-            _show(watched, record, seen.changed, shown)
+            _show(watched, record, seen.changed, shown, logs)
             over = State(record["state"]).final
             if seen.changed or over:
                 run.write(record)
@@ -112,12 +113,18 @@ def wait(
         shown.close()
 
 
-def _show(watched: Watched, record: dict[str, Any], changed: Sequence[str], shown: Display) -> None:
+def _show(
+    watched: Watched,
+    record: dict[str, Any],
+    changed: Sequence[str],
+    shown: Display,
+    logs: FailureLogs,
+) -> None:
     for name in changed:
         shown.update(name, record["tasks"][name])
         if record["tasks"][name]["state"] == State.FAILED:
             lines, whole = watched.last_lines(record, name)
-            say_log(shown, name, lines, whole)
+            logs.show(name, record["tasks"][name]["reason"], lines, whole)
 
 
 def _ended(watched: Watched, record: dict[str, Any], limit_s: float | None) -> str:

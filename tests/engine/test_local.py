@@ -34,9 +34,12 @@ def overlap(toy, one, two):
 RUN_ON = """
 import json, sys
 from soundgate import invocation, runs
-from soundgate.executors import runner
+from soundgate.executors import reuse, runner
+from soundgate.executors.work import Work
+from soundgate.reuse.cache import Cache
 from soundgate.executors.local import LocalExecutor
-from soundgate.executors.base import Submission
+from soundgate.executors.hosts import ThisMachine
+from soundgate.executors.records import KeptRecord
 from soundgate.executors.machine import Machine
 from soundgate.invocation import Invocation
 from pathlib import Path
@@ -47,8 +50,10 @@ def run(module, **of):
     run = runs.Run(Path("runs"), pipeline.name, runs.new_run_id())
     record = invocation.new_record(asked, pipeline, values, run)
     commands = {each.task: each.argv for each in LocalExecutor().render(pipeline, run).commands}
-    work = runner.Work(pipeline=pipeline, run=run, commands=commands)
-    with runner.Runner(work, record, Submission(), Machine(gpus=(), **of)) as found:
+    digests = reuse.file_digests(Cache(run.root), pipeline)
+    work = Work(pipeline=pipeline, run=run, commands=commands, digests=digests)
+    host = ThisMachine(Machine(gpus=(), **of))
+    with runner.Runner(work, KeptRecord(record, run.write), host) as found:
         return found.execute()
 """
 
@@ -153,6 +158,27 @@ def test_a_failed_task_skips_what_follows_and_nothing_else(toy):
     assert (mark["state"], mark["exit_code"]) == ("failed", 1)
     assert (run / "tasks" / "a" / "failure.txt").read_text("utf-8") == "ValueError: bug"
     assert not (run / "tasks" / "a" / "out").exists()
+
+
+def test_what_several_failures_have_in_common_is_said_once(toy):
+    body = """
+    m = t.map(work, name="m", over={"fails": [7, 8, 9]}, text="1", fail="bug")
+    t.add(work, name="join", parts=m["out"])
+    """
+    ended = toy.run(toy.pipeline("common", body))
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout.count("join  skipped") == 1
+    assert ended.stdout.count("Traceback") == 1
+    assert ended.stdout.count("--- whole log:") == 3
+    assert ended.stdout.count(" ends like that of m-") == 2
+
+
+def test_a_mistake_that_is_met_again_on_resume_is_said_once(toy):
+    module = toy.pipeline("wrong", 't.add(work, name="a", fail="user")')
+    assert toy.run(module).returncode == 1
+    resumed = toy.cli("run-pipeline", "--resume", "last")
+    assert resumed.returncode == 1
+    assert resumed.stdout.count("clips/a.wav: not a sound") == 1
 
 
 def test_resuming_runs_what_failed_and_what_followed_it(toy):

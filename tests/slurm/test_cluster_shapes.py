@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from cluster_use import SLOW, begin, ids, results, submit
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.timeout(280), pytest.mark.slow]
 
 
@@ -109,7 +107,6 @@ def test_a_missed_gate_ends_the_run_with_its_message(project):
     t.add(work, name="after", after=[g], resources=n)
     """
     module = project.pipeline("gated", body)
-    (project.folder / "steps" / "gate.py").write_text((ROOT / "steps" / "gate.py").read_text())
     ended = submit(project, module)
     assert ended.returncode == 1
     assert project.states() == {"a": "succeeded", "gate-acc": "failed", "after": "skipped"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.errors import DefinitionError, ExecutorError
 from soundgate.executors import records, reuse
-from soundgate.executors.runner import Runner, Work
+from soundgate.executors.hosts import ThisMachine
+from soundgate.executors.runner import Runner
+from soundgate.executors.work import Work
 from soundgate.pipeline import Pipeline
 from soundgate.reuse.cache import Cache
 from soundgate.runs import State
@@ -60,8 +61,10 @@ def run_here(
         commands=request.here,
         use_cache=request.use_cache,
         digests=digests,
+        quiet=submission.quiet,
     )
-    with Runner(work, part, replace(submission, no_wait=False)) as runner:
+    kept = records.KeptRecord(part, run.write)
+    with Runner(work, kept, ThisMachine(), timeout_s=submission.timeout_s) as runner:
         done = runner.execute()
     record["tasks"].update(done["tasks"])
     run.write({**record, "state": State.RUNNING})

@@ -16,154 +16,73 @@ import signal
 import sys
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from soundgate import runs
-from soundgate.errors import ExecutorError, SoundgateError, Stopped
+from soundgate.errors import ExecutorError, SoundgateError
 from soundgate.executors import folders
-from soundgate.executors.base import Submission, initial_tasks
-from soundgate.executors.launcher import DirectLauncher
-from soundgate.executors.machine import Machine
-from soundgate.executors.processes import environment
-from soundgate.executors.runner import Runner, Work
+from soundgate.executors.base import initial_tasks
+from soundgate.executors.records import KeptRecord
+from soundgate.executors.runner import Runner
 from soundgate.executors.slurm import handover as handovers
 from soundgate.executors.slurm import marks
 from soundgate.executors.slurm.client import Client
-from soundgate.executors.slurm.command import step_argv
+from soundgate.executors.slurm.host import JobHost, known_digests, machine_of
 from soundgate.executors.slurm.workspace import workspace
+from soundgate.executors.work import Work
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
-from soundgate.task import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
-    from soundgate.executors.launcher import Launcher
-    from soundgate.executors.machine import Share
-    from soundgate.executors.runner import Attempt
     from soundgate.executors.slurm.handover import Handover
-    from soundgate.task import Resources, Task
+    from soundgate.task import Resources
 
 NO_CACHE = "--no-cache"
 CANCELLED_WITHIN_S = 5.0
 """How long a job that cancelled itself waits for its end."""
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "WANDB_MODE": "offline",
-}
 
 
-class NodeRunner(Runner):
-    """Runs the tasks of one element of a job, within what the job was given."""
+@dataclass(slots=True)
+class TimeWarning:
+    """Takes the warning before a job's time limit."""
 
-    def __init__(
-        self, given: Handover, tasks: Sequence[str], share: Resources, *, use_cache: bool
-    ) -> None:
-        """Prepare to run ``tasks`` with the job's resources."""
-        pipeline = Pipeline(given.pipeline.name)
-        pipeline.tasks = {name: given.pipeline.tasks[name] for name in tasks}
-        machine = Machine(
-            cpus=_given_cpus() or share.cpus,
-            memory_gb=share.memory_gb,
-            gpus=tuple(range(share.gpus)),
-        )
-        record = {"commit": given.commit, "tasks": initial_tasks(pipeline)}
-        commands = {
-            name: folders.command_of(task, given.run) for name, task in pipeline.tasks.items()
-        }
-        work = Work(pipeline=pipeline, run=given.run, commands=commands, use_cache=use_cache)
-        super().__init__(work, record, Submission(), machine)
-        self.given = given
-        self.warned = False
+    runner: Runner
+    came: bool = False
 
-    # -- what differs from a laptop ---------------------------------------------------------------
-
-    def _known_digests(self) -> dict[Any, str]:
-        """Return the digests of files at submission and of the outputs that other jobs finished."""
-        found = dict(self.given.digests)
-        for task in self.pipeline.tasks.values():
-            for items in task.inputs.values():
-                for item in items:
-                    if isinstance(item, Output) and item.task not in self.pipeline.tasks:
-                        mark = runs.read_mark(self.run.task(item.task))
-                        if mark is not None and State(mark["state"]).done:
-                            found[item] = mark["outputs"][item.name]["digest"]
-        return found
-
-    def _new_launcher(self, _libraries: list[str]) -> Launcher:
-        return DirectLauncher()
-
-    def _save(self, *, force: bool = False) -> None:
-        """Do nothing: ``run.json`` is written by the process that polls the run."""
-
-    def _argv(self, task: Task, share: Share) -> list[str]:
-        command, site = self.work.commands[task.name], self.given.site
-        return step_argv(command, task, site, self.run, processes=share.processes, cpus=share.cpus)
-
-    def _limits(self, share: Share) -> dict[str, str]:
-        limits = environment(share, gpus_here=False)  # which GPUs, Slurm says
-        profile = self.given.site
-        offline = {}
-        # processes on several nodes must reach one another over the network
-        needs = [task.resources.nodes for task in self.pipeline.tasks.values()]
-        if profile.offline and not self._has_network() and max(needs) == 1:
-            offline = {**OFFLINE, "SOUNDGATE_OFFLINE": ",".join(profile.reachable) or "none"}
-        return {**limits, **offline, **profile.environment}
-
-    def _has_network(self) -> bool:
-        return any(task.needs_network for task in self.pipeline.tasks.values())
-
-    # -- time limits ------------------------------------------------------------------------------
-
-    def warn(self, _number: int, _frame: FrameType | None) -> None:
+    def take(self, _number: int, _frame: FrameType | None) -> None:
         """Signal tasks with checkpoints to save their work; start no further task."""
-        self.warned = True
-        for name in self.attempts:
-            if self._keeps_checkpoints(self.pipeline.tasks[name]):
-                self._processes().signal(name, signal.SIGUSR1)
-
-    def _start_ready(self) -> None:
-        if not self.warned:
-            super()._start_ready()
-
-    def _failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
-        path = self.run.task(task.name) / runs.MARK
-        mark = runs.read_mark(path.parent) or {}
-        # torchrun and srun replace the program's exit code with their own
-        saved = Stopped.exit_code in (status, mark.get("exit_code"))
-        if self.stop_signal or saved:
-            if (
-                mark.get("exit_code") not in marks.STOPPED
-            ):  # it failed because other processes were stopped
-                path.unlink(missing_ok=True)
-            said = "its work was saved" if saved else reason
-            self.tasks[task.name].update(state=State.PENDING, reason=said)
-            return
-        super()._failed(task, attempt, status, reason)
-
-    def _mark_failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
-        if not self.stop_signal:
-            # the task's own time limit is final; a signal from outside is not
-            status = 1 if attempt.asked_to_stop is not None else status
-            super()._mark_failed(task, attempt, status, reason)
-
-    def _keeps_checkpoints(self, task: Task) -> bool:
-        return any(argument.kind == "checkpoint" for argument in task.interface.values())
-
-    @property
-    def unfinished(self) -> list[str]:
-        """Return the tasks that another start of the job could finish."""
-        waiting = (State.PENDING, State.RUNNING, State.CANCELLED)
-        return [name for name, task in self.tasks.items() if task["state"] in waiting]
+        self.came = True
+        self.runner.pause()
+        for name in self.runner.attempts:
+            task = self.runner.pipeline.tasks[name]
+            if any(argument.kind == "checkpoint" for argument in task.interface.values()):
+                self.runner.signal(name, signal.SIGUSR1)
 
 
-def _given_cpus() -> int | None:
-    text = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return int(text) if text.isdigit() else None
+def _runner(given: Handover, tasks: Sequence[str], share: Resources, *, use_cache: bool) -> Runner:
+    """Return a runner of some tasks, within what their job was given."""
+    pipeline = Pipeline(given.pipeline.name)
+    pipeline.tasks = {name: given.pipeline.tasks[name] for name in tasks}
+    work = Work(
+        pipeline=pipeline,
+        run=given.run,
+        commands={n: folders.command_of(task, given.run) for n, task in pipeline.tasks.items()},
+        use_cache=use_cache,
+        digests=known_digests(given, pipeline),
+    )
+    # run.json is written by the process that polls the run
+    record = KeptRecord({"commit": given.commit, "tasks": initial_tasks(pipeline)}, write=None)
+    return Runner(work, record, JobHost(given, pipeline, machine_of(share)))
+
+
+def _unfinished(runner: Runner) -> list[str]:
+    """Return the tasks that another start of the job could finish."""
+    waiting = (State.PENDING, State.RUNNING, State.CANCELLED)
+    return [name for name, task in runner.tasks.items() if task["state"] in waiting]
 
 
 def lacking(given: Handover, tasks: Sequence[str]) -> dict[str, str]:
@@ -206,15 +125,13 @@ def work(given: Handover, job: str, element: int, client: Client, *, use_cache: 
         if scratch and given.jobs[job].resources.nodes == 1:
             parent = Path(os.path.expandvars(scratch))
             os.environ["TMPDIR"] = str(stack.enter_context(workspace(parent, slurm_id())))
-        runner = stack.enter_context(
-            NodeRunner(given, ready, given.jobs[job].resources, use_cache=use_cache)
-        )
-        signal.signal(signal.SIGUSR1, runner.warn)
+        share = given.jobs[job].resources
+        runner = stack.enter_context(_runner(given, ready, share, use_cache=use_cache))
+        warning = TimeWarning(runner)
+        signal.signal(signal.SIGUSR1, warning.take)
         runner.execute()
-        left = runner.unfinished
-    warned = (
-        runner.warned and not runner.stop_signal
-    )  # otherwise the job may have been cancelled since
+        left = _unfinished(runner)
+    warned = warning.came and not runner.stop_signal  # else it may have been cancelled since
     if left and (warned or client.is_running(slurm_id())):
         return _again(given, left, restarts, client)
     return 0 if any(marks.is_done(given.run, name) for name in tasks) else 1

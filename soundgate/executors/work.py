@@ -1,0 +1,68 @@
+"""What a runner is to do, and one attempt to do a task of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from soundgate.executors.machine import Share
+    from soundgate.executors.reuse import Digests
+    from soundgate.pipeline import Pipeline, Task
+    from soundgate.runs import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a runner is to do: the tasks of one run, as they were rendered."""
+
+    pipeline: Pipeline
+    run: Run
+    commands: Mapping[str, Sequence[str]]
+    """``python -m steps.NAME ...`` by task."""
+    digests: Digests
+    """Of what no task of these writes; what they write is added."""
+    use_cache: bool = True
+    quiet: bool = False
+    """Progress goes to standard error, the result alone to standard output."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One process of a task."""
+
+    number: int
+    share: Share
+    key: str
+    components: dict[str, Any]
+    started: float
+    deadline: float
+    log_start: int
+    """Bytes that earlier attempts left in the log."""
+    asked_to_stop: float | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        task: Task,
+        share: Share,
+        number: int,
+        key: str,
+        components: dict[str, Any],
+        log: Path,
+    ) -> Self:
+        """Begin an attempt now."""
+        now = time.monotonic()
+        return cls(
+            number=number,
+            share=share,
+            key=key,
+            components=components,
+            started=now,
+            deadline=now + task.resources.hours * 3600,
+            log_start=log.stat().st_size if log.exists() else 0,
+        )
