@@ -81,7 +81,7 @@ def server(root):
         yield url
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=["embedded", pytest.param("server", marks=pytest.mark.slow)])
 def registry(request, root, tmp_path) -> Registry:
     """A registry with an experiment of its own."""
     if request.param == "server":
@@ -203,6 +203,7 @@ print(run.id, done["run_id"], done["version"])
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_share_a_new_registry(tmp_path, folders):
     processes = [
         subprocess.Popen(

@@ -73,7 +73,7 @@ def make_accounts(url: str, model: str, monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=["embedded", pytest.param("server", marks=pytest.mark.slow)])
 def world(request, new_database, tmp_path, monkeypatch):
     """An empty registry; on a server, ``ci`` writes candidates and ``reviewer`` does the rest."""
     if request.param == "embedded":

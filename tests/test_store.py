@@ -77,7 +77,7 @@ def aws(monkeypatch, s3_server):
         client.close()
 
 
-@pytest.fixture(params=["folder", "moto", "ceph"])
+@pytest.fixture(params=["folder", "moto", pytest.param("ceph", marks=pytest.mark.slow)])
 def store(request, tmp_path, aws):
     """An empty store."""
     if request.param == "folder":

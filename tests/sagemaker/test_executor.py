@@ -21,6 +21,8 @@ from soundgate.executors.sagemaker.pipelines import Deployment, Place
 from soundgate.executors.sagemaker.resume import to_run
 from soundgate.store import open_store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):

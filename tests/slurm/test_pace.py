@@ -102,6 +102,7 @@ def test_calls_of_a_run_do_not_depend_on_the_number_of_its_tasks(tmp_path, clust
     assert len(cluster.calls("sbatch")) == 1
 
 
+@pytest.mark.slow
 def test_whoever_follows_a_log_reads_files_often_and_asks_the_controller_rarely(tmp_path, cluster):
     toy = Toy(tmp_path)
     module = toy.pipeline("calm", 't.add(work, name="a")')
