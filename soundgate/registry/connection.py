@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import logging
 import os
 import warnings
 from contextlib import contextmanager
@@ -107,6 +108,10 @@ class Registry:
             except ImportError as error:
                 message = "mlflow is not installed; pip install 'soundgate[registry]'"
                 raise MissingExtra(message) from error
+            if not self.uri.startswith("arn:"):
+                # SageMaker's plug-in takes every address for an ARN, and MLflow warns of that at
+                # each request
+                logging.getLogger("mlflow.tracking.request_header.registry").setLevel("ERROR")
             with one_line(self.uri), self._locked(), _environment(FIRST_REQUEST):
                 client = MlflowClient(self.uri, self.uri)
                 client.search_experiments(max_results=1)
