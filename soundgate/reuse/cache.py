@@ -6,6 +6,7 @@ The key of a task is the digest of
   inside functions and by dotted name in a table, and the data files beside them; comments,
   docstrings and layout do not count;
 - the versions of Python, of the libraries those modules import and of those that these need;
+- the number of cores it is given, which decides in which order sums are taken;
 - its arguments, as they stand on the command line, and digests of the environment variables that
   it says it depends on;
 - the digests of its inputs: contents, not times or places, so a task upstream that ran again and

@@ -217,12 +217,8 @@ def digest_tree(path: Path, known: Tree | None = None) -> Tree:
         DataError: a broken link, a loop of links, or something that is not a file.
     """
     now_ns = time.time_ns()
-    status = _status(str(path))
-    if stat.S_ISDIR(status.st_mode):
-        base, files = str(path), sorted(_walk(str(path)))
-    else:
-        base, files = str(path.parent), [(path.name, _regular(str(path), status))]
-    found = [(name, Stamp.of(each)) for name, each in files]
+    found = scan(path)
+    base = path.parent if path.is_file() else path
     before = {}
     if known is not None:
         sure = [e for e in known.entries if e.stamp.tells(known.read_ns)]
@@ -232,6 +228,18 @@ def digest_tree(path: Path, known: Tree | None = None) -> Tree:
     shas.update(zip(missing, _sha256_all([f"{base}/{name}" for name in missing]), strict=True))
     entries = (Entry(shas[name] or "", stamp.size, stamp, name) for name, stamp in found)
     return Tree(tuple(entries), now_ns)
+
+
+def scan(path: Path) -> list[tuple[str, Stamp]]:
+    """Look at every file of a folder, or at one file, and read none; in path order.
+
+    Raises:
+        DataError: as ``digest_tree``.
+    """
+    status = _status(str(path))
+    if not stat.S_ISDIR(status.st_mode):
+        return [(path.name, Stamp.of(_regular(str(path), status)))]
+    return [(name, Stamp.of(each)) for name, each in sorted(_walk(str(path)))]
 
 
 def relinked(tree: Tree, folder: Path) -> Tree:
