@@ -28,6 +28,7 @@ from soundgate.executors.base import (
     PlannedTask,
     Submission,
 )
+from soundgate.executors.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +103,10 @@ class LocalExecutor:
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         """Tell for each task whether it would be run or reused, and why."""
-        return reuse.plan(pipeline, run, use_cache=use_cache)
+        machine = Machine()
+        return reuse.plan(
+            pipeline, run, use_cache=use_cache, cores=lambda task: machine.cores_of(task.resources)
+        )
 
     def submit(
         self, request: LocalRequest, run: Run, record: dict[str, Any], submission: Submission

@@ -49,7 +49,7 @@ class Machine:
         """Give a share, or None while other tasks hold what it needs."""
         used = {gpu for share in self._given for gpu in share.gpus}
         free_gpus = [gpu for gpu in self.gpus if gpu not in used]
-        cpus = min(wanted.cpus, self.cpus)
+        cpus = self.cores_of(wanted)
         memory_gb = min(wanted.memory_gb, self.memory_gb)
         gpus = min(wanted.gpus, len(self.gpus))
         if (
@@ -63,6 +63,10 @@ class Machine:
         share = Share(cpus, memory_gb, tuple(free_gpus[:gpus]), processes)
         self._given.append(share)
         return share
+
+    def cores_of(self, wanted: Resources) -> int:
+        """Return how many cores a task gets here, whenever it starts."""
+        return min(wanted.cpus, self.cpus)
 
     def give_back(self, share: Share) -> None:
         """Return a share."""

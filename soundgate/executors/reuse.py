@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ParameterError
 from soundgate.executors.base import PlannedTask
+from soundgate.reuse import snapshot
 from soundgate.reuse.cache import Cache, Hit, Miss
 from soundgate.task import File, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from soundgate.pipeline import Pipeline
+    from soundgate.reuse.snapshot import Snapshot
     from soundgate.runs import Run
     from soundgate.task import Task
 
@@ -90,8 +92,56 @@ def add_outputs(digests: Digests, task: Task, mark: Mapping[str, Any]) -> None:
         digests[Output(task.name, name)] = output["digest"]
 
 
-def plan(pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
-    """Return for each task whether it would run or be reused, and why. Starts nothing."""
+def begin(
+    cache: Cache, task: Task, digests: Digests, run: Run, cores: int
+) -> tuple[dict[str, Any], Snapshot]:
+    """Look at all that a task reads, right before it starts: files may have changed since submit.
+
+    Returns:
+        What its key is made of now, and the files as they are now.
+    """
+    seen = snapshot.take(task, cache.sources, lambda item: run.task(item.task) / item.name)
+    for items in task.inputs.values():
+        for item in items:
+            if isinstance(item, File):
+                digests[item] = cache.file_digest(item)
+    return cache.components(task, digests, cores), seen
+
+
+def conclude(
+    cache: Cache,
+    pipeline: Pipeline,
+    task: Task,
+    run: Run,
+    components: Mapping[str, Any],
+    seen: Snapshot,
+) -> str:
+    """Remember a result under its key, unless something it is made of changed while it was made.
+
+    Returns:
+        What changed; empty where the result is remembered.
+    """
+    now = snapshot.take(task, cache.sources, lambda item: run.task(item.task) / item.name)
+    folder = run.task(task.name)
+    changed = seen.difference(now)
+    if changed:
+        cache.disown(folder)
+    else:
+        cache.record(pipeline.name, task.name, components, folder)
+    return changed
+
+
+def plan(
+    pipeline: Pipeline, run: Run, *, use_cache: bool, cores: Callable[[Task], int]
+) -> list[PlannedTask]:
+    """Return for each task whether it would run or be reused, and why. Starts nothing.
+
+    Args:
+        pipeline: the pipeline.
+        run: the run that would be made.
+        use_cache: whether results may be reused.
+        cores: how many a task would be given.
+    """
     cache = Cache(run.root)
     digests = file_digests(cache, pipeline)
     waiting: set[str] = set()
@@ -101,7 +151,7 @@ def plan(pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         if upstream:
             reason = f"depends on {', '.join(upstream)}; reused if that writes the same bytes"
         else:
-            components = cache.components(task, digests)
+            components = cache.components(task, digests, cores(task))
             found = decide(cache, pipeline, task, components, run, use_cache=use_cache)
             if isinstance(found, Hit):
                 planned.append(PlannedTask(task.name, "reuse", found.reason, found))

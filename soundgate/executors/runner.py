@@ -130,7 +130,8 @@ class Runner:
     def _reuse_or_start(self, task: Task, refused: set[Resources]) -> bool:
         """Return whether the task is done without a process; note what there was no room for."""
         if task.name not in self.decisions:
-            components = self.cache.components(task, self.digests)
+            cores = self.host.machine.cores_of(task.resources)
+            components = self.cache.components(task, self.digests, cores)
             found = reuse.decide(
                 self.cache,
                 self.pipeline,
@@ -150,7 +151,7 @@ class Runner:
         if share is None:
             refused.add(task.resources)
         else:
-            self._start(task, share, components, found.reason)
+            self._start(task, share, found.reason)
         return False
 
     def _adopt(self, task: Task, hit: Hit) -> bool:
@@ -170,14 +171,15 @@ class Runner:
         self.display.update(task.name, {**self.tasks[task.name], "state": State.REUSED})
         return True
 
-    def _start(self, task: Task, share: Share, components: dict[str, Any], reason: str) -> None:
+    def _start(self, task: Task, share: Share, reason: str) -> None:
         folder = self.run.task(task.name)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / runs.MARK).unlink(missing_ok=True)
-        key = self.cache.key(components)
+        made_of = reuse.begin(self.cache, task, self.digests, self.run, share.cpus)
+        key = self.cache.key(made_of[0])
         number = self.tasks[task.name]["attempt"] + 1
         log = self.run.log(task.name)
-        attempt = Attempt.begin(task, share, number, key, components, log)
+        attempt = Attempt.begin(task, share, number, key, made_of, log)
         self.attempts[task.name] = attempt
         self.schedule.start(task)
         spec = Spec(
@@ -263,9 +265,10 @@ class Runner:
         folder = self.run.task(task.name)
         mark = runs.read_mark(folder)
         if mark is not None and mark["key"] == attempt.key and mark["state"] == State.SUCCEEDED:
-            self.cache.record(self.pipeline.name, task.name, attempt.components, folder)
+            made_of = attempt.components, attempt.seen
+            changed = reuse.conclude(self.cache, self.pipeline, task, self.run, *made_of)
             reuse.add_outputs(self.digests, task, mark)
-            self._done(task, mark)
+            self._done(task, mark, f"{changed} while it ran: not reused later" if changed else "")
             return
         timed_out = attempt.asked_to_stop is not None and not self.stop_signal
         if timed_out:
@@ -296,8 +299,8 @@ class Runner:
             duration_s=runs.seconds_since(attempt.started),
         )
 
-    def _done(self, task: Task, mark: dict[str, Any]) -> None:
-        note = last_line(self.run.log(task.name))
+    def _done(self, task: Task, mark: dict[str, Any], doubt: str) -> None:
+        note = doubt or last_line(self.run.log(task.name))
         self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark["duration_s"])
         self.record.change(task.name, State.SUCCEEDED, reason="", note=note)
         self.schedule.finish(task)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from soundgate.executors.machine import Share
     from soundgate.executors.reuse import Digests
     from soundgate.pipeline import Pipeline, Task
+    from soundgate.reuse.snapshot import Snapshot
     from soundgate.runs import Run
 
 
@@ -39,6 +40,8 @@ class Attempt:
     share: Share
     key: str
     components: dict[str, Any]
+    seen: Snapshot
+    """What it reads, as it was at the start."""
     started: float
     deadline: float
     log_start: int
@@ -52,7 +55,7 @@ class Attempt:
         share: Share,
         number: int,
         key: str,
-        components: dict[str, Any],
+        made_of: tuple[dict[str, Any], Snapshot],
         log: Path,
     ) -> Self:
         """Begin an attempt now."""
@@ -61,7 +64,8 @@ class Attempt:
             number=number,
             share=share,
             key=key,
-            components=components,
+            components=made_of[0],
+            seen=made_of[1],
             started=now,
             deadline=now + task.resources.hours * 3600,
             log_start=log.stat().st_size if log.exists() else 0,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import File, Output, Task
 
-KEY_FORMAT = 2
+KEY_FORMAT = 3
 MOST_FOLDERS = 8
 """Runs remembered for one key: any of them may be deleted, as long as one is left."""
 
@@ -73,8 +73,16 @@ class Cache:
         self.folder = root / ".cache"
         self.sources = Sources(self.folder / "sources.json")
 
-    def components(self, task: Task, digests: Mapping[Output | File, str]) -> dict[str, Any]:
-        """Return what a task's key is made of."""
+    def components(
+        self, task: Task, digests: Mapping[Output | File, str], cores: int
+    ) -> dict[str, Any]:
+        """Return what a task's key is made of.
+
+        Args:
+            task: the task.
+            digests: of everything it reads.
+            cores: how many it is given; sums over several threads differ in their last bits.
+        """
         arguments = {}
         inputs = {}
         for name, value in task.arguments.items():
@@ -90,6 +98,7 @@ class Cache:
             "format": KEY_FORMAT,
             "program": program.modules,
             "libraries": program.libraries,
+            "cores": cores,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "arguments": arguments,
             # a digest, because an address may hold a password
@@ -231,6 +240,8 @@ class Cache:
                 names = [f"{n} {old.get(n, 'unset')} -> {new.get(n, 'unset')}" for n in names]
             if names:
                 return text.format(", ".join(names))
+        if before.get("cores") != now["cores"]:
+            return f"number of cores changed: {before.get('cores')} -> {now['cores']}"
         if before.get("python") != now["python"]:
             return f"Python changed: {before.get('python')} -> {now['python']}"
         return "its last result is not recorded"

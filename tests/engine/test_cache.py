@@ -7,6 +7,7 @@ import os
 import shutil
 
 import pytest
+from toy_project import wait_for
 
 CHAIN = """
 a = t.add(work, name="a", source=t.file("input.txt"), text=p.text)
@@ -299,3 +300,75 @@ def test_a_result_that_goes_away_while_it_is_linked_is_made_again(tmp_path, monk
     )
     assert found is None
     assert runs.read_mark(tmp_path / "target") is None
+
+
+def while_running(toy, module, change):
+    """Run a pipeline whose first task takes a second, and change something meanwhile."""
+    started = toy.begin(module)
+    wait_for((toy.folder / "events.txt").exists)
+    change()
+    out, error = started.communicate(timeout=60)
+    assert started.returncode == 0, out + error
+    (toy.folder / "events.txt").unlink()
+    return out
+
+
+@pytest.mark.parametrize("kind", ["program", "input"])
+def test_a_result_made_of_files_that_changed_meanwhile_is_never_reused(toy, kind):
+    """Edited while an earlier task ran, and put back afterwards."""
+    path = toy.folder / ("steps/work.py" if kind == "program" else "input.txt")
+    toy.write("input.txt", "i")
+    module = toy.pipeline(
+        "late",
+        """
+        a = t.add(work, name="a", text="x", seconds=1.0)
+        t.add(work, name="b", source=t.file("input.txt"), text="y", after=[a])
+        """,
+    )
+    before = path.read_text("utf-8")
+    edited = before.replace('text += ""', 'text += "new" + ""') if kind == "program" else "j"
+    while_running(toy, module, lambda: path.write_text(edited, "utf-8"))
+    made = toy.runs()[0] / "tasks" / "b" / "out" / "result.txt"
+    assert made.read_text("utf-8") == ("ynewi" if kind == "program" else "yj")
+    path.write_text(before, "utf-8")
+    assert plan(toy, module)["b"][0] == "run"
+    assert "b" in again(toy, module)
+    made = toy.runs()[1] / "tasks" / "b" / "out" / "result.txt"
+    assert made.read_text("utf-8") == "yi"
+
+
+def test_a_result_whose_input_changed_while_it_was_made_is_not_remembered(toy):
+    toy.write("input.txt", "i")
+    module = toy.pipeline("now", 't.add(work, source=t.file("input.txt"), seconds=1.0)')
+    out = while_running(toy, module, lambda: toy.write("input.txt", "j"))
+    assert "input changed: source while it ran: not reused later" in out
+    toy.write("input.txt", "i")
+    assert plan(toy, module)["work"][0] == "run"
+    assert toy.cli("run-pipeline", "--resume", toy.runs()[0].name).returncode == 0
+    assert toy.ran() == ["work"]  # nor is it taken for finished by its own run
+    assert plan(toy, module)["work"][0] == "reuse"
+
+
+def test_the_number_of_cores_belongs_to_the_key(toy):
+    """Sums over another number of threads differ, and so do weights."""
+    body = "t.add(work, resources=Resources(cpus=p.cpus))"
+    module = toy.pipeline("cores", body, "cpus: int = 1\n")
+    assert again(toy, module) == ["work"]
+    assert again(toy, module) == []
+    here = len(os.sched_getaffinity(0))
+    if here == 1:
+        pytest.skip("this machine has one core")
+    assert plan(toy, module, "--set", "cpus=2")["work"] == (
+        "run",
+        "number of cores changed: 1 -> 2",
+    )
+    assert again(toy, module, "--set", "cpus=2") == ["work"]
+    one_core = toy.python(
+        """
+        import os
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        from soundgate.cli import main
+        main(["run-pipeline", "-n", "pipelines.cores", "--set", "cpus=2", "--dry-run"])
+        """
+    )
+    assert "reuse" in one_core.stdout  # a machine of one core gives one, whatever is asked for

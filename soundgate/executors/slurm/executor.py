@@ -24,7 +24,7 @@ from soundgate.executors.base import (
 from soundgate.executors.pace import Pace
 from soundgate.executors.slurm import handover, profile, states
 from soundgate.executors.slurm.client import ENDED, LEAVING, Client
-from soundgate.executors.slurm.jobs import lower
+from soundgate.executors.slurm.jobs import cores_of, lower
 from soundgate.executors.slurm.marks import FOLDER, forget_starts
 from soundgate.executors.slurm.preparation import adopt, check_network, run_here
 from soundgate.executors.slurm.scripts import SlurmRequest, dependencies, is_held, script
@@ -100,7 +100,9 @@ class SlurmExecutor:
 
     def plan(self, pipeline: Pipeline, run: Run, *, use_cache: bool) -> list[PlannedTask]:
         """Return for each task whether it would run or be reused, and why."""
-        return reuse.plan(pipeline, run, use_cache=use_cache)
+        return reuse.plan(
+            pipeline, run, use_cache=use_cache, cores=lambda task: cores_of(task, self.profile)
+        )
 
     def submit(
         self, request: SlurmRequest, run: Run, record: dict[str, Any], submission: Submission

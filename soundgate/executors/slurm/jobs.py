@@ -96,6 +96,11 @@ def fitted(needs: Resources, where: Partition) -> Resources:
     )
 
 
+def cores_of(task: Task, profile: Profile) -> int:
+    """Return how many cores a task gets on this cluster."""
+    return fitted(task.resources, partition_of(kind_of(task), profile)).cpus
+
+
 def lower(pipeline: Pipeline, profile: Profile, names: Iterable[str] | None = None) -> list[Job]:
     """Put tasks into jobs, in an order that respects their edges.
 
