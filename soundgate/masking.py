@@ -1,0 +1,72 @@
+"""Passwords and tokens are never printed or stored: one function masks them wherever text leaves.
+
+Masked are the user's part of an address (``https://user:password@host``), what follows a word that
+announces a secret (``token=``, ``--password``, ``Authorization: Bearer``), AWS access keys, and the
+values of environment variables whose names say that they are secret, wherever they appear.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MASK: Final = "***"
+SHORTEST_SECRET: Final = 6
+"""Characters; a shorter value of a variable would be found in ordinary words."""
+
+_NAMES = r"(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|auth|credential)"
+_USER_INFO = re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE)
+_VALUE = r"[^\s&\"',;]+"
+_ANNOUNCED = re.compile(
+    rf"(?P<kept>(?:\b|[_-]){_NAMES}[\"']?\s*(?:=|:)\s*[\"']?){_VALUE}", re.IGNORECASE
+)
+_FLAG = re.compile(rf"(?P<kept>--?(?:\w+-)*{_NAMES}\s+[\"']?)(?!-){_VALUE}", re.IGNORECASE)
+_BEARER = re.compile(r"(?P<kept>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_AWS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
+_SECRET_VARIABLE = re.compile(rf"(?:^|_){_NAMES}s?(?:$|_ID$)|(?:^|_)KEY$", re.IGNORECASE)
+
+
+def masked(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return ``text`` without its secrets.
+
+    >>> masked("registered in https://anna:hunter22@mlflow.lab/ml", {})
+    'registered in https://***@mlflow.lab/ml'
+    >>> masked("curl --token abcdef https://x?api_key=123&n=1", {})
+    'curl --token *** https://x?api_key=***&n=1'
+
+    Args:
+        text: anything that is printed or stored.
+        environment: variables whose values are looked for; this process's own where omitted.
+    """
+    for value in _secret_values(os.environ if environment is None else environment):
+        text = text.replace(value, MASK)
+    text = _USER_INFO.sub(rf"\g<kept>{MASK}@", text)
+    text = _BEARER.sub(rf"\g<kept>{MASK}", text)
+    text = _FLAG.sub(rf"\g<kept>{MASK}", text)
+    text = _ANNOUNCED.sub(rf"\g<kept>{MASK}", text)
+    return _AWS_KEY.sub(MASK, text)
+
+
+def masked_values(value: object) -> object:
+    """Return a JSON document with the secrets of all its texts masked."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {name: masked_values(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked_values(each) for each in value]
+    return value
+
+
+def _secret_values(environment: Mapping[str, str]) -> list[str]:
+    """Return values of variables that are secret by their names, the longest first."""
+    found = {
+        value
+        for name, value in environment.items()
+        if len(value) >= SHORTEST_SECRET and _SECRET_VARIABLE.search(name) and "/" not in value
+    }
+    return sorted(found, key=len, reverse=True)
