@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from soundgate.arguments import Parser
 from soundgate.commands import doctor, look, review, run
 from soundgate.errors import SoundgateError, UserError, about_place
+from soundgate.masking import masked_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +58,11 @@ class Version(argparse.Action):
 
 
 def _execute(command: str, args: argparse.Namespace) -> int:
+    with masked_output():
+        return _answered(command, args)
+
+
+def _answered(command: str, args: argparse.Namespace) -> int:
     program = command.partition(" ")[0]
     try:
         return COMMANDS[command][0](args)

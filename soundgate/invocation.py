@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate import parameters, runs
 from soundgate.errors import ConfigError, ParameterError, nearest
 from soundgate.executors.base import Options, initial_tasks
+from soundgate.masking import MASK
 from soundgate.pipeline import Pipeline
 from soundgate.reuse.digests import digest_text
 from soundgate.reuse.sources import find_source
@@ -215,6 +217,29 @@ def new_record(
 
 
 def recorded(record: dict[str, Any]) -> Invocation:
-    """Return the invocation of an earlier run."""
-    kept = record["invocation"]
-    return Invocation(**{**kept, "assignments": tuple(kept["assignments"])})
+    """Return the invocation of an earlier run, its passwords and tokens masked.
+
+    Raises:
+        ParameterError: the record's invocation is damaged.
+    """
+    told = os.environ.pop(runs.INVOCATION_VARIABLE, "")  # tasks need not know
+    kept = json.loads(told) if told else record["invocation"]
+    try:
+        return Invocation(**{**kept, "assignments": tuple(map(str, kept["assignments"]))})
+    except (TypeError, KeyError) as error:
+        raise ParameterError(f"run {record['run']}: its invocation is damaged: {error}") from error
+
+
+def require_whole(asked: Invocation, run: str) -> None:
+    """Refuse to go on with a run whose passwords and tokens no record keeps.
+
+    Raises:
+        ParameterError: names the options that held one.
+    """
+    given = [*asked.assignments, *(f"{name}={value}" for name, value in asked.kwargs.items())]
+    hidden = [each.partition("=")[0] for each in given if MASK in each]
+    if hidden:
+        raise ParameterError(
+            f"run {run}: {', '.join(hidden)} held a password or token, which is not recorded: "
+            "call run-pipeline again with the same options, finished tasks are reused"
+        )

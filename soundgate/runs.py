@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ParameterError, nearest
+from soundgate.masking import masked_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ TASK_FORMAT = "soundgate.task/1"
 MARK = "task.json"
 LOG = "log.txt"
 CHECKPOINTS = "checkpoints"
+INVOCATION_VARIABLE = "SOUNDGATE_INVOCATION"
+"""How a runner that goes on in the background is told the passwords that no record keeps."""
 
 
 class State(StrEnum):
@@ -119,7 +122,7 @@ def read_json(path: Path) -> Any:
     """Return the parsed file, or None where it is absent or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
 
 
@@ -141,14 +144,24 @@ def write_mark(task_folder: Path, context: Context, **values: Any) -> dict[str, 
         "reused_from": None,
         **values,
     }
-    write_json(task_folder / MARK, mark)
+    write_json(task_folder / MARK, masked_values(mark))
     return mark
 
 
 def read_mark(task_folder: Path) -> dict[str, Any] | None:
-    """Return a task's finished mark, or None while there is none."""
+    """Return a task's finished mark; None while there is none, or where it is damaged."""
     mark = read_json(task_folder / MARK)
-    return mark if isinstance(mark, dict) and mark.get("format") == TASK_FORMAT else None
+    if not isinstance(mark, dict) or mark.get("format") != TASK_FORMAT:
+        return None
+    outputs = mark.get("outputs")
+    whole = (
+        all(isinstance(mark.get(name), str) for name in ("task", "run", "key", "reason"))
+        and isinstance(mark.get("attempt"), int)
+        and mark.get("state") in set(State)
+        and isinstance(outputs, dict)
+        and all(isinstance(o, dict) and isinstance(o.get("digest"), str) for o in outputs.values())
+    )
+    return mark if whole else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +196,35 @@ class Run:
         Raises:
             ParameterError: there is none, or it is of another format.
         """
-        record = read_json(self.folder / "run.json")
+        path = self.folder / "run.json"
+        record = read_json(path)
         if not isinstance(record, dict) or record.get("format") != RUN_FORMAT:
+            raise ParameterError(f"{path}: is not a run record in format {RUN_FORMAT}")
+        if damaged := _damaged_fields(record):
             raise ParameterError(
-                f"{self.folder / 'run.json'}: is not a run record in format {RUN_FORMAT}"
+                f"{path}: damaged ({', '.join(damaged)}): restore it or delete the run's folder"
             )
         return record
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Replace ``run.json``."""
-        write_json(self.folder / "run.json", record)
+        """Replace ``run.json``; passwords and tokens are not recorded."""
+        write_json(self.folder / "run.json", masked_values(record))
+
+
+def _damaged_fields(record: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a run's record that are of another kind than they must be."""
+    texts = ("run", "pipeline", "reason", "created_at", "executor", "commit")
+    found = [name for name in texts if not isinstance(record.get(name, ""), str)]
+    if record.get("state") not in set(State):
+        found.append("state")
+    asked, tasks = record.get("invocation", {}), record.get("tasks")
+    if not isinstance(asked, dict) or not isinstance(asked.get("assignments", []), list):
+        found.append("invocation")
+    if not isinstance(tasks, dict) or not all(
+        isinstance(task, dict) and task.get("state") in set(State) for task in tasks.values()
+    ):
+        found.append("tasks")
+    return found
 
 
 def all_runs(root: Path, pipeline: str | None = None) -> Iterator[Run]:

@@ -36,6 +36,7 @@ from soundgate.arguments import (
     parse,
 )
 from soundgate.errors import SoundgateError, UserError, about_place, nearest
+from soundgate.masking import masked, masked_output
 from soundgate.programs import attempts, offline
 from soundgate.programs.archives import unpacked
 from soundgate.reuse.digests import digest_tree
@@ -139,7 +140,7 @@ def _fail(error: BaseException, started: float, argv: Sequence[str]) -> int:
     context = runs.Context.from_environment()
     if context.failure:
         with suppress(OSError):
-            Path(context.failure).write_text(reason[:REASON_CHARACTERS], "utf-8")
+            Path(context.failure).write_text(masked(reason)[:REASON_CHARACTERS], "utf-8")
     stopped_for_another = isinstance(error, _Terminated) and _has_failed(context)
     if context.task_folder and not stopped_for_another:
         with suppress(OSError):
@@ -311,4 +312,6 @@ def main(function: StepFunction, argv: Sequence[str] | None = None) -> NoReturn:
     if retries:
         command = [sys.executable, "-m", module_name(function), *words]
         sys.exit(attempts.supervise(command, retries))
-    sys.exit(run(function, words))
+    with masked_output():
+        code = run(function, words)
+    sys.exit(code)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from soundgate.errors import GateMissed
 from soundgate.gates import judge_all
+from soundgate.masking import masked_values
 from soundgate.step import InputPath, NamedInputPaths, OutputPath, main
 
 EXTRAS = ("registry",)
@@ -77,7 +78,7 @@ def register(
         headline=[Headline(line.metric, line.title) for line in figures.headline],
     )
     entry.mkdir(parents=True, exist_ok=True)
-    (entry / "entry.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (entry / "entry.json").write_text(json.dumps(masked_values(found), indent=1) + "\n", "utf-8")
     print(f"registered {found['name']} version {found['version']} in {found['tracking_uri']}")
 
 

@@ -93,6 +93,17 @@ def _as_it_stands(run: runs.Run, silent: dict[tuple[str, str], str]) -> dict[str
     return {**record, "reason": reason}
 
 
+def _damaged(run: runs.Run, reason: str) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "pipeline": run.pipeline,
+        "executor": "",
+        "state": "damaged",
+        "duration_s": None,
+        "reason": reason,
+    }
+
+
 def list_runs(args: argparse.Namespace) -> int:
     """List runs, newest first."""
     found: list[dict[str, Any]] = []
@@ -102,7 +113,10 @@ def list_runs(args: argparse.Namespace) -> int:
     for run in runs.all_runs(runs_root(), args.pipeline):
         if len(found) == args.limit:
             break
-        found.append(_as_it_stands(run, silent))
+        try:
+            found.append(_as_it_stands(run, silent))
+        except ParameterError as error:  # one damaged record costs its own row
+            found.append(_damaged(run, str(error)))
     if args.output == "json":
         kept = ("run", "pipeline", "state", "created_at", "duration_s", "executor", "reason")
         print(json.dumps([{k: r.get(k) for k in kept} for r in found], indent=1))

@@ -211,6 +211,7 @@ def _resumed(
     run = runs.find_run(root, args.resume)
     record = run.read()
     asked = invocation.recorded(record)
+    invocation.require_whole(asked, run.id)
     executor = executors.load(asked.executor, asked.options)
     pipeline, _ = invocation.declare(asked, run.root, executor.parameter_defaults)
     record["tasks"] = {**initial_tasks(pipeline), **_kept(record, pipeline.tasks)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from soundgate import runs
 from soundgate.errors import ParameterError
 from soundgate.executors.base import argument_vector
+from soundgate.masking import masked
 from soundgate.reuse.digests import digest_text
 from soundgate.task import File, Output
 
@@ -56,9 +57,9 @@ def command_of(task: Task, run: Run) -> list[str]:
 
 
 def keep_request(run: Run, request: object) -> None:
-    """Write what is sent beside the run's record."""
+    """Write what is sent beside the run's record, as it is printed: with passwords masked."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "request.txt").write_text(str(request), "utf-8")
+    (run.folder / "request.txt").write_text(masked(str(request)), "utf-8")
 
 
 def collect(run: Run, task: str, output: str, target: Path) -> None:

@@ -6,6 +6,7 @@ already there is reused; a killed run is resumed from the marks its tasks left.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -145,9 +146,11 @@ class LocalExecutor:
             command += ["--timeout", str(submission.timeout_s)]
         if not request.use_cache:
             command += ["--no-cache"]
+        told = {runs.INVOCATION_VARIABLE: json.dumps(record["invocation"])}
         with (run.folder / "runner.txt").open("ab") as log:
             process = subprocess.Popen(
                 command,
+                env={**os.environ, **told},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.arguments import spell
 from soundgate.errors import DataError
+from soundgate.masking import masked_values
 from soundgate.reuse.digests import digest_text, digest_tree, read_tree, relinked
 from soundgate.reuse.sources import Sources
 
@@ -137,7 +138,8 @@ class Cache:
     def record(self, pipeline: str, task: str, components: Mapping[str, Any], folder: Path) -> None:
         """Remember that ``folder`` holds the result for these components."""
         self._remember(self.key(components), folder)
-        runs.write_json(self._last(pipeline, task), components)
+        # shown where something differs, so without passwords
+        runs.write_json(self._last(pipeline, task), masked_values(components))
 
     def disown(self, folder: Path) -> None:
         """Take the key off a result, so that it is never used again: it was made of something else.
@@ -223,7 +225,7 @@ class Cache:
         return self.folder / "last" / pipeline / f"{task}.json"
 
     def _difference(self, pipeline: str, task: str, now: Mapping[str, Any]) -> str:
-        before = runs.read_json(self._last(pipeline, task))
+        before, now = runs.read_json(self._last(pipeline, task)), masked_values(now)
         if not isinstance(before, dict):
             return "never ran"
         texts = {

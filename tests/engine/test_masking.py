@@ -47,6 +47,7 @@ def test_masks_the_values_of_secret_variables_wherever_they_appear():
         "MLFLOW_TRACKING_PASSWORD": "hunter22",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI",
         "HOME": "/home/anna",
+        "SOUNDGATE_KEY": "0123456789",  # a cache key
         "MY_TOKEN": "short",  # would be found in ordinary words
     }
     text = "said hunter22 and wJalrXUtnFEMI in /home/anna, in short"
