@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test test-fast lint check lock bench clean
+.PHONY: setup run test test-fast attack lint check lock bench clean
 
 setup: $(STAMP)  ## make .venv with everything a laptop needs
 
@@ -25,6 +25,9 @@ test: setup  ## the whole test suite
 
 test-fast: setup  ## the tests that are not marked slow
 	$(PYTEST) -m "not slow"
+
+attack: setup  ## damage files and records in thousands of ways; count what falls
+	$(BIN)/python tests/attacks/attack.py
 
 lint: setup  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
