@@ -7,15 +7,16 @@ import hashlib
 import hmac
 import http.client
 import json
+import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from soundgate import cli
-from soundgate.registry import hooks
+from soundgate.registry import hooks, webhooks
 from soundgate.registry.webhooks import (
     DELIVERY_HEADER,
     MOST_BYTES,
@@ -176,6 +177,65 @@ def test_the_command_runs_once_for_each_genuine_delivery(tmp_path):
         "data": EVENT["data"],
     }
     assert lines.count("model_version_alias.created of aed: hook ran") == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"Content-Length": "9" * 5000}, 413),
+        ({"Content-Length": "\u00b2"}, 413),
+        ({"Content-Length": "-1"}, 413),
+        ({TIMESTAMP_HEADER: "9" * 5000}, 401),
+        ({TIMESTAMP_HEADER: "1e999"}, 401),
+    ],
+)
+def test_absurd_numbers_are_refused_in_one_line(changes, status):
+    with receiving(["true"]) as (port, lines):
+        assert post(port, b"", {**signed(at=time.time()), **changes}) == status
+        assert post(port, BODY, signed(delivery="good", at=time.time())) == 204
+    assert len(lines) == 2
+    assert all(line.isprintable() and len(line) < 200 for line in lines)
+
+
+def test_an_event_nested_too_deeply_is_no_event():
+    body = b"[" * 200_000
+    with receiving(["true"]) as (port, lines):
+        assert post(port, body, signed(body, at=time.time())) == 400
+    assert lines == ["a delivery was refused: it is no event of MLflow"]
+
+
+def test_what_an_event_says_reaches_no_terminal(tmp_path):
+    event = {**EVENT, "data": {**EVENT["data"], "name": "aed\n\x1b[2J\u202e"}}
+    body = json.dumps(event).encode()
+    with receiving(["true"]) as (port, lines):
+        assert post(port, body, signed(body, at=time.time())) == 204
+    assert lines == ["model_version_alias.created of aed\\n\\x1b[2J\\u202e: hook ran"]
+
+
+def test_idle_connections_keep_no_delivery_out():
+    with receiving(["true"]) as (port, _), ExitStack() as stack:
+        for _ in range(4 * webhooks.MOST_CONNECTIONS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        began = time.monotonic()
+        assert post(port, BODY, signed(at=time.time())) == 204
+        assert time.monotonic() - began < webhooks.SOCKET_LIMIT_S / 2
+
+
+def drip(connection, seconds):
+    """Send a byte now and then, so that no limit between two bytes is reached."""
+    for _ in range(int(seconds / 0.05)):
+        connection.sendall(b"X")
+        time.sleep(0.05)
+
+
+def test_a_connection_that_drips_is_ended(monkeypatch):
+    monkeypatch.setattr(webhooks, "REQUEST_LIMIT_S", 0.5)
+    with receiving(["true"]) as (port, _):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as dripping:
+            dripping.sendall(b"POST / HTTP/1.1\r\n")
+            with pytest.raises(OSError):
+                drip(dripping, seconds=10)
+        assert post(port, BODY, signed(at=time.time())) == 204
 
 
 def test_listening_needs_a_secret_and_a_free_port(monkeypatch, capsys):

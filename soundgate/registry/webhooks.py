@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
 import queue
+import socket
 import sys
 import threading
 import time
@@ -32,6 +34,11 @@ TOLERANCE_S = 300.0
 MOST_BYTES = 1 << 20
 MOST_WAITING = 1000
 SOCKET_LIMIT_S = 10.0
+REQUEST_LIMIT_S = 20.0
+"""Of a whole request: one that comes a byte at a time never trips the socket's own limit."""
+MOST_CONNECTIONS = 64
+"""Open at a time; with one more, the oldest is closed, so that idle ones keep nobody out."""
+MOST_DIGITS = 15
 
 
 class Headers(Protocol):
@@ -64,7 +71,7 @@ def refusal(
     signatures = headers.get(SIGNATURE_HEADER) or ""
     if not (delivery and timestamp and signatures):
         return "it is not signed"
-    if not (timestamp.isascii() and timestamp.isdigit()):
+    if not _is_number(timestamp):
         return "its timestamp is not a number"
     signed = f"{delivery}.{timestamp}.".encode() + body
     expected = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
@@ -77,6 +84,10 @@ def refusal(
     if abs(now_s - int(timestamp)) > tolerance_s:
         return "it is too old, or a clock is wrong"
     return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 def _decoded(text: str) -> bytes:
@@ -95,6 +106,7 @@ class Receiver(http.server.ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(
         self,
@@ -114,6 +126,7 @@ class Receiver(http.server.ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
         self._worker: threading.Thread | None = None
+        self._open: dict[socket.socket, float] = {}
         super().__init__(address, _Handler)
         self._worker = threading.Thread(target=self._work, name="hook")
         self._worker.start()
@@ -132,6 +145,32 @@ class Receiver(http.server.ThreadingHTTPServer):
             self._seen[delivery] = time.time()
         return True
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread; close the oldest where too many are open."""
+        with self._lock:
+            self._open[request] = time.monotonic()
+            if len(self._open) > MOST_CONNECTIONS:
+                _end(next(iter(self._open)))
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that was answered."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """End connections whose request takes too long; called twice a second."""
+        latest = time.monotonic() - REQUEST_LIMIT_S
+        with self._lock:
+            for late in [each for each, began in self._open.items() if began < latest]:
+                _end(late)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's
+        """Say in a line that a connection broke: it may have been ended here."""
+        kind = sys.exc_info()[0]
+        self.say(f"a connection ended early: {kind.__name__ if kind else 'unknown'}")
+
     def server_close(self) -> None:
         """Stop listening; what was taken is still run."""
         super().server_close()
@@ -142,7 +181,7 @@ class Receiver(http.server.ThreadingHTTPServer):
     def _work(self) -> None:
         while (event := self._waiting.get()) is not None:
             failure = hooks.call(self.command, event)
-            self.say(f"{event['event']} of {event['model']}: {failure or 'hook ran'}")
+            self.say(printable(f"{event['event']} of {event['model']}: {failure or 'hook ran'}"))
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -152,8 +191,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take one delivery."""
         length = self.headers.get("Content-Length") or ""
-        if not length.isdecimal() or int(length) > MOST_BYTES:
-            self._answer(413, f"a delivery of {length or 'unknown'} bytes: too large")
+        if not _is_number(length) or int(length) > MOST_BYTES:
+            self._answer(413, f"a delivery of {length[:MOST_DIGITS] or 'unknown'} bytes: too large")
             return
         body = self.rfile.read(int(length))
         wrong = refusal(
@@ -177,7 +216,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, status: int, said: str = "") -> None:
         if said:
-            self.server.say(said)
+            self.server.say(printable(said))
             self.close_connection = True  # what was not read is not the next request
         self.send_response(status)
         self.send_header("Content-Length", "0")
@@ -204,8 +243,23 @@ def as_event(body: bytes) -> dict[str, Any] | None:
             "at": str(found.get("timestamp", "")),
             "data": data,
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _end(connection: socket.socket) -> None:
+    """End a connection; its thread then sees the end of the stream and closes it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def printable(text: str) -> str:
+    """Return a text in one line that no terminal obeys: what others sent may hold anything.
+
+    >>> printable("a\nb\x1b[2J")
+    'a\\nb\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def tell(line: str) -> None:
