@@ -195,7 +195,7 @@ def one(model: Path, path: Path) -> None:
     with tempfile.TemporaryDirectory() as out:
         summary = prediction.predict(model, path, Path(out), workers=2)
     grew_mb = round(peak_mb() - before, 1)
-    print(json.dumps({"grew_mb": grew_mb, "audio_s_per_s": summary["audio_s_per_s"]}))
+    print(json.dumps({"grew_mb": grew_mb, "audio_s_per_s": summary.audio_s_per_s}))
 
 
 def main() -> None:

@@ -16,8 +16,6 @@ kept whole; what the config asks for of it is chosen afterwards.
 
 from __future__ import annotations
 
-import json
-
 from soundgate.step import InputPath, OutputPath, cpus, main
 
 PREFIX = "train/datasets"
@@ -44,6 +42,7 @@ def fetch(
     """Fetch ``dataset`` through the store; say how many clips of how many classes there are."""
     from soundgate.audio.config import load
     from soundgate.audio.datasets.plan import make_plan
+    from soundgate.audio.formats.dataset import read_card, write_card
     from soundgate.reuse.digests import digest_tree
     from soundgate.store import bring_tree, open_store
 
@@ -64,12 +63,11 @@ def fetch(
     by_content = not plan.is_downloaded
     key, digest = bring_tree(place, name, clips, plan.make, by_content=by_content, workers=at_once)
     digest = digest_tree(clips).digest if plan.narrow(clips) else f"sha256:{digest}"
-    about = json.loads((clips / "dataset.json").read_text("utf-8"))
-    about |= {"name": plan.name, "digest": digest, "stored": f"{place.url}/{key}"}
-    card.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(about, indent=1, ensure_ascii=False)
-    (card / "dataset.json").write_text(f"{text}\n", "utf-8")
-    print(f"{about['clips']} clips of {len(about['classes'])} classes, kept as {key} in {store}")
+    described = read_card(clips).with_fields(
+        name=plan.name, digest=digest, stored=f"{place.url}/{key}"
+    )
+    write_card(card, described)
+    print(f"{described.clips} clips of {len(described.classes)} classes, kept as {key} in {store}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Let a registered model listen to clips: a folder, a file, or the rows of a table.
+"""Score clips with a registered model: a folder, a file, or the rows of a table.
 
 Reads   version/       version.json and model/, as ``pull`` writes them; or a model/ folder itself
         audio/         any folder, searched with all folders in it, or one audio file; or
@@ -11,13 +11,13 @@ A killed attempt continues from its checkpoint with the same rows.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from soundgate.step import CheckpointPath, InputPath, OutputPath, cpus, graceful_stop, main
 
 if TYPE_CHECKING:
+    from soundgate.audio.formats.version import VersionCard
     from soundgate.audio.prediction.choices import Format, Runtime
 
 PLACE = "audio_path.txt"
@@ -59,7 +59,7 @@ def predict(
     from soundgate.audio.prediction.settings import Settings
 
     place = Path(audio.read_text("utf-8")) if audio.name == PLACE else audio
-    model, about = _model(version)
+    model, card = _model(version)
     settings = Settings(
         runtime=cast("Runtime", runtime),  # any other word is refused there
         format=cast("Format", format),
@@ -76,32 +76,28 @@ def predict(
             predictions,
             settings,
             manifest=manifest,
-            about=about,
+            version=card,
             workers=cpus(),
             checkpoints_folder=checkpoints,
             stop=stop,
         )
     print(
-        f"{summary['clips']} clips, {summary['patches']} patches, {summary['failures']} failures; "
-        f"{summary['clips_per_s']} clips/s, {summary['audio_s_per_s']} s of audio a second"
+        f"{summary.clips} clips, {summary.patches} patches, {summary.failures} failures; "
+        f"{summary.clips_per_s} clips/s, {summary.audio_s_per_s} s of audio a second"
     )
 
 
-def _model(version: Path) -> tuple[Path, dict[str, Any]]:
-    """The model's folder, and its name, version and digest where it comes from a registry."""
+def _model(version: Path) -> tuple[Path, VersionCard | None]:
+    """The model's folder, and which version it is where it comes from a registry."""
+    from soundgate.audio.formats.version import MODEL, VERSION, read_version
     from soundgate.errors import DataError
 
-    card = version / "version.json"
-    if not card.is_file():
-        return version, {"name": None, "version": None}
-    about = json.loads(card.read_text("utf-8"))
-    if about["version"] is None:
-        raise DataError(
-            f"{version}: model {about['name']!r} has no such version: approve one first"
-        )
-    known = {name: about[name] for name in ("name", "version", "run_id")}
-    digest = about["tags"].get("model.digest")
-    return version / "model", known | ({"digest": digest} if digest else {})
+    if not (version / VERSION).is_file():
+        return version, None
+    card = read_version(version)
+    if card.version is None:
+        raise DataError(f"{version}: model {card.name!r} has no such version: approve one first")
+    return version / MODEL, card
 
 
 if __name__ == "__main__":

@@ -63,6 +63,22 @@ def test_every_task_leaves_records_that_match_the_documented_formats(finished):
         assert mark["outputs"] == record["tasks"][name]["outputs"]
 
 
+def test_artifacts_match_the_documented_formats(finished):
+    tasks, schemas = latest(finished) / "tasks", ROOT / "docs" / "schemas"
+    for name, place in {
+        "dataset": "fetch/card/dataset.json",
+        "inspection": "preprocess/inspection/inspection.json",
+        "features": "preprocess/features/features.json",
+        "model": "train/model/model.json",
+        "export": "export/exported/export.json",
+        "report": "evaluate/report/evaluation.json",
+        "version": "champion/version/version.json",
+        "comparison": "compare/comparison/comparison.json",
+    }.items():
+        schema = json.loads((schemas / f"{name}.schema.json").read_text("utf-8"))
+        jsonschema.validate(json.loads((tasks / place).read_text("utf-8")), schema)
+
+
 def test_printed_gated_and_registered_numbers_are_one_number(finished):
     folder = latest(finished)
     metrics = evaluation(folder)["multiclass_classification_metrics"]

@@ -231,7 +231,7 @@ def test_a_download_happens_once_and_a_broken_one_leaves_nothing(config, clips, 
     digest = has_tree(open_store(store), key.removesuffix("/manifest.json"))
     for out in (first, second):
         card = json.loads((out / "card/dataset.json").read_text())
-        assert (card["name"], card["clips"]) == ("Mine", 12)
+        assert (card["format"], card["name"], card["clips"]) == ("soundgate.dataset/2", "Mine", 12)
         assert card["digest"] == f"sha256:{digest}"
         assert len(list((out / "clips/audio").rglob("*.wav"))) == 12
     third = bring("third", f"{command}; rm temp/dog/0.wav")  # another command, other clips

@@ -217,7 +217,7 @@ def test_patch_step_rounds_the_overlap_down():
 def test_silence_is_librosa_s_on_real_clips(esc10, frame_length, hop_length):
     lost = 0
     for path in sorted(esc10.glob("*/*.ogg"))[::16]:
-        samples = waveforms.io.load(path, sample_rate_hz=RATE_HZ)
+        samples = waveforms.reading.load(path, sample_rate_hz=RATE_HZ)
         for top_db in (60, 25):
             sizes = {"top_db": top_db, "frame_length": frame_length, "hop_length": hop_length}
             kept = [samples[a:b] for a, b in librosa.effects.split(samples, **sizes)]
@@ -367,7 +367,7 @@ def test_cache_and_workers_change_no_bit(tmp_path, monkeypatch):
     def never(*_args, **_more):
         raise AssertionError("decoded although it is cached")
 
-    monkeypatch.setattr(waveforms.io, "load", never)
+    monkeypatch.setattr(waveforms.reading, "load", never)
     assert read_bytes(run(tmp_path, "second", cache=cache)) == plain
 
 

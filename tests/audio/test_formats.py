@@ -12,6 +12,7 @@ from soundgate.audio.formats.exported import read_export
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.formats.history import read_history
 from soundgate.audio.formats.model import read_description, rows_of
+from soundgate.audio.formats.predictions import read_predictions
 from soundgate.audio.formats.reports.clip_results import read_results
 from soundgate.audio.formats.reports.comparison import (
     Champion,
@@ -36,6 +37,7 @@ def test_folders_of_earlier_versions_are_read():
     assert read_card(OLD / "dataset").classes == ("bell", "dog")
     assert "network_int8.onnx" in read_export(OLD / "exported").files
     assert read_version(OLD / "version").version == "3"
+    assert read_predictions(OLD / "predictions").columns.keys() == {"bell", "dog"}
     assert len(list(read_results(OLD / "report/predictions.jsonl"))) == 4
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError
 
 
@@ -31,7 +31,7 @@ def level_and_pitch(samples, rate_hz):
 def refusal(path, **segment):
     """The one line that is said about a file."""
     with pytest.raises(DataError) as caught:
-        io.read(path, **segment)
+        reading.read(path, **segment)
     text = str(caught.value)
     assert "\n" not in text
     assert str(path) in text
@@ -46,7 +46,7 @@ def cut(path, fraction):
 def test_int16_is_exact(tmp_path):
     values = np.array([-32768, -32767, -1, 0, 1, 12345, 32767], np.int16)
     soundfile.write(tmp_path / "a.wav", values, 8000)
-    samples, rate_hz = io.read(tmp_path / "a.wav")
+    samples, rate_hz = reading.read(tmp_path / "a.wav")
     assert rate_hz == 8000
     assert samples.dtype == np.float32
     assert samples.tolist() == (values / 32768).tolist()
@@ -67,7 +67,7 @@ def test_int16_is_exact(tmp_path):
 def test_every_sample_size_keeps_the_wave(tmp_path, subtype, step, rate_hz):
     wave = sine(rate_hz)
     soundfile.write(tmp_path / "a.wav", wave, rate_hz, subtype)
-    samples, found_hz = io.read(tmp_path / "a.wav")
+    samples, found_hz = reading.read(tmp_path / "a.wav")
     assert found_hz == rate_hz
     assert samples.shape == wave.shape
     assert np.abs(samples - wave).max() <= step
@@ -77,7 +77,7 @@ def test_every_sample_size_keeps_the_wave(tmp_path, subtype, step, rate_hz):
 def test_compressed_files_keep_level_and_pitch(tmp_path, extension):
     path = tmp_path / f"a.{extension}"
     soundfile.write(path, sine(44_100), 44_100)
-    samples, rate_hz = io.read(path)
+    samples, rate_hz = reading.read(path)
     amplitude, pitch_hz = level_and_pitch(samples[2000:-2000], rate_hz)
     assert samples.size == 44_100
     assert amplitude == pytest.approx(0.5, rel=0.02)
@@ -88,7 +88,7 @@ def test_channels_are_averaged(tmp_path):
     wave = sine(8000)
     gains = np.array([1.0, -0.2, 0.4, 0.1, 0.7], np.float32)
     soundfile.write(tmp_path / "a.wav", wave[:, None] * gains, 8000, "FLOAT")
-    samples, _ = io.read(tmp_path / "a.wav")
+    samples, _ = reading.read(tmp_path / "a.wav")
     assert samples.shape == wave.shape
     assert np.abs(samples - 0.4 * wave).max() < 1e-6
 
@@ -96,7 +96,7 @@ def test_channels_are_averaged(tmp_path):
 def test_resampling_keeps_level_and_pitch(tmp_path):
     stereo = np.stack([sine(96_000, 2.0), sine(96_000, 2.0)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, 96_000, "PCM_24")
-    samples = io.load(tmp_path / "a.wav", sample_rate_hz=16_000)
+    samples = reading.load(tmp_path / "a.wav", sample_rate_hz=16_000)
     assert samples.dtype == np.float32
     assert samples.size == 32_000
     assert np.abs(samples - sine(16_000, 2.0))[200:-200].max() < 1e-4
@@ -104,13 +104,13 @@ def test_resampling_keeps_level_and_pitch(tmp_path):
 
 def test_resampling_removes_what_the_rate_cannot_carry(tmp_path):
     soundfile.write(tmp_path / "a.wav", sine(44_100, frequency_hz=11_000), 44_100, "FLOAT")
-    samples = io.load(tmp_path / "a.wav", sample_rate_hz=16_000)
+    samples = reading.load(tmp_path / "a.wav", sample_rate_hz=16_000)
     assert np.abs(samples[200:-200]).max() < 1e-4
 
 
 def test_equal_rates_are_not_resampled(tmp_path):
     soundfile.write(tmp_path / "a.wav", sine(16_000), 16_000, "FLOAT")
-    samples = io.load(tmp_path / "a.wav", sample_rate_hz=16_000)
+    samples = reading.load(tmp_path / "a.wav", sample_rate_hz=16_000)
     assert samples.tolist() == sine(16_000).tolist()
 
 
@@ -119,7 +119,7 @@ def test_equal_rates_are_not_resampled(tmp_path):
 def test_load_agrees_with_librosa_on_a_real_clip(esc10):
     path = esc10 / "001 - Dog bark" / "1-100032-A.ogg"
     expected, _ = librosa.load(path, sr=16_000, res_type="soxr_hq")
-    samples = io.load(path, sample_rate_hz=16_000)
+    samples = reading.load(path, sample_rate_hz=16_000)
     size = min(samples.size, expected.size)
     assert abs(samples.size - expected.size) <= 1
     assert np.abs(samples[:size] - expected[:size]).max() < 1e-5
@@ -129,10 +129,10 @@ def test_load_agrees_with_librosa_on_a_real_clip(esc10):
 def test_a_segment_is_the_same_part_of_the_whole(tmp_path, extension):
     path = tmp_path / f"a.{extension}"
     soundfile.write(path, sine(44_100, 4.0) + sine(44_100, 4.0, 997, 0.2), 44_100)
-    whole, _ = io.read(path)
-    segment, _ = io.read(path, start_s=1.25, end_s=2.5)
+    whole, _ = reading.read(path)
+    segment, _ = reading.read(path, start_s=1.25, end_s=2.5)
     assert np.abs(segment - whole[55_125:110_250]).max() < 1e-6
-    rest, _ = io.read(path, start_s=3)
+    rest, _ = reading.read(path, start_s=3)
     assert rest.size == 44_100
     assert np.abs(rest - whole[132_300:]).max() < 1e-6
 
@@ -148,14 +148,14 @@ def test_a_segment_does_not_decode_the_rest(tmp_path, monkeypatch):
         return original(self, frames, *args, **kwargs)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", counting)
-    io.read(path, start_s=8, end_s=8.5)
+    reading.read(path, start_s=8, end_s=8.5)
     assert asked == [(64_000, 4000)]
 
 
 def test_rounded_times_may_pass_the_end_by_a_millisecond(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, sine(44_100)[:44_076], 44_100)  # 0.99946 s
-    assert io.read(path, start_s=0, end_s=1.0)[0].size == 44_076
+    assert reading.read(path, start_s=0, end_s=1.0)[0].size == 44_076
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,13 @@ def test_a_segment_outside_of_the_file(tmp_path, segment):
 )
 def test_any_file_name(tmp_path, name):
     soundfile.write(tmp_path / name, sine(8000), 8000)
-    assert io.read(tmp_path / name)[0].size == 8000
-    assert io.read(str(tmp_path / name))[0].size == 8000
+    assert reading.read(tmp_path / name)[0].size == 8000
+    assert reading.read(str(tmp_path / name))[0].size == 8000
 
 
 def test_info(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((12_000, 3), np.int16), 8000)
-    info = io.info(tmp_path / "a.wav")
+    info = reading.info(tmp_path / "a.wav")
     assert (info.frames, info.rate_hz, info.channels, info.duration_s) == (12_000, 8000, 3, 1.5)
 
 
@@ -235,7 +235,7 @@ def test_text_named_like_audio(tmp_path, name):
 def test_a_truncated_file_is_not_a_shorter_clip(tmp_path, extension, subtype, fraction):
     path = tmp_path / f"a.{extension}"
     soundfile.write(path, sine(44_100, 2.0), 44_100, subtype)
-    io.read(path)
+    reading.read(path)
     cut(path, fraction)
     assert "cut short" in refusal(path)
 
@@ -257,7 +257,7 @@ def test_an_ogg_cut_between_two_pages(esc10, tmp_path):
 def test_every_real_clip_is_whole(esc10):
     clips = sorted(esc10.rglob("*.ogg"))
     assert len(clips) == 320
-    durations_s = np.array([io.info(clip).duration_s for clip in clips])
+    durations_s = np.array([reading.info(clip).duration_s for clip in clips])
     # The catalogue says: three clips are not 5 s long.
     assert np.sort(durations_s[np.abs(durations_s - 5) > 0.2]) == pytest.approx(
         [3.64, 7.0, 7.24], abs=0.05
@@ -271,14 +271,14 @@ def test_a_wav_that_was_piped_has_no_length_and_is_accepted(tmp_path):
     at = content.index(b"data") + 4
     content[at : at + 4] = struct.pack("<I", 0xFFFFFFFF)
     path.write_bytes(content)
-    assert io.read(path)[0].size == 8000
+    assert reading.read(path)[0].size == 8000
 
 
 def test_trailing_chunks_are_no_truncation(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, sine(8000), 8000)
     path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 4) + b"INFO")
-    assert io.read(path)[0].size == 8000
+    assert reading.read(path)[0].size == 8000
 
 
 @pytest.mark.parametrize("samples", [1, 4096, 8000, 50_000])
@@ -292,10 +292,10 @@ def test_reads_a_flac_without_a_length_to_its_end(tmp_path, samples, rate_hz):
     content[21] &= 0xF0  # STREAMINFO: 36 bits of total samples
     content[22:26] = bytes(4)
     path.write_bytes(content)
-    assert io.info(path).frames == samples
-    assert (io.read(path)[0] * 32768 == wave).all()
+    assert reading.info(path).frames == samples
+    assert (reading.read(path)[0] * 32768 == wave).all()
     if samples > 8000:
-        part, _ = io.read(path, start_s=0.1, end_s=0.15)
+        part, _ = reading.read(path, start_s=0.1, end_s=0.15)
         first = round(0.1 * rate_hz)
         assert (part * 32768 == wave[first : first + part.size]).all()
 
@@ -350,7 +350,7 @@ def test_reads_a_data_chunk_as_long_as_the_file(tmp_path):
     content = bytearray(path.read_bytes())
     content[40:44] = struct.pack("<I", len(content))
     path.write_bytes(content)
-    assert io.read(path)[0].size == 8000
+    assert reading.read(path)[0].size == 8000
 
 
 def test_refuses_a_pipe_without_waiting_for_it(tmp_path):
@@ -370,28 +370,28 @@ def test_samples_that_are_no_numbers(tmp_path, value, channels):
 def test_too_short_to_resample(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(1, np.int16), 96_000)
     with pytest.raises(DataError, match="less than one sample at 16000 Hz"):
-        io.load(tmp_path / "a.wav", sample_rate_hz=16_000)
+        reading.load(tmp_path / "a.wav", sample_rate_hz=16_000)
 
 
 def test_a_rate_must_be_positive(tmp_path):
     with pytest.raises(ParameterError, match="sample_rate_hz: 0"):
-        io.load(tmp_path / "a.wav", sample_rate_hz=0)
+        reading.load(tmp_path / "a.wav", sample_rate_hz=0)
 
 
 def test_write_round_trip_and_same_bytes(tmp_path):
     values = np.array([-32768, -1, 0, 1, 32767], np.int16)
-    io.write(tmp_path / "a.wav", values, 16_000)
-    io.write(tmp_path / "b.wav", values, 16_000)
-    samples, rate_hz = io.read(tmp_path / "a.wav")
+    reading.write(tmp_path / "a.wav", values, 16_000)
+    reading.write(tmp_path / "b.wav", values, 16_000)
+    samples, rate_hz = reading.read(tmp_path / "a.wav")
     assert (rate_hz, samples.tolist()) == (16_000, (values / 32768).tolist())
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
 def test_write_where_there_is_no_folder(tmp_path):
     with pytest.raises(DataError, match="cannot be written"):
-        io.write(tmp_path / "no" / "a.wav", np.zeros(4, np.int16), 8000)
+        reading.write(tmp_path / "no" / "a.wav", np.zeros(4, np.int16), 8000)
 
 
 def test_write_on_a_full_disk():
     with pytest.raises(DataError, match=r"/dev/full.*cannot be written"):
-        io.write("/dev/full", np.zeros(100_000, np.int16), 8000)
+        reading.write("/dev/full", np.zeros(100_000, np.int16), 8000)

@@ -88,11 +88,11 @@ def test_a_long_file_is_scored_as_the_clips_it_consists_of(model, tmp_path, exte
     count = next(k for k, end in enumerate(ends, 1) if end == 7.3)
     assert [row["start_s"] for row in found] == pytest.approx(starts[:count])
     assert [row["end_s"] for row in found] == pytest.approx(ends[:count], abs=1e-4)
-    whole, rate_hz = waveforms.io.read(path)
+    whole, rate_hz = waveforms.reading.read(path)
     for row in found:
         piece = whole[round(row["start_s"] * rate_hz) : round(row["end_s"] * rate_hz)]
         soundfile.write(tmp_path / "piece.wav", piece, rate_hz, subtype="FLOAT")
-        samples = waveforms.io.load(tmp_path / "piece.wav", sample_rate_hz=RATE_HZ)
+        samples = waveforms.reading.load(tmp_path / "piece.wav", sample_rate_hz=RATE_HZ)
         expected = inference.clip_scores(alone(model, samples))
         np.testing.assert_allclose(scores([row], CLASSES)[0], expected, rtol=0, atol=2e-4)
 
@@ -228,7 +228,7 @@ def test_a_clip_too_short_for_a_patch_is_repeated_until_it_fills_one(tmp_path):
     write_sound(tmp_path / "in" / "a.wav", 0.1)
     (row,) = predict(model, tmp_path / "in", tmp_path / "out")
     assert (row["start_s"], row["end_s"]) == (0.0, 0.1)
-    tiled = np.resize(waveforms.io.read(tmp_path / "in" / "a.wav")[0], 23 * 160 + 512)
+    tiled = np.resize(waveforms.reading.read(tmp_path / "in" / "a.wav")[0], 23 * 160 + 512)
     np.testing.assert_allclose(scores([row], CLASSES)[0], alone(model, tiled)[0], **EXACT)
 
 
@@ -259,7 +259,7 @@ def test_a_table_names_files_and_segments(model, tmp_path):
         ("long.wav", 1.5, 2.25),
         ("long.wav", 6.0, 8.0),
     ]
-    samples = waveforms.io.load(
+    samples = waveforms.reading.load(
         tmp_path / "in" / "long.wav", sample_rate_hz=RATE_HZ, start_s=1.5, end_s=2.25
     )
     expected = inference.clip_scores(alone(model, samples))

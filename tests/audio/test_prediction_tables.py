@@ -16,8 +16,8 @@ import pytest
 from reading_tables import rows
 from toy_model import write_model, write_sound
 
+from soundgate.audio.formats.predictions import Failure
 from soundgate.audio.prediction import prediction
-from soundgate.audio.prediction.reading import Failure
 from soundgate.audio.prediction.results import Scored
 from soundgate.audio.prediction.tables import Tables
 
@@ -146,13 +146,13 @@ def test_a_killed_program_leaves_no_output_and_its_next_attempt_goes_on(tmp_path
 # The step, with groups of four seconds that take a quarter of a second each.
 _SLOWLY = """
 import time
-from soundgate.audio.prediction.results import Listener
+from soundgate.audio.prediction.results import ClipScorer
 from soundgate.audio.prediction import runtimes
 from soundgate.step import main
 from steps.predict import predict
 runtimes.GROUP_S = 4.0
-listen = Listener.listen
-Listener.listen = lambda self, group: time.sleep(0.25) or listen(self, group)
+score = ClipScorer.score
+ClipScorer.score = lambda self, group: time.sleep(0.25) or score(self, group)
 main(predict)
 """
 

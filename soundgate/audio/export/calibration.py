@@ -11,7 +11,7 @@ import numpy as np
 
 from soundgate.audio.clips.manifest import read_manifest
 from soundgate.audio.clips.splits import TRAINING
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.audio.formats.model import rows_of
 from soundgate.audio.signal.log_mel import clip_frames
 from soundgate.errors import ConfigError, DataError
@@ -91,7 +91,9 @@ def of_folder(folder: Path, description: Description) -> Calibration:
             for clip in read_manifest(folder, allow_unlabelled=True)
         ]
     else:
-        segments = [(path.relative_to(folder).as_posix(), None, None) for path in io.find(folder)]
+        segments = [
+            (path.relative_to(folder).as_posix(), None, None) for path in reading.find(folder)
+        ]
     if not segments:
         raise DataError(f"{folder}: contains no audio for calibration; give another folder")
     settings = (description.preprocessing, description.feature_extraction)

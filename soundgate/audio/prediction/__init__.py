@@ -1,4 +1,4 @@
-"""Let a trained model listen to any audio: a folder, a file, or the rows of a table.
+"""Score any audio with a trained model: a folder, a file, or the rows of a table.
 
 A file no longer than the model's ``preprocessing.max_length`` is one clip, scored exactly as
 evaluation scores it. A longer one is cut into segments, each of them a clip with times in the file.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from soundgate.audio.prediction.reading import Failure
+from soundgate.audio.formats.predictions import Failure
 from soundgate.audio.prediction.results import Scored
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class Checkpoint:
 
 
 def identity(group: Sequence[Part]) -> str:
-    """What a group is, as text: its stretches and spans."""
+    """What a group is, as text: its segments and spans."""
     parts = [
-        (part.stretch.path, part.stretch.start_s, part.stretch.end_s, part.spans, part.reason)
+        (part.segment.path, part.segment.start_s, part.segment.end_s, part.spans, part.reason)
         for part in group
     ]
     return json.dumps(parts)

@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips.manifest import read_manifest, seconds
-from soundgate.audio.files import reading as io
-from soundgate.errors import DataError
+from soundgate.audio.files import reading
+from soundgate.errors import DataError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,8 +28,8 @@ _TABLES: Final = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A file, or a part of it."""
+class Segment:
+    """A file, or a part of it, before it is cut into clips."""
 
     path: str
     """POSIX path below the audio folder."""
@@ -39,7 +39,7 @@ class Stretch:
     """None is the end of the file."""
 
 
-def listing(audio: Path, manifest: Path | None) -> tuple[Path, Callable[[], Iterator[Stretch]]]:
+def listing(audio: Path, manifest: Path | None) -> tuple[Path, Callable[[], Iterator[Segment]]]:
     """The folder that paths are relative to, and a function that lists what is asked for.
 
     The list is sorted by path and time, and free of repetitions; it can be gone through again.
@@ -52,7 +52,7 @@ def listing(audio: Path, manifest: Path | None) -> tuple[Path, Callable[[], Iter
     if manifest is None:
         if audio.is_dir():
             return audio, lambda: _in_folder(audio)
-        return audio.parent, lambda: iter([Stretch(audio.name)])
+        return audio.parent, lambda: iter([Segment(audio.name)])
     if not audio.is_dir():
         raise DataError(f"{audio}: is not a folder: give the folder that {manifest} is relative to")
     if manifest.suffix.lower() in _TABLES:
@@ -61,20 +61,20 @@ def listing(audio: Path, manifest: Path | None) -> tuple[Path, Callable[[], Iter
     return audio, lambda: _in_manifest(manifest)
 
 
-def _in_folder(folder: Path) -> Iterator[Stretch]:
-    return (Stretch(file.relative_to(folder).as_posix()) for file in io.find(folder))
+def _in_folder(folder: Path) -> Iterator[Segment]:
+    return (Segment(file.relative_to(folder).as_posix()) for file in reading.find(folder))
 
 
-def _in_manifest(manifest: Path) -> Iterator[Stretch]:
+def _in_manifest(manifest: Path) -> Iterator[Segment]:
     for clip in read_manifest(manifest, allow_unlabelled=True):
-        yield Stretch(clip.path, clip.start_s, clip.end_s)
+        yield Segment(clip.path, clip.start_s, clip.end_s)
 
 
-def _key(row: Stretch) -> tuple[str, float, float]:
+def _key(row: Segment) -> tuple[str, float, float]:
     return row.path, row.start_s or 0.0, math.inf if row.end_s is None else row.end_s
 
 
-def _in_table(table: Path, folder: Path) -> Iterator[Stretch]:
+def _in_table(table: Path, folder: Path) -> Iterator[Segment]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
@@ -85,7 +85,7 @@ def _in_table(table: Path, folder: Path) -> Iterator[Stretch]:
             rows = csv.reader(file, delimiter=delimiter, strict=True)
             yield from _rows(table, columns, rows, folder)
     except OSError as error:
-        raise DataError(f"{table}: cannot be read: {error.strerror}") from error
+        raise unreadable(table, error) from error
     except UnicodeDecodeError:
         raise DataError(f"{table}: is not UTF-8 text: save the table as CSV in UTF-8") from None
     except csv.Error as error:
@@ -94,7 +94,7 @@ def _in_table(table: Path, folder: Path) -> Iterator[Stretch]:
 
 def _rows(
     table: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], folder: Path
-) -> Iterator[Stretch]:
+) -> Iterator[Segment]:
     names = [name for name in _PATH if name in columns]
     if len(names) != 1:
         raise DataError(
@@ -114,7 +114,7 @@ def _rows(
         start_s, end_s = (_seconds(where, name, row.get(name, "")) for name in _TIMES)
         if end_s is not None and end_s <= (start_s or 0.0):
             raise DataError(f"{where}: end_s {end_s:g} is not after start_s {start_s or 0.0:g}")
-        yield Stretch(_located(where, row[names[0]].strip(), folder), start_s, end_s)
+        yield Segment(_located(where, row[names[0]].strip(), folder), start_s, end_s)
 
 
 def _seconds(where: str, name: str, text: str) -> float | None:

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from soundgate.audio.files import threads
 from soundgate.audio.formats.model import Description, read_description
 from soundgate.audio.formats.model import digest as model_digest
+from soundgate.audio.formats.predictions import (
+    Failure,
+    PredictedBy,
+    Predictions,
+    PredictionSettings,
+    write_predictions,
+)
 from soundgate.audio.prediction import checkpoint as checkpoints
 from soundgate.audio.prediction import reading, runtimes
 from soundgate.audio.prediction.listing import listing
-from soundgate.audio.prediction.reading import Failure
-from soundgate.audio.prediction.results import Listener
+from soundgate.audio.prediction.results import ClipScorer
 from soundgate.audio.prediction.settings import Settings, lengths
 from soundgate.audio.prediction.tables import Tables
 from soundgate.errors import DataError, Stopped
 from soundgate.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from soundgate.audio.formats.version import VersionCard
     from soundgate.audio.prediction.checkpoint import Checkpoint, Result
     from soundgate.audio.prediction.reading import Part
-
-SUMMARY: Final = "predictions.json"
-FORMAT: Final = "soundgate.predictions/1"
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What is to be done, and who asks to stop."""
 
-    listener: Listener
+    scorer: ClipScorer
     groups: Iterator[list[Part]]
     checkpoint: Checkpoint
     workers: int
@@ -51,7 +54,7 @@ class _Work:
                 groups = itertools.chain(taken, groups)
                 break
             yield [part for group in taken for part in group], results
-        for group, results in threads.ordered(self.listener.listen, groups, self.workers):
+        for group, results in threads.ordered(self.scorer.score, groups, self.workers):
             self.checkpoint.add(group, results)
             yield group, results
             if self.stop():
@@ -66,11 +69,11 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     settings: Settings | None = None,
     *,
     manifest: Path | None = None,
-    about: Mapping[str, Any] | None = None,
+    version: VersionCard | None = None,
     workers: int = 1,
     checkpoints_folder: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
+) -> Predictions:
     """Predict clips and write the files that the package describes.
 
     Args:
@@ -79,7 +82,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         predictions: folder to write.
         settings: how.
         manifest: ``manifest.jsonl`` or a CSV table: predict these clips of ``audio`` only.
-        about: what ``predictions.json`` says of the model: name, version.
+        version: which version of a registered model it is, for ``predictions.json``.
         workers: threads; the results do not depend on their number.
         checkpoints_folder: where an interrupted attempt keeps its results.
         stop: asked between groups of clips.
@@ -97,15 +100,15 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     description = read_description(model)
     divided = lengths(settings, description)
     runtime = runtimes.load(settings.runtime, model, description, settings.batch_size)
-    folder, stretches = listing(audio, manifest)
-    total = sum(1 for _ in stretches())
+    folder, segments = listing(audio, manifest)
+    total = sum(1 for _ in segments())
     if not total:
         raise DataError(f"{manifest or audio}: contains no audio: give another folder or table")
     digest = model_digest(model)
     dependent = {name: getattr(settings, name) for name in ("runtime", "segment_s", "hop_s")}
     work = _Work(
-        Listener(folder, description, divided, runtime),
-        reading.groups(folder, stretches(), divided, runtime.group_s),
+        ClipScorer(folder, description, divided, runtime),
+        reading.groups(folder, segments(), divided, runtime.group_s),
         checkpoints.Checkpoint(checkpoints_folder, {**dependent, "model": digest}),
         workers,
         stop,
@@ -125,15 +128,14 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         tables.flush()
         if not tables.clips:
             raise DataError(f"{audio}: none of {total} could be read: {tables.first_failure}")
-    summary = _summary(settings, tables, description, total, time.monotonic() - started)
-    summary["model"] = {"digest": digest, **(about or {})}
-    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
-    (predictions / SUMMARY).write_text(text, "utf-8", newline="\n")
+    took_s = time.monotonic() - started
+    summary = _summary(settings, tables, description, _model(version, digest), total, took_s)
+    write_predictions(predictions, summary)
     return summary
 
 
 def _write(work: _Work, tables: Tables, *, strict: bool) -> Iterator[None]:
-    """Write results as they come; yield once for each file, or stretch of one, that is done."""
+    """Write results as they come; yield once for each file, or segment of one, that is done."""
     for group, results in work.results():
         for result in results:
             if strict and isinstance(result, Failure):
@@ -144,26 +146,37 @@ def _write(work: _Work, tables: Tables, *, strict: bool) -> Iterator[None]:
                 yield
 
 
+def _model(version: VersionCard | None, digest: str) -> PredictedBy:
+    if version is None:
+        return PredictedBy(digest=digest)
+    # The registry's digest covers the exported programs too.
+    digest = version.tags.get("model.digest", digest)
+    return PredictedBy(
+        digest=digest, name=version.name, version=version.version, run_id=version.run_id
+    )
+
+
 def _summary(
     settings: Settings,
     tables: Tables,
     description: Description,
+    model: PredictedBy,
     files: int,
     took_s: float,
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "classes": list(description.classes),
-        "multi_label": description.multi_label,
-        "columns": tables.columns,
-        "settings": asdict(settings),
-        "files": files,
-        "clips": tables.clips,
-        "patches": tables.patches,
-        "unknown": tables.unknown,
-        "failures": tables.failures,
-        "audio_s": round(tables.audio_s, 3),
-        "took_s": round(took_s, 3),
-        "clips_per_s": round(tables.clips / took_s, 1),
-        "audio_s_per_s": round(tables.audio_s / took_s, 1),
-    }
+) -> Predictions:
+    return Predictions(
+        classes=description.classes,
+        multi_label=description.multi_label,
+        columns=tables.columns,
+        settings=PredictionSettings(**asdict(settings)),
+        files=files,
+        clips=tables.clips,
+        patches=tables.patches,
+        unknown=tables.unknown,
+        failures=tables.failures,
+        audio_s=round(tables.audio_s, 3),
+        took_s=round(took_s, 3),
+        clips_per_s=round(tables.clips / took_s, 1),
+        audio_s_per_s=round(tables.audio_s / took_s, 1),
+        model=model,
+    )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundgate.audio.formats.predictions import Failure
 from soundgate.audio.prediction import reading, times
-from soundgate.audio.prediction.reading import Failure, Heard
+from soundgate.audio.prediction.reading import DecodedClip
 from soundgate.audio.signal.log_mel import arrange
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ClipScorer:
     """Decodes clips and has them scored; called from several threads at once."""
 
     folder: Path
@@ -47,14 +48,14 @@ class Listener:
     lengths: Lengths
     runtime: Runtime
 
-    def listen(self, group: Sequence[reading.Part]) -> list[Scored | Failure]:
+    def score(self, group: Sequence[reading.Part]) -> list[Scored | Failure]:
         """Results for the clips of a group, in their order."""
-        found: list[Heard | Failure] = []
+        found: list[DecodedClip | Failure] = []
         clips: list[tuple[Samples, Arrangement]] = []
         for part in group:
             for clip in reading.clips(self.folder, part, self.lengths):
                 found.append(clip)
-                if isinstance(clip, Heard):
+                if isinstance(clip, DecodedClip):
                     options = self.model.feature_extraction
                     arranged = arrange(clip.samples, self.model.preprocessing, options)
                     clips.append((clip.samples, arranged))
@@ -64,7 +65,9 @@ class Listener:
             for clip in found
         ]
 
-    def _scored(self, clip: Heard, arranged: tuple[Samples, Arrangement], scores: Array) -> Scored:
+    def _scored(
+        self, clip: DecodedClip, arranged: tuple[Samples, Arrangement], scores: Array
+    ) -> Scored:
         samples, arrangement = arranged
         spans = times.patch_times(
             arrangement,

@@ -46,18 +46,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How a stretch of a file becomes clips."""
+    """How a segment of a file becomes clips."""
 
     sample_rate_hz: int
     longest_s: float
-    """No stretch up to this long is cut."""
+    """No segment up to this long is cut."""
     segment_s: float
     hop_s: float
     least_s: float
     """What is left of a file behind its last segment is a clip too, unless it is this short."""
 
     def spans(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
-        """Yield the (start, end) of the clips of a stretch of a file, all in seconds."""
+        """Yield the (start, end) of the clips of a segment of a file, all in seconds."""
         if self.fits(end_s - start_s):
             yield start_s, end_s
             return

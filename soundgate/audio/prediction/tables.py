@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import numpy as np
 
 from soundgate.audio.classification.inference import clip_scores, decide
-from soundgate.audio.prediction.reading import Failure
+from soundgate.audio.formats.predictions import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

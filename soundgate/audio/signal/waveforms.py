@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from soundgate.audio.files import reading as io
+from soundgate.audio.files import reading
 from soundgate.audio.files.levels import Levels
 from soundgate.errors import DataError
 
@@ -230,7 +230,7 @@ def _read(
 ) -> tuple[Samples, Levels]:
     """Decode and resample, at most ``longest_s`` seconds."""
     start = start_s or 0.0
-    with io.Reader(path) as file:  # what the file holds is asked first: it may be hours
+    with reading.Reader(path) as file:  # what the file holds is asked first: it may be hours
         duration_s = file.info.duration_s
         if end_s is None and duration_s - start <= longest_s + 1 / rate_hz:
             samples, levels = file.load_with_levels(sample_rate_hz=rate_hz, start_s=start)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - the schema is made of the fields' types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.formats.record import read_lines, write_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from soundgate.audio.clips.manifest import Identity

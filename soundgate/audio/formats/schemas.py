@@ -1,0 +1,90 @@
+"""JSON Schemas of the stored formats, generated from the records that read and write them.
+
+``python -m soundgate.audio.formats.schemas docs/schemas`` writes a file each. A schema describes
+the present version; how earlier versions are read stands in the module of each format.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter
+
+from soundgate.audio.clips.manifest import Clip
+from soundgate.audio.formats import features, model, predictions
+from soundgate.audio.formats.dataset import DatasetCard
+from soundgate.audio.formats.exported import Export
+from soundgate.audio.formats.inspection import Inspection
+from soundgate.audio.formats.reports.clip_results import ClipResult
+from soundgate.audio.formats.reports.comparison import Comparison
+from soundgate.audio.formats.reports.report import Report
+from soundgate.audio.formats.version import VersionCard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from soundgate.audio.formats.record import JsonObject
+
+FORMATS: Final[dict[str, type[Any]]] = {
+    "dataset": DatasetCard,
+    "manifest_row": Clip,
+    "inspection": Inspection,
+    "features": features.InfoFile,
+    "features_row": features.Row,
+    "model": model.ModelFile,
+    "split_row": model.SplitRow,
+    "report": Report,
+    "clip_result_row": ClipResult,
+    "comparison": Comparison,
+    "export": Export,
+    "version": VersionCard,
+    "predictions": predictions.Predictions,
+    "predicted_clip_row": predictions.ClipRow,
+    "predicted_patch_row": predictions.PatchRow,
+    "failure_row": predictions.Failure,
+}
+"""By the name of the schema's file; a row is an object a line."""
+
+
+def schema_of(kind: type[Any]) -> JsonObject:
+    """The JSON Schema (draft 2020-12) of a record; a file without its ``format`` does not fit."""
+    schema = TypeAdapter(kind).json_schema()
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    if "format" in schema["properties"]:
+        # pydantic counts a field with a default as optional; readers refuse a file without it.
+        schema["required"] = ["format", *schema.get("required", ())]
+    _close_patterns(schema)
+    return schema
+
+
+def _close_patterns(part: object) -> None:
+    """Refuse names that match no pattern, as pydantic does when it reads; its schema lets them."""
+    if isinstance(part, dict):
+        if "patternProperties" in part:
+            part["additionalProperties"] = False
+        for value in part.values():
+            _close_patterns(value)
+    elif isinstance(part, list):
+        for value in part:
+            _close_patterns(value)
+
+
+def write_schemas(folder: Path) -> None:
+    """Write ``<name>.schema.json`` of every format into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, kind in FORMATS.items():
+        text = json.dumps(schema_of(kind), indent=1, ensure_ascii=False) + "\n"
+        (folder / f"{name}.schema.json").write_text(text, "utf-8", newline="\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the schemas into the folder that is the only argument."""
+    (folder,) = sys.argv[1:] if arguments is None else arguments
+    write_schemas(Path(folder))
+
+
+if __name__ == "__main__":
+    main()
