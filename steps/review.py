@@ -25,8 +25,13 @@ def review(
     judged: NamedInputPaths,
     review: OutputPath,
     exported: InputPath | None = None,
+    *,
+    model_name: str = "",
 ) -> None:
-    """Write verdicts, figures beside the champion's, clips to listen to, and provenance."""
+    """Write verdicts, metrics beside the champion's, clips to listen to, and provenance.
+
+    ``model_name`` is the registered model that the candidate is for; the page names it.
+    """
     import platform
     from importlib.metadata import version
 
@@ -40,6 +45,7 @@ def review(
     verdicts = judge_all(gates, judged)
     libraries = [f"{name} {version(name)}" for name in ("soundgate", "torch", "numpy", "soundfile")]
     provenance = {
+        "model": model_name,
         "run": context.run or "by hand",
         "pipeline": context.pipeline,
         "commit": context.commit,

@@ -147,6 +147,7 @@ def add_candidate(
     page = pipeline.add(
         review,
         **evidence,
+        model_name=p.model_name,
         metrics=trained.metrics,
         clips=trained.data["clips"],
         comparison=comparison,

@@ -73,14 +73,14 @@ def show_arguments(parser: argparse.ArgumentParser) -> None:
         "version",
         nargs="?",
         default=CANDIDATE,
-        help="number or alias of the candidate (default: the newest)",
+        help="number, alias or run of the candidate (default: the newest)",
     )
     _place_arguments(parser)
 
 
 def approve_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model approve``."""
-    parser.add_argument("version", help="number or alias of the candidate")
+    parser.add_argument("version", help="number, alias or run of the candidate")
     parser.add_argument(
         "--override",
         action="store_true",
@@ -91,7 +91,7 @@ def approve_arguments(parser: argparse.ArgumentParser) -> None:
 
 def reject_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``review-model reject``."""
-    parser.add_argument("version", help="number or alias of the candidate")
+    parser.add_argument("version", help="number, alias or run of the candidate")
     _decision_arguments(parser)
 
 

@@ -15,14 +15,33 @@ from soundgate.registry.candidates import (
     GATE_TAG,
     REPORT_DIGEST_TAG,
     REPORT_PATH_TAG,
+    TAGS,
     VERDICTS_TAG,
+    candidates_of,
 )
 from soundgate.registry.figures import Figure, headline_in
-from soundgate.registry.versions import download
+from soundgate.registry.tracking import quoted
+from soundgate.registry.versions import all_versions, download, get
 
 if TYPE_CHECKING:
     from soundgate.registry.connection import Registry
     from soundgate.registry.versions import Version
+
+
+def get_candidate(registry: Registry, model: str, which: str) -> Version:
+    """Return the candidate that a number, an alias or a run's id names.
+
+    The review page gives the run's id: its candidate has no number yet when the page is made.
+
+    Raises:
+        RegistryError: there is no such candidate, or MLflow refused or failed.
+    """
+    name = candidates_of(model)
+    if not which.isdecimal():
+        of_run = f"tags.`{TAGS['run']}` = {quoted(which)}"
+        if made := all_versions(registry, name, of_run):
+            return made[-1]  # the lowest, should a race have made two
+    return get(registry, name, which)
 
 
 def gates(version: Version) -> dict[str, str]:

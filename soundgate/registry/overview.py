@@ -13,7 +13,7 @@ from soundgate.registry.decisions import candidate_of, last_on, release_of, stat
 from soundgate.registry.figures import metrics_in
 from soundgate.registry.release import CHAMPION
 from soundgate.registry.review import another_record, moved_by_others, unfinished
-from soundgate.registry.versions import all_versions, find, get, model_names
+from soundgate.registry.versions import all_versions, find, model_names
 
 if TYPE_CHECKING:
     from soundgate.registry.decisions import Entry
@@ -108,7 +108,7 @@ def overview(desk: Desk, limit: int) -> Overview:
 
 
 def dossier(desk: Desk, which: str) -> Dossier:
-    """Look at one candidate, a number or an alias of ``<model>-candidates``.
+    """Look at one candidate, a number, an alias or the run of ``<model>-candidates``.
 
     Raises:
         RegistryError: there is no such candidate, or MLflow refused or failed.
@@ -116,7 +116,7 @@ def dossier(desk: Desk, which: str) -> Dossier:
     """
     announced = desk.announced()
     entries = desk.log.entries()
-    version = get(desk.registry, candidates_of(desk.model), which)
+    version = evidence.get_candidate(desk.registry, desk.model, which)
     champion = find(desk.registry, desk.model, CHAMPION)
     notes = _notes(announced, entries, champion)
     try:

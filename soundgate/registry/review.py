@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from soundgate.errors import ParameterError, RegistryError
 from soundgate.registry import evidence, release
 from soundgate.registry.bundle import DIGEST_TAG
-from soundgate.registry.candidates import candidates_of
 from soundgate.registry.decisions import (
     FAILED,
     Decision,
@@ -65,7 +64,7 @@ class Desk:
         """Release a candidate: copy it to the model, as ``champion``.
 
         Args:
-            which: number or alias of a version of ``<model>-candidates``.
+            which: number, alias or run of a version of ``<model>-candidates``.
             override: release it although a gate was missed or it was rejected.
 
         Raises:
@@ -73,7 +72,7 @@ class Desk:
                 was altered, somebody else decided meanwhile, or MLflow refused or failed.
         """
         entries = self.finished_entries()
-        candidate = get(self.registry, candidates_of(self.model), which)
+        candidate = evidence.get_candidate(self.registry, self.model, which)
         champion = find(self.registry, self.model, CHAMPION)
         _refuse_released(candidate, entries, champion)
         doubts = evidence.doubts(candidate)
@@ -96,7 +95,7 @@ class Desk:
                 somebody else decided meanwhile, or MLflow refused or failed.
         """
         entries = self.finished_entries()
-        candidate = get(self.registry, candidates_of(self.model), which)
+        candidate = evidence.get_candidate(self.registry, self.model, which)
         if status_of(candidate.version, entries) == "rejected":
             raise RegistryError(
                 f"{candidate.uri} is already rejected ({_last(candidate.version, entries)})"

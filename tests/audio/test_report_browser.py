@@ -128,7 +128,7 @@ def test_opened_from_disk_it_is_quiet_asks_for_nothing_and_plays(tab, usual):
     assert tab.said == []
     outside = [url for url in tab.asked if not url.startswith("data:")]
     assert outside == [usual.as_uri()]
-    assert page.title() == "Candidate review: toy, missed 2 of 3 gates"
+    assert page.title() == "Candidate review: Toy sounds: missed 2 of 3 gates"
 
 
 def test_inside_a_sandboxed_frame_it_does_all_that_too(tab, usual, tmp_path):
@@ -204,7 +204,9 @@ def test_a_class_that_was_not_compared_sorts_last_both_ways(tab, usual):
 def test_buttons_show_one_kind_of_clips(tab, usual):
     page = tab.open(usual)
     total = page.locator(".clip").count()
-    for kind in ("broken", "fixed", "worst"):
+    kinds = [b.get_attribute("data-filter") for b in page.locator("[data-filter]").all()]
+    assert kinds[:3] == ["all", "broken", "fixed"]
+    for kind in kinds[1:]:
         button = page.locator(f'[data-filter="{kind}"]')
         button.focus()
         page.keyboard.press("Enter")
@@ -304,3 +306,28 @@ def test_paper_has_no_players_and_no_boxes_that_scroll(tab, usual):
     hidden = """() => [...document.querySelectorAll(".scroll")].filter(
                   (e) => getComputedStyle(e).overflowY !== "visible").length"""
     assert page.evaluate(hidden) == 0
+
+
+@pytest.mark.parametrize(("size", "is_cut"), [(PHONE, True), (DESKTOP, False)])
+def test_a_matrix_wider_than_the_screen_says_so(browser, tmp_path, size, is_cut):
+    classes = [f"class_{k:02d}" for k in range(10)]
+    clips = [Clip(f"audio/{k}.wav") for k in range(40)]
+    made = _make(tmp_path, clips=clips, classes=classes, audio=False)
+    with _Tab(browser, size) as tab:
+        page = tab.open(made)
+        matrix = page.locator(".scroll:has(.matrix)")
+        note = page.locator(".scroll:has(.matrix) + .sideways")
+        assert note.is_visible() == is_cut
+        assert ("more" in matrix.get_attribute("class").split()) == is_cut
+        matrix.evaluate("(frame) => { frame.scrollLeft = frame.scrollWidth; }")
+        page.wait_for_function("() => !document.querySelector('.scroll.more .matrix')")
+
+
+def test_long_names_leave_every_column_of_the_confusions_visible(browser, tmp_path):
+    classes = ["a_rather_long_class_name_of_" + name for name in ("helicopters", "chirping_birds")]
+    clips = [Clip(f"audio/{k}.wav") for k in range(40)]
+    made = _make(tmp_path, clips=clips, classes=[*classes, "dog"], audio=False)
+    with _Tab(browser, (1400, 900)) as tab:
+        page = tab.open(made)
+        frame = page.locator('.scroll[aria-label="Most frequent confusions"]')
+        assert frame.evaluate("(e) => e.scrollWidth <= e.clientWidth")

@@ -93,8 +93,8 @@ def test_sections_come_in_the_order_of_a_decision(page):
     assert headings == [
         "Missed 2 of 3 gates",
         "Gates",
-        "Figures on all 40 test clips",
-        "Against the champion, aed version 3",
+        "Metrics on all 40 test clips",
+        "Compared with the champion, aed version 3",
         "Confusions",
         "Classes",
         "Clips to listen to",
@@ -118,9 +118,9 @@ def test_gates_show_value_bound_interval_and_message(page, run):
 
 def test_headline_figures_have_float_and_int8_lines(page):
     text = _text(page[page.index('id="figures"') : page.index('id="champion"')])
-    assert "Figure Value int8" in text
+    assert "Metric Value int8" in text
     assert text.count("0.650 0.500 to 0.750") == 2
-    said = "The int8 model agrees with the float model on 96.2 % of patches; its file has 123 kB."
+    said = "The int8 model agrees with the float model on 96.2 % of patches; its size is 123 kB."
     assert said in text
 
 
@@ -132,8 +132,17 @@ def test_the_comparison_is_said_in_words_that_agree_with_the_counts(page, run):
     text = _text(page)
     assert f"Only the candidate is right on {better} clips, only the champion on {worse}." in text
     assert "The 40 clips come from 20 recordings." in text
-    assert f"{worse} clips broke ({min(worse, CHANGED)} shown)" in text
-    assert f"{better} clips got fixed ({min(better, CHANGED)} shown)" in text
+    assert (
+        f"{worse} clips that the champion got right are now wrong ({min(worse, CHANGED)} shown)"
+        in text
+    )
+    assert (
+        f"{better} clips that the champion got wrong are now right ({min(better, CHANGED)} shown)"
+        in text
+    )
+
+
+MISTAKE = {"confident", "wrong"}
 
 
 def test_the_worst_clips_come_surest_first_and_no_right_one_is_among_them(page, run):
@@ -141,9 +150,11 @@ def test_the_worst_clips_come_surest_first_and_no_right_one_is_among_them(page, 
     wrong = [row for row in ours if not row["correct"]]
     wrong.sort(key=lambda row: -row["scores"][row["predicted"][0]])
     cards = re.findall(r'<li class="clip" data-reasons="([^"]*)">(.*?)</audio>', page, re.DOTALL)
-    worst = [re.search(r"<h3>(.*?)</h3>", body)[1] for why, body in cards if "worst" in why.split()]
+    worst = [
+        re.search(r"<h3>(.*?)</h3>", body)[1] for why, body in cards if MISTAKE & set(why.split())
+    ]
     assert sorted(worst) == sorted(row["path"] for row in wrong[:WORST])
-    only = [re.search(r"<h3>(.*?)</h3>", body)[1] for why, body in cards if why == "worst"]
+    only = [re.search(r"<h3>(.*?)</h3>", body)[1] for why, body in cards if why == "confident"]
     order = [row["path"] for row in wrong]
     assert [order.index(path) for path in only] == sorted(order.index(path) for path in only)
 
@@ -269,10 +280,10 @@ def test_no_clip_wrong_one_class_no_history_no_champion(tmp_path):
     page = _page(folders, tmp_path / "page")
     text = _text(page)
     assert "No gate was declared" in text
-    assert "0 of 40 test clips were decided wrongly." in text
+    assert "0 of 40 test clips were classified incorrectly." in text
     assert "There is no champion yet" in text
-    assert "The training left no history to draw." in text
-    assert "No class was taken for another." in text
+    assert "The training recorded no history." in text
+    assert "No class was confused with another." in text
     assert "<audio" not in page
 
 
@@ -284,8 +295,8 @@ def test_a_missing_and_a_damaged_audio_file_are_said_in_their_card(tmp_path):
     page = _page(folders, tmp_path / "page")
     cards = re.findall(r'<li class="clip".*?(?=<li class="clip"|</section>)', page, re.DOTALL)
     shown = {re.search(r"<h3>(.*?)</h3>", card)[1]: _text(card) for card in cards}
-    assert "No sound: audio/3.wav: no such file: check the path" in shown["audio/3.wav"]
-    assert "No sound: audio/5.wav: is damaged or cut short" in shown["audio/5.wav"]
+    assert "No audio: audio/3.wav: no such file: check the path" in shown["audio/3.wav"]
+    assert "No audio: audio/5.wav: is damaged or cut short" in shown["audio/5.wav"]
     assert page.count("<audio") == 6
     assert str(folders.clips) not in page
 
@@ -293,8 +304,8 @@ def test_a_missing_and_a_damaged_audio_file_are_said_in_their_card(tmp_path):
 def test_a_page_without_any_audio_is_still_made(tmp_path):
     folders = write_run(tmp_path / "run", audio=False)
     page = _page(folders, tmp_path / "page", verdicts=[PASSED])
-    assert "Cleared its only gate" in page
-    assert page.count("No sound: audio/") == page.count('<li class="clip"') > 10
+    assert "Passed its only gate" in page
+    assert page.count("No audio: audio/") == page.count('<li class="clip"') > 10
 
 
 def test_what_was_left_out_of_the_comparison_is_said(tmp_path):
@@ -315,7 +326,7 @@ def test_what_was_left_out_of_the_comparison_is_said(tmp_path):
     page = _page(folders, tmp_path / "page")
     text = _text(page)
     assert "7 clips left out: the champion does not know the class, such as siren." in text
-    assert "1 clip left out: only the champion has a name for the sound, such as cow, hen." in text
+    assert "1 clip left out: only the champion knows the class, such as cow, hen." in text
     assert "2 clips left out: the champion was trained on the recording" in text
     assert _text(page[page.index('id="classes"') :]).count("not compared") == 2
 
@@ -338,7 +349,7 @@ def test_several_labels_have_their_own_figures(tmp_path):
     text = _text(_page(folders, tmp_path / "page"))
     assert "share of clips with every label given and no other" in text
     assert "Mean average precision" in text
-    assert "Several labels a clip" in text
+    assert "Several labels per clip" in text
     assert "Truth none" not in text
 
 
@@ -389,7 +400,7 @@ def test_ten_thousand_clips_make_a_page_under_five_megabytes(tmp_path):
     assert 1_000_000 < summary.bytes < 5_000_000
     assert time.monotonic() - started < 60
     text = _text((tmp_path / "page/report.html").read_text())
-    assert re.search(r"of 10 000 test clips were decided wrongly; the 20 surest", text)
+    assert re.search(r"of 10 000 test clips were classified incorrectly; the 20 mistakes", text)
 
 
 def _decoded(address):
@@ -547,7 +558,7 @@ def test_the_banner_says_what_the_interval_allows(low, high, said):
     compared = COMPARED | {"metrics": {"clip_accuracy": {"difference": gap}}}
     assert said in wording.against_champion(Comparison(**compared))
     compared["left_out"] = {"unknown_to_champion": 60, "champion_trained_on": 4}
-    assert ", 64 left out, the candidate is" in wording.against_champion(Comparison(**compared))
+    assert "(64 left out) the candidate is" in wording.against_champion(Comparison(**compared))
 
 
 def test_a_falling_error_is_better_than_the_champion():
@@ -561,8 +572,8 @@ def test_a_falling_error_is_better_than_the_champion():
     ("test", "said"),
     [
         ((8, 1, 0.0390625), "with probability 0.039 (exact McNemar test): chance hardly"),
-        ((3, 2, 1.0), "with probability 1.000 (exact McNemar test): chance may well"),
-        ((0, 0, 1.0), "Each clip is right for both or wrong for both"),
+        ((3, 2, 1.0), "with probability 1.000 (exact McNemar test): chance may"),
+        ((0, 0, 1.0), "Both models are right on the same clips"),
         ((90, 1, 1e-20), "probability less than 0.001"),
     ],
 )
@@ -576,8 +587,8 @@ def test_mcnemar_in_words(test, said):
     ("verdicts", "state", "title"),
     [
         ([], "neutral", "No gate was declared"),
-        ([PASSED], "good", "Cleared its only gate"),
-        ([PASSED, PASSED], "good", "Cleared all 2 gates"),
+        ([PASSED], "good", "Passed its only gate"),
+        ([PASSED, PASSED], "good", "Passed all 2 gates"),
         ([PASSED, MISSED], "bad", "Missed 1 of 2 gates"),
         ([PASSED, UNJUDGED], "mixed", "Missed 1 of 2 gates (advisory)"),
         ([MISSED, UNJUDGED], "bad", "Missed 2 of 2 gates"),
@@ -588,9 +599,9 @@ def test_the_banner(verdicts, state, title):
     found = wording.banner(shown, Comparison(compared=False))
     assert (found.state, found.title) == (state, title)
     # As the registry sees it: without a verdict, or with an advisory miss, approval needs more.
-    overridden = "Approval takes an override and a reason." in found.sentences
+    overridden = "Approving it needs an override and a reason." in found.sentences
     assert overridden == (state in ("neutral", "mixed"))
-    assert ("Such a run registers no candidate." in found.sentences) == (state == "bad")
+    assert ("The run registers no candidate." in found.sentences) == (state == "bad")
 
 
 def test_the_step_judges_the_gates_itself(tmp_path, capsys, monkeypatch):
@@ -654,3 +665,39 @@ def test_gates_on_two_reports_of_one_name_are_shown_apart(tmp_path):
     figures = page[page.index('id="figures"') : page.index('id="champion"')]
     assert figures.count('<u style="left:25.0%">') == 1
     assert "left:37.5%" not in figures
+
+
+def test_the_title_names_model_day_run_and_data_and_the_command_approves_this_run(tmp_path):
+    run = write_run(tmp_path / "run", audio=False)
+    origin = {"model": "my model", "run": "20261130-033014-960eb"}
+    write(run, tmp_path / "page", verdicts=[PASSED, UNJUDGED], origin=origin)
+    page = (tmp_path / "page" / "report.html").read_text("utf-8")
+    named = "Candidate review: my model, 2026-11-30, run 20261130-033014-960eb, Toy sounds"
+    assert f"<h1>{named}</h1>" in page
+    decide = "review-model approve 20261130-033014-960eb --model-name 'my model'"
+    assert f'{decide} --comment "REASON" --override' in html.unescape(page)
+    write(run, tmp_path / "missed", verdicts=[MISSED], origin=origin)
+    assert "review-model" not in (tmp_path / "missed" / "report.html").read_text("utf-8")
+
+
+def test_only_mistakes_with_a_high_score_are_labelled_so(page, run):
+    ours, _ = _results(run)
+    rows = {row["path"]: row for row in ours}
+    cards = re.findall(r'<li class="clip" data-reasons="([^"]*)">(.*?)</audio>', page, re.DOTALL)
+    for why, body in cards:
+        row = rows[re.search(r"<h3>(.*?)</h3>", body)[1]]
+        high = not row["correct"] and row["scores"][row["predicted"][0]] >= 0.5
+        if MISTAKE & set(why.split()):
+            assert ("confident" in why.split()) == high
+        assert ("high-score mistake" in body) == ("confident" in why.split())
+
+
+def test_lost_classes_and_few_compared_clips_are_in_the_banner():
+    shown = [Verdict.model_validate(PASSED)]
+    names = {"unknown_to_candidate": ["siren", "wind"], "unknown_to_champion": ["bell"]}
+    fields = {"champion": {"name": "aed", "version": "3"}, "reason": "no class in common"}
+    changed = Comparison.model_validate({"compared": False, "classes_left_out": names, **fields})
+    found = wording.banner(shown, changed)
+    assert (found.state, found.title) == ("mixed", "Passed its only gate; the classes change")
+    assert "2 classes of the champion would be lost: siren, wind." in found.sentences
+    assert "1 class would be new: bell." in found.sentences

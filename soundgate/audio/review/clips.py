@@ -1,4 +1,4 @@
-"""Which clips a reviewer should hear: the surest mistakes, and what changed since the champion."""
+"""Select clips to listen to: the highest-scoring mistakes, and changes since the champion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from soundgate.audio.review.evidence import Evidence
 
 WORST = 20
-"""Most clips shown for being decided wrongly."""
+"""Most clips shown because they were classified incorrectly."""
+CONFIDENT = 0.5
+"""A mistake with at least this score is labelled a high-score mistake."""
 CHANGED = 12
 """Most clips shown of those that the champion had wrong, and of those that it had right."""
 MEDIA_BYTES = 3_200_000
@@ -42,7 +44,7 @@ class Card:
     champion: tuple[str, ...] | None
     """What the champion says; None where the clip was not compared."""
     reasons: tuple[str, ...]
-    """Why it is shown: ``broken``, ``fixed``, ``worst``."""
+    """Why it is shown: ``broken``, ``fixed``, ``confident`` (a high-score mistake), ``wrong``."""
     bars: tuple[Bar, ...]
     media: Media | None
     problem: str
@@ -65,6 +67,15 @@ class Selection:
         """How many cards are there for ``reason``."""
         return sum(reason in card.reasons for card in self.cards)
 
+    @property
+    def shown_wrong(self) -> int:
+        """How many cards are there because the clip was classified incorrectly."""
+        return self.shown("confident") + self.shown("wrong")
+
+    def filters(self, reasons: Iterable[str]) -> list[str]:
+        """The reasons that select some of the cards but not all of them."""
+        return [reason for reason in reasons if 0 < self.shown(reason) < len(self.cards)]
+
 
 def select(evidence: Evidence) -> Selection:
     """Choose the clips, and make their sound and pictures."""
@@ -79,10 +90,12 @@ def select(evidence: Evidence) -> Selection:
     by_identity = {result.identity: result for result in evidence.results}
     fixed = [by_identity[theirs.identity] for theirs in fixed]
     chosen: dict[int, tuple[ClipResult, list[str]]] = {}
+    worst = wrong[:WORST]
     for reason, results in (
         ("broken", broken[:CHANGED]),
         ("fixed", fixed[:CHANGED]),
-        ("worst", wrong[:WORST]),
+        ("confident", [result for result in worst if sureness(result) >= CONFIDENT]),
+        ("wrong", [result for result in worst if sureness(result) < CONFIDENT]),
     ):
         for result in results:
             chosen.setdefault(id(result), (result, []))[1].append(reason)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from soundgate.audio.formats.record import Record, write_record
 from soundgate.audio.review import charts, provenance, tables, wording
@@ -146,6 +146,8 @@ def render(evidence: Evidence, selection: Selection) -> str:
         classes=tables.per_class(report, evidence.comparison),
         bins=charts.reliability(calibration.bins) if calibration else [],
         curves=charts.all_curves(evidence.history, evidence.kept_epoch),
+        title=provenance.title(evidence),
+        commands=provenance.commands(evidence),
         in_short=provenance.in_short(evidence),
         provenance=provenance.origins(evidence),
         recipe=provenance.recipe(evidence),
@@ -198,11 +200,20 @@ def _environment() -> jinja2.Environment:
         "exact": wording.exact,
         "fraction": wording.fraction,
         "signed": wording.signed,
+        "breakable": breakable,
         "counted": wording.counted,
         "megabytes": wording.megabytes,
         "thousands": wording.thousands,
     }
     return environment
+
+
+def breakable(name: str) -> Markup:
+    """A class name that may continue on the next line after an underscore or a slash."""
+    text = str(escape(name))
+    for letter in "_/":
+        text = text.replace(letter, f"{letter}<wbr>")
+    return Markup(text)  # noqa: S704  # escaped above
 
 
 def _source(environment: jinja2.Environment, name: str) -> str:

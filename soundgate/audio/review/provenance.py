@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from soundgate.audio.review.wording import counted, megabytes, plain
@@ -36,8 +38,43 @@ def origins(evidence: Evidence) -> list[Group]:
     ]
 
 
+def title(evidence: Evidence) -> str:
+    """The page's title: model, day and run of the candidate, and its data set.
+
+    The version is not in it: the registry numbers a candidate after this page was made.
+    """
+    made, data = evidence.provenance, evidence.card.title or evidence.card.name
+    run = made.get("run", "")
+    told = [made.get("model", ""), day_of(run), f"run {run}" if run else "", data]
+    return ", ".join(part for part in told if part)
+
+
+def day_of(run: str) -> str:
+    """The day in the id of a run, ISO 8601; empty where the id has none.
+
+    >>> day_of("20261130-033014-960eb"), day_of("a1b2")
+    ('2026-11-30', '')
+    """
+    try:
+        return datetime.strptime(run[:9], "%Y%m%d-").date().isoformat()  # noqa: DTZ007 # a day
+    except ValueError:
+        return ""
+
+
+def commands(evidence: Evidence) -> list[str]:
+    """What approves and rejects this candidate; empty for a page that no run made."""
+    model, run = evidence.provenance.get("model"), evidence.provenance.get("run")
+    if not model or not run:
+        return []
+    return [
+        f"review-model {verb} {shlex.quote(run)} --model-name {shlex.quote(model)} "
+        '--comment "REASON"'
+        for verb in ("approve", "reject")
+    ]
+
+
 def in_short(evidence: Evidence) -> list[str]:
-    """What stands below the page's title: the model, its classes, its test, its run."""
+    """The line below the page's title: architecture, classes, test."""
     report, said = evidence.report, []
     if architecture := evidence.model.get("architecture"):
         said.append(str(architecture))
@@ -45,8 +82,6 @@ def in_short(evidence: Evidence) -> list[str]:
         said.append(counted(classes, "class"))
     if report.clips is not None:
         said.append(f"tested on {counted(report.clips, 'clip')}")
-    if run := evidence.provenance.get("run"):
-        said.append(f"run {run}")
     return said
 
 

@@ -1,4 +1,4 @@
-"""Figures in words that a reviewer can decide by."""
+"""Turns metrics into sentences for a reviewer."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _MINUS = "\u2212"
 _NARROW_SPACE = "\u202f"
 _THOUSANDTH = Decimal("0.001")
-_OVERRIDE = "Approval takes an override and a reason."
+_OVERRIDE = "Approving it needs an override and a reason."
 
 GOOD, MIXED, BAD, NEUTRAL = "good", "mixed", "bad", "neutral"
 
 
 @dataclass(frozen=True)
 class Banner:
-    """What stands on top of the page."""
+    """The banner at the top of the page."""
 
     state: str
     """``good``, ``mixed``, ``bad`` or ``neutral``."""
@@ -35,11 +35,33 @@ class Banner:
 
 
 def banner(verdicts: Sequence[Verdict], comparison: Comparison | None) -> Banner:
-    """The gates, and the champion, in a few sentences."""
+    """Summarise the gates and the comparison with the champion in a few sentences."""
     state, title, said = _gates(verdicts)
     if comparison is not None:
         said.append(against_champion(comparison))
+        changes = class_changes(comparison)
+        said += changes
+        if changes or _few_compared(comparison):
+            # A green banner would hide that the champion is not replaced like for like.
+            state = MIXED if state == GOOD else state
+            title += f"; {'the classes change' if changes else 'few clips are compared'}"
     return Banner(state, title, tuple(said))
+
+
+def class_changes(comparison: Comparison) -> list[str]:
+    """Which classes of the champion are lost, and which are gained; one sentence each."""
+    names, found = comparison.classes_left_out, []
+    if lost := names.unknown_to_candidate:
+        classes = counted(len(lost), "class")
+        found.append(f"{classes} of the champion would be lost: {_listed(lost, '')}.")
+    if gained := names.unknown_to_champion:
+        found.append(f"{counted(len(gained), 'class')} would be new: {_listed(gained, '')}.")
+    return found
+
+
+def _few_compared(comparison: Comparison) -> bool:
+    """Whether more clips were left out of the comparison than took part."""
+    return comparison.compared and sum(comparison.left_out.values()) > (comparison.clips or 0)
 
 
 def _gates(verdicts: Sequence[Verdict]) -> tuple[str, str, list[str]]:
@@ -48,21 +70,21 @@ def _gates(verdicts: Sequence[Verdict]) -> tuple[str, str, list[str]]:
     if not verdicts:
         return NEUTRAL, "No gate was declared", [_OVERRIDE]
     if not missed:
-        return GOOD, f"Cleared {'its only gate' if len(verdicts) == 1 else f'all {gates}'}", []
+        return GOOD, f"Passed {'its only gate' if len(verdicts) == 1 else f'all {gates}'}", []
     state = MIXED if all(verdict.advisory for verdict in missed) else BAD
     kind = " (advisory)" if state == MIXED else ""
     said = []
     if unjudged := sum(verdict.value is None for verdict in missed):
         count = "It" if len(missed) == 1 else f"{unjudged} of these"
         said.append(f"{count} could not be judged, which counts as missed.")
-    said.append(_OVERRIDE if state == MIXED else "Such a run registers no candidate.")
+    said.append(_OVERRIDE if state == MIXED else "The run registers no candidate.")
     return state, f"Missed {len(missed)} of {gates}{kind}", said
 
 
 def against_champion(comparison: Comparison) -> str:
     """One sentence on the difference of the first headline metric."""
     if comparison.champion is None:
-        return "There is no champion yet to compare with."
+        return "There is no champion to compare with yet."
     champion = named(comparison.champion)
     if not comparison.compared or not comparison.headline:
         return f"Not compared with the champion, {champion}: {comparison.reason}."
@@ -78,7 +100,7 @@ def against_champion(comparison: Comparison) -> str:
     found = words.get(direction(gap, first), "not clearly better or worse than")
     clips = counted(comparison.clips, "clip")
     left = sum(comparison.left_out.values())
-    where = f"On the same {clips}" if not left else f"On {clips}, {left} left out,"
+    where = f"On the same {clips}" if not left else f"On {clips} ({left} left out)"
     return (
         f"{where} the candidate is {found} the champion, {champion}: {signed(gap.value)} "
         f"({signed(gap.low)} to {signed(gap.high)}) in {lowered(first.title)}."
@@ -103,38 +125,38 @@ def lowered(title: str) -> str:
 
 
 def mcnemar(comparison: Comparison) -> str:
-    """What McNemar's test found, and what that means; empty where there was none."""
+    """The result of McNemar's test and its meaning; empty without a test."""
     test = comparison.mcnemar
     if test is None:
         return ""
     ours, theirs = test.only_candidate_right, test.only_champion_right
     if ours + theirs == 0:
         return (
-            "Each clip is right for both or wrong for both: "
-            "nothing speaks for a difference (exact McNemar test, p = 1)."
+            "Both models are right on the same clips: "
+            "there is no evidence of a difference (exact McNemar test, p = 1)."
         )
     significant = test.p_value < 1 - (comparison.confidence_level or 0.95)
-    meaning = "chance hardly explains it" if significant else "chance may well explain it"
+    meaning = "chance hardly explains this" if significant else "chance may explain this"
     return (
         f"Only the candidate is right on {counted(ours, 'clip')}, only the champion on {theirs}. "
-        "If both were equally good, a split at least as uneven would come up with probability "
+        "If both were equally good, a split at least this uneven would occur with probability "
         f"{probability(test.p_value)} (exact McNemar test): {meaning}."
     )
 
 
 def caveat(comparison: Comparison) -> str:
-    """What the test takes for granted; empty where it holds."""
+    """The test's assumption of independent clips, if it is violated; empty otherwise."""
     clips, sources = comparison.clips, comparison.sources
     if sources is None or sources == clips:
         return ""
     return (
         f"The {clips} clips come from {counted(sources, 'recording')}. The intervals draw whole "
-        "recordings; McNemar's test takes every clip as independent and is the more optimistic."
+        "recordings; McNemar's test treats every clip as independent and is more optimistic."
     )
 
 
 def left_out(comparison: Comparison) -> list[str]:
-    """Which clips were not compared, and why; a sentence a reason."""
+    """Which clips were not compared and why; one sentence per reason."""
     counts, names = comparison.left_out, comparison.classes_left_out
     said = []
     if n := counts.get("unknown_to_champion", 0):
@@ -146,20 +168,34 @@ def left_out(comparison: Comparison) -> list[str]:
         said.append(f"The champion does not know{_listed(names.unknown_to_champion, ' ')}.")
     if n := counts.get("unknown_to_candidate", 0):
         said.append(
-            f"{counted(n, 'clip')} left out: only the champion has a name for the sound"
+            f"{counted(n, 'clip')} left out: only the champion knows the class"
             f"{_listed(names.unknown_to_candidate)}."
         )
     elif names.unknown_to_candidate:
         said.append(
             f"The candidate does not know{_listed(names.unknown_to_candidate, ' ')}, "
-            "which the champion may still decide for."
+            "which the champion may still predict."
         )
     if n := counts.get("champion_trained_on", 0):
         said.append(
             f"{counted(n, 'clip')} left out: the champion was trained on the recording, "
-            "or its epoch was chosen by it."
+            "or its epoch was selected with it."
         )
     return said
+
+
+def changed(number: int, shown: int, before: str, now: str) -> str:
+    """One sentence on clips that one model gets right and the other wrong.
+
+    >>> changed(0, 0, "the champion got right", "now wrong")
+    'No clip that the champion got right is now wrong.'
+    >>> changed(12, 8, "the champion got wrong", "now right")
+    '12 clips that the champion got wrong are now right (8 shown).'
+    """
+    if not number:
+        return f"No clip that {before} is {now}."
+    verb = "is" if number == 1 else "are"
+    return f"{counted(number, 'clip')} that {before} {verb} {now} ({shown} shown)."
 
 
 def named(champion: Champion) -> str:

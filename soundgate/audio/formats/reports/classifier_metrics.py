@@ -64,7 +64,7 @@ def headline(known: JsonObject, *, multi_label: bool) -> list[JsonObject]:
     lines += [
         _line("macro_f1", "Macro F1", "mean over classes"),
         _line("mean_average_precision", "Mean average precision", "mean over classes"),
-        _line("micro_f1", "Micro F1", "of all labels together"),
+        _line("micro_f1", "Micro F1", "over all labels together"),
         _line("calibration_error", "Calibration error", "mean gap between score and accuracy"),
     ]
     for line in lines:
@@ -97,7 +97,5 @@ def _notes(quantized: JsonObject) -> list[str]:
     agreed = f"{100 * quantized['agreement']:.1f} %"
     size_bytes = quantized["size_bytes"]
     size = f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
-    said = (
-        f"The int8 model agrees with the float model on {agreed} of patches; its file has {size}."
-    )
+    said = f"The int8 model agrees with the float model on {agreed} of patches; its size is {size}."
     return [said]

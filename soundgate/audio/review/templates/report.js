@@ -27,6 +27,21 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   });
 }
 
+// A table wider than its frame says so, and fades at the edge until its end is reached.
+for (const frame of document.querySelectorAll(".scroll")) {
+  const note = document.createElement("p");
+  note.className = "soft small sideways";
+  note.textContent = "Scroll sideways to see all columns →";
+  frame.after(note);
+  const look = () => {
+    note.hidden = frame.scrollWidth <= frame.clientWidth + 1;
+    frame.classList.toggle("more", frame.scrollLeft + frame.clientWidth < frame.scrollWidth - 1);
+  };
+  frame.addEventListener("scroll", look);
+  new ResizeObserver(look).observe(frame);
+  look();
+}
+
 // Buttons show the clips of one kind.
 const filters = [...document.querySelectorAll("[data-filter]")];
 const cards = [...document.querySelectorAll(".clip")];
