@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundgate.errors import DataError, ParameterError
+from soundgate.errors import DataError, ParameterError, unreadable
 from soundgate.step import OutputPath, main
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _copy(source: str, target: Path) -> None:
         with Path(source).open("rb") as file:
             _write(file, target, Path(source).stat().st_size, source)
     except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
+        raise unreadable(source, error) from error
 
 
 def _write(stream: IO[bytes], target: Path, expected: int, source: str) -> None:

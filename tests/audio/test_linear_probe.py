@@ -16,9 +16,9 @@ from soundgate.audio.classification.plan import Plan
 from soundgate.audio.classification.transfer import linear_probe, pretrained
 from soundgate.audio.classification.transfer.linear_probe import Embeddings, Fit
 from soundgate.audio.config import UserConfig
+from soundgate.audio.files.digests import sha256_of
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.learning.distributed import Group
-from soundgate.audio.networks import keras
 from soundgate.errors import ConfigError, Stopped
 
 YAMNET = {
@@ -180,7 +180,7 @@ def test_a_backbone_is_frozen_and_its_head_fitted(features, weights, tmp_path, c
     # Features go to the network as they are.
     norm = described["normalization"]
     assert (set(norm["mean"]), set(norm["standard_deviation"])) == ({0.0}, {1.0})
-    assert described["pretrained"]["sha256"] == keras.digest(weights)
+    assert described["pretrained"]["sha256"] == sha256_of(weights)
     assert described["pretrained"]["name"] == "unknown"
     said = capsys.readouterr().out
     assert "starting from mine.h5, yamnet, in no table" in said

@@ -288,3 +288,10 @@ def test_a_wrong_table_is_named(model, tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         predict(model, tmp_path / "in", tmp_path / "out", manifest=tmp_path / "rows.csv")
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_may_have_blanks_around_its_quotes(model, tmp_path):
+    write_sound(tmp_path / "in" / "a,b.wav", 0.6)
+    (tmp_path / "rows.csv").write_text('path , "start_s"\n "a,b.wav" ,0\n\n', "utf-8")
+    (row,) = predict(model, tmp_path / "in", tmp_path / "out", manifest=tmp_path / "rows.csv")
+    assert (row["path"], row["start_s"]) == ("a,b.wav", 0.0)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from soundgate.audio.clips import labels
-from soundgate.errors import DataError, nearest
+from soundgate.errors import DataError, nearest, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -96,7 +96,7 @@ def read_manifest(path: Path, *, allow_unlabelled: bool = False) -> Iterator[Cli
     try:
         file = path.open("rb")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
     previous = ("", 0.0, 0.0)
     with file:
         for number, line in enumerate(file, 1):

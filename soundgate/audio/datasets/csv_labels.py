@@ -17,7 +17,6 @@ decimal commas, back-slashes between folders, and names in another Unicode form 
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 import unicodedata
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips import labels
 from soundgate.audio.clips.manifest import SPLITS, Clip, seconds
+from soundgate.audio.clips.tables import read_table
 from soundgate.audio.datasets import esc_names
 from soundgate.audio.datasets.base import (
     Dataset,
@@ -38,7 +38,6 @@ from soundgate.audio.datasets.base import (
 from soundgate.errors import DataError, nearest
 
 if TYPE_CHECKING:
-    import _csv
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -145,29 +144,11 @@ def read_rows(table: Path, reading: Reading = _USUAL) -> Iterator[Row]:
     Raises:
         DataError: naming the line and the column that is wrong.
     """
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            header_line = file.readline()
-            delimiter = reading.delimiter or _delimiter(header_line)
-            columns = next(_cells([header_line], delimiter), [])
-            reader = _cells(file, delimiter)
-            parser = _RowParser(table, [labels.bare(column).lower() for column in columns], reading)
-            for cells in reader:
-                if cells:
-                    yield parser.parse(reader.line_num + 1, cells)
-    except OSError as error:
-        raise DataError(f"{table}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise DataError(f"{table}: is not UTF-8 text: save the table as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{table}: is not CSV ({error}): quote the cells again") from None
-
-
-def _cells(lines: Iterable[str], delimiter: str) -> _csv.Reader:
-    """Read cells whose quotes may have blanks before and behind them."""
-    behind = re.compile(f'" +(?={re.escape(delimiter)}|\r?\n?$)')
-    tidy = (behind.sub('"', line) for line in lines)
-    return csv.reader(tidy, delimiter=delimiter, strict=True, skipinitialspace=True)
+    rows = read_table(table, reading.delimiter)
+    _, columns = next(rows)
+    parser = _RowParser(table, columns, reading)
+    for line, cells in rows:
+        yield parser.parse(line, cells)
 
 
 def to_clips(rows: Iterable[Row], folder: Path, options: Options) -> Iterator[Clip]:
@@ -191,10 +172,6 @@ def to_clips(rows: Iterable[Row], folder: Path, options: Options) -> Iterator[Cl
         named = esc_names.parse((folder / path).stem)
         source = row.source or (named.source if named else None)
         yield Clip(path, row.labels, row.fold, row.split, row.start_s, row.end_s, source)
-
-
-def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
 
 
 def _extension(options: Options) -> str:

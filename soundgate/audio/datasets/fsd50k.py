@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets.base import OWN_SPLIT, Dataset, Source, check_folder, option
-from soundgate.errors import DataError, ParameterError, nearest
+from soundgate.errors import DataError, ParameterError, nearest, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,9 +134,7 @@ def read_ontology(path: Path) -> dict[str, frozenset[str]]:
         entries = json.loads(path.read_text(encoding="utf-8"))
         return {entry["id"]: frozenset(entry["child_ids"]) for entry in entries}
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read: {error.strerror}: download it from {_ONTOLOGY_URL}"
-        ) from error
+        raise DataError(f"{unreadable(path, error)}: download it from {_ONTOLOGY_URL}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: is not the AudioSet ontology ({error!r}): download it from {_ONTOLOGY_URL}"
@@ -207,7 +205,7 @@ def _rows(
                     raise DataError(f"{where}: {folder / path} is missing: fetch the data again")
                 yield Clip(path, _labels(where, row, children), split=own)
     except OSError as error:
-        raise DataError(f"{table}: cannot be read: {error.strerror}") from error
+        raise unreadable(table, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: is not CSV in UTF-8 ({error}): fetch it again") from error
 

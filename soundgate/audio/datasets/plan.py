@@ -20,6 +20,7 @@ from soundgate.audio.datasets import (
     resolve,
 )
 from soundgate.audio.datasets.base import Dataset, OptionsT, Source, read_options, rules
+from soundgate.audio.files.digests import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +136,7 @@ def _variant(key: str, dataset: Dataset[OptionsT], options: OptionsT, command: s
     for name, rule in rules(dataset.options).items():
         value = getattr(options, name)
         if rule.arguments and value is not None and Path(value).is_file():
-            reading[name] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+            reading[name] = sha256_of(Path(value))
         elif not rule.arguments and not rule.chooses and value != usual[name]:
             reading[name] = value
     own = command if command and command != dataset.download_command else ""

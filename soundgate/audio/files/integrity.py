@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.files import ogg
-from soundgate.errors import DataError
+from soundgate.errors import DataError, unreadable
 
 if TYPE_CHECKING:
     import soundfile
@@ -50,7 +50,7 @@ def first_bytes(path: str | os.PathLike[str]) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{os.fspath(path)}: no such file: check the path") from None
     except OSError as error:
-        raise DataError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+        raise unreadable(os.fspath(path), error) from error
     if not head:
         raise DataError(f"{os.fspath(path)}: is empty (0 bytes): fetch or export it again")
     return head
@@ -62,8 +62,8 @@ def cannot_decode(path: str | os.PathLike[str], error: soundfile.LibsndfileError
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             head = file.read(4)
-    except OSError as unreadable:
-        return DataError(f"{os.fspath(path)}: cannot be read: {unreadable.strerror}")
+    except OSError as lost:
+        return unreadable(os.fspath(path), lost)
     if head.startswith(_MAGIC) or head[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"):
         return DataError(
             f"{os.fspath(path)}: is damaged or cut short ({reason}): fetch or export it again"

@@ -8,18 +8,18 @@ A table is a CSV (or TSV) file with a header; of its columns these count, in any
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips.manifest import read_manifest, seconds
+from soundgate.audio.clips.tables import read_table
 from soundgate.audio.files import reading
-from soundgate.errors import DataError, unreadable
+from soundgate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _PATH: Final = ("path", "filename", "file")
@@ -75,35 +75,15 @@ def _key(row: Segment) -> tuple[str, float, float]:
 
 
 def _in_table(table: Path, folder: Path) -> Iterator[Segment]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=header.count)
-            columns = [
-                name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])
-            ]
-            rows = csv.reader(file, delimiter=delimiter, strict=True)
-            yield from _rows(table, columns, rows, folder)
-    except OSError as error:
-        raise unreadable(table, error) from error
-    except UnicodeDecodeError:
-        raise DataError(f"{table}: is not UTF-8 text: save the table as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{table}: is not CSV ({error}): quote the cells again") from None
-
-
-def _rows(
-    table: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], folder: Path
-) -> Iterator[Segment]:
+    rows = read_table(table)
+    _, columns = next(rows)
     names = [name for name in _PATH if name in columns]
     if len(names) != 1:
         raise DataError(
             f"{table}:1: expected one column {' or '.join(_PATH)} in the header "
             f"({', '.join(columns)}): rename one of them"
         )
-    for number, cells in enumerate(rows, 2):
-        if not cells:
-            continue
+    for number, cells in rows:
         where = f"{table}:{number}"
         if len(cells) != len(columns):
             raise DataError(

@@ -10,7 +10,6 @@ rounding noise is as strong as the quiet bands of a log-mel spectrogram and move
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import tempfile
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundgate.audio.files import reading
+from soundgate.audio.files.digests import sha256_of
 from soundgate.audio.files.levels import Levels
 from soundgate.errors import DataError
 
@@ -217,7 +217,7 @@ def decode(
     if cache is None:
         return _read(path, rate_hz, longest_s, start_s, end_s)
     segment = f"{start_s or 0!r}-{'' if end_s is None else repr(end_s)}-{longest_s!r}"
-    entry = cache / f"{_digest(path)}-{rate_hz}-{segment}.f32"
+    entry = cache / f"{sha256_of(path)}-{rate_hz}-{segment}.f32"
     held = _fetch(entry)
     if held is None:
         held = _read(path, rate_hz, longest_s, start_s, end_s)
@@ -239,14 +239,6 @@ def _read(
         end = duration_s if end_s is None else end_s
         last = min(end, start + longest_s)
         return file.load_with_levels(sample_rate_hz=rate_hz, start_s=start, end_s=last)
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _fetch(entry: Path) -> tuple[Samples, Levels] | None:

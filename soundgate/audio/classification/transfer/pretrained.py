@@ -11,11 +11,12 @@ import torch
 
 from soundgate.audio.classification.batches import standardisation
 from soundgate.audio.classification.inference import Classifier, read_network
+from soundgate.audio.files.digests import sha256_of
 from soundgate.audio.formats.model import WEIGHTS
 from soundgate.audio.networks import keras, models
 from soundgate.audio.networks.keras import conversion, keras_file
 from soundgate.audio.signal.standardisation import Standardisation
-from soundgate.errors import ConfigError, DataError
+from soundgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -123,7 +124,7 @@ def digest(wanted: bool | str) -> str:  # noqa: FBT001 - the config's own type
     if not isinstance(wanted, str):
         return ""
     path = Path(wanted)
-    return keras.digest(path / WEIGHTS if path.is_dir() else path)
+    return sha256_of(path / WEIGHTS if path.is_dir() else path)
 
 
 def _from_folder(folder: Path, network: nn.Module, info: Info) -> Start:
@@ -149,10 +150,7 @@ def _from_folder(folder: Path, network: nn.Module, info: Info) -> Start:
 
 
 def _from_keras(path: Path, network: nn.Module, model: Model, info: Info) -> Start:
-    try:
-        sha256 = keras.digest(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    sha256 = sha256_of(path)
     row = keras.known(sha256)
     file = keras_file.read(path)
     identity = conversion.identify(file)

@@ -9,14 +9,12 @@ Importing this package imports neither torch nor h5py.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _ZOO: Final = "https://github.com/STMicroelectronics/stm32ai-modelzoo"
 # Two revisions of it that hold the files, by folder: later ones moved them.
@@ -169,12 +167,6 @@ BACKBONES: Final = (
 def known(sha256: str) -> Backbone | None:
     """The row of the table whose file has this digest."""
     return next((entry for entry in BACKBONES if entry.sha256 and entry.sha256 == sha256), None)
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def table() -> Iterator[dict[str, str]]:
