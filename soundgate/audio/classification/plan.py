@@ -11,6 +11,7 @@ import torch
 from soundgate.audio.classification.batches import Clips
 from soundgate.audio.classification.transfer import pretrained
 from soundgate.audio.clips import splits
+from soundgate.audio.files.digests import sha256_of
 from soundgate.audio.formats.features import CLIPS, INFO
 from soundgate.audio.formats.model import Description
 from soundgate.audio.networks import models
@@ -18,7 +19,6 @@ from soundgate.errors import ConfigError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -93,7 +93,7 @@ class Plan:
             "seed": self.seed,
             "epochs": self.epochs,
             "split": [side for _, side in self.split],
-            "features": [_digest(self.features.folder / name) for name in _TEXTS],
+            "features": [sha256_of(self.features.folder / name) for name in _TEXTS],
             "normalization": [part.tolist() for part in norm],
             "pretrained": pretrained.digest(self.config.training.model.pretrained_weights),
             "world": world,
@@ -128,8 +128,3 @@ def _options(config: UserConfig, spec: FeatureExtraction) -> dict[str, Any]:
     if config.training.model.pooling == "flatten":
         options |= {"n_mels": spec.n_mels, "patch_frames": spec.patch_length}
     return options
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

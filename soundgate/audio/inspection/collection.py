@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class MeasuredClip:
     """A clip that was decoded."""
 
     name: str
@@ -44,7 +44,7 @@ class Unread:
 class Collection:
     """Clips in the order of their manifest."""
 
-    heard: list[Heard] = field(default_factory=list)
+    measured: list[MeasuredClip] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
 
     def decoded(
@@ -54,7 +54,9 @@ class Collection:
         digest = hashlib.blake2b(samples.tobytes(), digest_size=16).digest()
         duration_s = levels.frames / levels.rate_hz
         side = clip.split or f"fold {member.fold}"
-        self.heard.append(Heard(_name(clip), member.labels, side, duration_s, levels, digest))
+        self.measured.append(
+            MeasuredClip(_name(clip), member.labels, side, duration_s, levels, digest)
+        )
 
     def failed(self, clip: Clip, member: Member, error: DataError) -> None:
         """Add a clip that cannot be used."""

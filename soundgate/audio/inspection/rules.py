@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from soundgate.audio.config.sections import inspection as section
-    from soundgate.audio.inspection.collection import Collection, Heard
+    from soundgate.audio.inspection.collection import Collection, MeasuredClip
 
 Examples: TypeAlias = list[str]
 
@@ -44,16 +44,16 @@ class Rule:
 
 def inspect(collection: Collection, bounds: section.Inspection) -> Inspection:
     """Judge what was collected of a data set by the rules of :data:`RULES`."""
-    clips = len(collection.heard) + len(collection.unread)
+    clips = len(collection.measured) + len(collection.unread)
     judged = (_judge(rule, collection, bounds, clips) for rule in RULES)
     found = sorted((each for each in judged if each), key=lambda finding: not finding.refused)
-    durations = [clip.duration_s for clip in collection.heard]
+    durations = [clip.duration_s for clip in collection.measured]
     return Inspection(
         clips=clips,
         seconds=round(sum(durations), 3),
         duration_s=_range(durations),
-        sample_rates_hz=_counts(clip.levels.rate_hz for clip in collection.heard),
-        channels=_counts(clip.levels.channels for clip in collection.heard),
+        sample_rates_hz=_counts(clip.levels.rate_hz for clip in collection.measured),
+        channels=_counts(clip.levels.channels for clip in collection.measured),
         classes=_classes(collection),
         findings=tuple(found),
     )
@@ -71,7 +71,7 @@ def _judge(
         "least": True,
         "allowed": not bound,
     }[rule.kind]
-    if rule.key == UNREADABLE and not collection.heard:
+    if rule.key == UNREADABLE and not collection.measured:
         refused = True  # whatever is tolerated, nothing is left to learn from
     what = f"{len(examples)} {rule.title}"
     share = f" of {clips} clips" if rule.kind == "share" else ""
@@ -93,7 +93,7 @@ def _unreadable(collection: Collection, _bounds: section.Inspection) -> Examples
 def _silent(collection: Collection, bounds: section.Inspection) -> Examples:
     floor = _floor(bounds)
     found = []
-    for clip in collection.heard:
+    for clip in collection.measured:
         if clip.levels.mix_peak < floor:
             opposed = clip.levels.peak >= floor
             why = "its channels cancel each other out" if opposed else "no sound in any channel"
@@ -107,7 +107,7 @@ def _floor(bounds: section.Inspection) -> float:
 
 def _clipped(collection: Collection, _bounds: section.Inspection) -> Examples:
     found = []
-    for clip in collection.heard:
+    for clip in collection.measured:
         samples = clip.levels.frames * clip.levels.channels
         if clip.levels.clipped > CLIPPED_SHARE * samples:
             share = clip.levels.clipped / samples
@@ -118,15 +118,15 @@ def _clipped(collection: Collection, _bounds: section.Inspection) -> Examples:
 def _mis_scaled(collection: Collection, _bounds: section.Inspection) -> Examples:
     return [
         f"{clip.name}: its samples reach {clip.levels.peak:,.0f}, where 1 is full scale"
-        for clip in collection.heard
+        for clip in collection.measured
         if clip.levels.peak >= MIS_SCALED_PEAK
     ]
 
 
-def _alike(collection: Collection, bounds: section.Inspection) -> Iterable[list[Heard]]:
+def _alike(collection: Collection, bounds: section.Inspection) -> Iterable[list[MeasuredClip]]:
     """Groups of clips that sound exactly alike; silence is left to its own rule."""
-    groups: defaultdict[bytes, list[Heard]] = defaultdict(list)
-    for clip in collection.heard:
+    groups: defaultdict[bytes, list[MeasuredClip]] = defaultdict(list)
+    for clip in collection.measured:
         if clip.levels.mix_peak >= _floor(bounds):
             groups[clip.content].append(clip)
     return (group for group in groups.values() if len(group) > 1)
@@ -135,13 +135,13 @@ def _alike(collection: Collection, bounds: section.Inspection) -> Iterable[list[
 def _twins(
     collection: Collection,
     bounds: section.Inspection,
-    key: Callable[[Heard], object],
-    said: Callable[[Heard, Heard], str],
+    key: Callable[[MeasuredClip], object],
+    said: Callable[[MeasuredClip, MeasuredClip], str],
 ) -> Examples:
     """Each clip with the first one that sounds like it but has another ``key``."""
     found = []
     for group in _alike(collection, bounds):
-        first: dict[object, Heard] = {}
+        first: dict[object, MeasuredClip] = {}
         for clip in group:
             first.setdefault(key(clip), clip)
         for clip in group if len(first) > 1 else ():
@@ -190,7 +190,7 @@ def _too_few_classes(collection: Collection, bounds: section.Inspection) -> Exam
 
 
 def _small_classes(collection: Collection, bounds: section.Inspection) -> Examples:
-    counts = Counter(label for clip in collection.heard for label in clip.labels)
+    counts = Counter(label for clip in collection.measured for label in clip.labels)
     return [
         f"{label}: {counts[label]} readable clips, needed are {bounds.min_clips_per_class}"
         for label in _labels(collection)
@@ -201,7 +201,7 @@ def _small_classes(collection: Collection, bounds: section.Inspection) -> Exampl
 def _one_sided(collection: Collection, _bounds: section.Inspection) -> Examples:
     """Classes whose clips lie on one side, so that they cannot be both trained and tested."""
     sides: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for clip in collection.heard:
+    for clip in collection.measured:
         for label in clip.labels:
             sides[label][clip.side] += 1
     if len({side for counts in sides.values() for side in counts}) < 2:
@@ -233,8 +233,8 @@ def _odd(collection: Collection, _bounds: section.Inspection) -> Examples:
 
 
 def _labels(collection: Collection) -> list[str]:
-    heard = {label for clip in collection.heard for label in clip.labels}
-    return sorted(heard.union(*(clip.labels for clip in collection.unread)))
+    measured = {label for clip in collection.measured for label in clip.labels}
+    return sorted(measured.union(*(clip.labels for clip in collection.unread)))
 
 
 UNREADABLE: Final = "max_unreadable"
@@ -287,7 +287,7 @@ def _counts(values: Iterable[int]) -> dict[str, int]:
 def _classes(collection: Collection) -> tuple[ClassCount, ...]:
     sides: defaultdict[str, Counter[str]] = defaultdict(Counter)
     seconds: defaultdict[str, float] = defaultdict(float)
-    for clip in collection.heard:
+    for clip in collection.measured:
         for label in clip.labels:
             sides[label][clip.side] += 1
             seconds[label] += clip.duration_s
