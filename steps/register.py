@@ -17,13 +17,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soundgate.errors import GateMissed
 from soundgate.gates import judge_all
 from soundgate.masking import masked_values
 from soundgate.step import InputPath, NamedInputPaths, OutputPath, main
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 EXTRAS = ("registry",)
+
+
+def undone(outputs: Mapping[str, Path], root: Path) -> str:
+    """Return why an unchanged candidate must be registered again; empty where it need not."""
+    from soundgate.registry.connection import tracking_uri
+    from soundgate.registry.presence import missing
+
+    return missing(outputs["entry"] / "entry.json", tracking_uri(root))
 
 
 def register(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ParameterError
@@ -78,12 +79,27 @@ def decide(
     """Return a result that can be reused, or the reason to run the task."""
     finished = cache.result(run.task(task.name), cache.key(components))
     if finished is not None:  # this run finished the task before it was interrupted
-        return finished
+        return _looked_after(task, finished, run)
     if not use_cache:
         return Miss(SWITCHED_OFF)
     if not task.reuse:
         return Miss(OPTS_OUT)
-    return cache.lookup(pipeline.name, task, components)
+    return _looked_after(task, cache.lookup(pipeline.name, task, components), run)
+
+
+def _looked_after(task: Task, found: Hit | Miss, run: Run) -> Hit | Miss:
+    """Look whether what a task did outside its outputs still stands, where its step can tell.
+
+    A model that was registered may have been deleted since, and its folder would not show it. The
+    step's module then has a function ``undone``, which takes the folders of the outputs by name and
+    the folder of all runs, and returns why the task must run again; empty where it need not.
+    """
+    undone = getattr(importlib.import_module(task.module), "undone", None)
+    if undone is None or isinstance(found, Miss):
+        return found
+    outputs = {name: found.folder / name for name in found.mark["outputs"]}
+    reason = undone(outputs, run.root)
+    return Miss(reason) if reason else found
 
 
 def add_outputs(digests: Digests, task: Task, mark: Mapping[str, Any]) -> None:

@@ -64,13 +64,13 @@ class Registry:
         if self._artifacts is not None:
             has_scheme = "://" in self._artifacts
             return self._artifacts if has_scheme else Path(self._artifacts).absolute().as_uri()
-        database = _sqlite_file(self.uri)
+        database = sqlite_file(self.uri)
         return (database.parent / "mlartifacts").as_uri() if database else None
 
     @property
     def database(self) -> Path | None:
         """The embedded registry's file; None for a server."""
-        return _sqlite_file(self.uri)
+        return sqlite_file(self.uri)
 
     @property
     def exists(self) -> bool:
@@ -97,7 +97,7 @@ class Registry:
             MissingExtra: mlflow is not installed.
             RegistryError: nothing usable answers at ``uri``.
         """
-        if self.uri.startswith("sqlite:") and _sqlite_file(self.uri) is None:
+        if self.uri.startswith("sqlite:") and sqlite_file(self.uri) is None:
             raise RegistryError(no_address(self.uri))
         _set_default(QUIET)
         # MLflow's dependencies deprecate each other at import; no reader of ours can mend that.
@@ -185,7 +185,7 @@ class Registry:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the embedded registry's file lock; nothing for a server."""
-        database = _sqlite_file(self.uri)
+        database = sqlite_file(self.uri)
         if database is None:
             yield
             return
@@ -195,7 +195,8 @@ class Registry:
             yield
 
 
-def _sqlite_file(uri: str) -> Path | None:
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of an embedded registry; None for any other address."""
     parts = urlsplit(uri)
     if parts.scheme != "sqlite" or parts.path in {"", "/", "/:memory:"}:
         return None

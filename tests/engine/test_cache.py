@@ -302,6 +302,46 @@ def test_a_result_that_goes_away_while_it_is_linked_is_made_again(tmp_path, monk
     assert runs.read_mark(tmp_path / "target") is None
 
 
+def test_a_step_tells_that_what_it_did_elsewhere_is_undone(toy):
+    """As a model that was registered, and deleted since."""
+    toy.write(
+        "steps/publish.py",
+        """
+        from pathlib import Path
+        from soundgate.step import OutputPath, main
+
+
+        def undone(outputs, root):
+            address = Path((outputs["out"] / "where.txt").read_text())
+            assert root.name == "runs"
+            return "" if address.exists() else f"{address.name} is gone"
+
+
+        def publish(out: OutputPath) -> None:
+            with Path("published.txt").open("a") as file:
+                file.write("x")
+            (out / "where.txt").write_text("published.txt")
+
+
+        if __name__ == "__main__":
+            main(publish)
+        """,
+    )
+    module = toy.pipeline("published", "from steps.publish import publish\nt.add(publish)")
+    published = toy.folder / "published.txt"
+    for _ in range(2):
+        assert toy.run(module).returncode == 0
+        assert published.read_text() == "x"
+    assert plan(toy, module)["publish"][0] == "reuse"
+    published.unlink()
+    assert plan(toy, module)["publish"] == ("run", "published.txt is gone")
+    assert toy.run(module).returncode == 0
+    assert published.read_text() == "x"
+    published.unlink()
+    assert toy.cli("run-pipeline", "--resume", "last").returncode == 0
+    assert published.read_text() == "x"
+
+
 def while_running(toy, module, change):
     """Run a pipeline whose first task takes a second, and change something meanwhile."""
     started = toy.begin(module)

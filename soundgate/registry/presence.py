@@ -1,0 +1,67 @@
+"""Whether a candidate that was registered is still where it was registered."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from soundgate.errors import RegistryError
+from soundgate.masking import masked
+from soundgate.registry.connection import Registry, sqlite_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# MLflow keeps the row of a version that was deleted
+VERSION = """
+SELECT count(*) FROM model_versions
+WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'
+"""
+WAIT_S = 1.0
+
+
+def missing(entry: Path, uri: str) -> str:
+    """Return why a registered candidate must be registered again; empty where it is there.
+
+    Args:
+        entry: ``entry.json`` as ``register`` wrote it.
+        uri: the registry that is meant now.
+
+    Raises:
+        RegistryError: the registry does not answer.
+    """
+    told = json.loads(entry.read_text("utf-8"))
+    name, version = str(told["name"]), str(told["version"])
+    if told["tracking_uri"] != masked(uri):
+        return f"another registry is meant: it is in {told['tracking_uri']}"
+    gone = f"{name} version {version} is no longer in the registry"
+    if not uri.startswith("sqlite:"):
+        return "" if _is_served(uri, name, version) else gone
+    database = sqlite_file(uri)
+    if database is None or not database.is_file():
+        return f"its registry is gone: {masked(uri)}"
+    # read directly: MLflow's import would cost seconds in every run that changes nothing
+    address = f"file:{quote(str(database))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=WAIT_S)) as connection:
+            [[count]] = connection.execute(VERSION, (name, int(version))).fetchall()
+    except (sqlite3.Error, ValueError) as error:
+        return f"its registry cannot be read ({error})"
+    return "" if count else gone
+
+
+def _is_served(uri: str, name: str, version: str) -> bool:
+    registry = Registry(uri)
+    client = registry.client
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise RegistryError(f"MLflow at {masked(uri)}: {error.message}") from error
+    return True
