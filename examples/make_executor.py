@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
-from soundgate.executors import folders, processes
+from soundgate.executors import folders
 from soundgate.executors.base import (
     NOTHING_REUSED,
     Capabilities,
@@ -30,6 +30,7 @@ from soundgate.executors.base import (
     refuse_processes,
 )
 from soundgate.executors.reuse import require_files
+from soundgate.executors.running import processes
 from soundgate.runs import State
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from soundgate.executors.base import (
     PlannedTask,
     Submission,
 )
-from soundgate.executors.machine import Machine
+from soundgate.executors.running.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,10 +116,10 @@ class LocalExecutor:
         if submission.no_wait:
             folders.keep_request(run, request)
             return self._detach(request, run, record, submission)
-        from soundgate.executors.hosts import ThisMachine
         from soundgate.executors.records import KeptRecord
-        from soundgate.executors.runner import Runner
-        from soundgate.executors.work import Work
+        from soundgate.executors.running.hosts import ThisMachine
+        from soundgate.executors.running.runner import Runner
+        from soundgate.executors.running.work import Work
         from soundgate.reuse.cache import Cache
 
         commands = {each.task: each.argv for each in request.commands}
@@ -199,7 +199,7 @@ class LocalExecutor:
 
     def examine(self, root: Path) -> Iterator[Finding]:
         """Look at this machine: cores, memory, GPUs, room for runs."""
-        from soundgate.executors.machine import Machine
+        from soundgate.executors.running.machine import Machine
 
         here = Machine()
         yield Finding("cores", str(here.cpus))

@@ -8,7 +8,7 @@ import pytest
 from soundgate.bounds import Bounds
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import argument_vector
-from soundgate.executors.schedule import Schedule
+from soundgate.executors.running.schedule import Schedule
 from soundgate.pipeline import Axis, Metric, Output, Pipeline, Resources
 from soundgate.step import InputPath, InputPaths, NamedInputPaths, OutputPath  # noqa: TC001 - interfaces are read from annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from soundgate.executors.launcher import ForkLauncher, ProcessLauncher, Spec
+from soundgate.executors.running.launcher import ForkLauncher, ProcessLauncher, Spec
 
 
 @pytest.fixture(params=["fork", "fork a library that starts a thread", "fresh"])
@@ -198,7 +198,7 @@ def test_starting_again_is_faster_than_a_fresh_interpreter(tmp_path):
     (tmp_path / "program.py").write_text("import slow; print(slow.LOADED)")
     code = (
         "import os, sys, time\n"
-        "from soundgate.executors.launcher import ForkLauncher, Spec\n"
+        "from soundgate.executors.running.launcher import ForkLauncher, Spec\n"
         "found = ForkLauncher(['slow'])\n"
         "time.sleep(1.5)\n"
         "start = time.monotonic()\n"

@@ -34,13 +34,14 @@ def overlap(toy, one, two):
 RUN_ON = """
 import json, sys
 from soundgate import invocation, runs
-from soundgate.executors import reuse, runner
-from soundgate.executors.work import Work
+from soundgate.executors import reuse
+from soundgate.executors.running import runner
+from soundgate.executors.running.work import Work
 from soundgate.reuse.cache import Cache
 from soundgate.executors.local import LocalExecutor
-from soundgate.executors.hosts import ThisMachine
+from soundgate.executors.running.hosts import ThisMachine
 from soundgate.executors.records import KeptRecord
-from soundgate.executors.machine import Machine
+from soundgate.executors.running.machine import Machine
 from soundgate.invocation import Invocation
 from pathlib import Path
 

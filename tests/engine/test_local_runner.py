@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from soundgate.executors.base import initial_tasks
-from soundgate.executors.hosts import Failure, ThisMachine, retry_or_fail
-from soundgate.executors.machine import Machine
 from soundgate.executors.records import KeptRecord
-from soundgate.executors.runner import Runner
-from soundgate.executors.work import Work
+from soundgate.executors.running.hosts import Failure, ThisMachine, retry_or_fail
+from soundgate.executors.running.machine import Machine
+from soundgate.executors.running.runner import Runner
+from soundgate.executors.running.work import Work
 from soundgate.pipeline import File, Pipeline
 from soundgate.programs.gather import gather
 from soundgate.runs import Run

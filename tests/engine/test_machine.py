@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from soundgate.executors import machine
-from soundgate.executors.machine import Machine, Share
+from soundgate.executors.running import machine
+from soundgate.executors.running.machine import Machine, Share
 from soundgate.pipeline import Resources
 
 

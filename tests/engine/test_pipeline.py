@@ -13,7 +13,7 @@ from soundgate.executors.base import (
     argument_words,
     open_parameters,
 )
-from soundgate.executors.schedule import Schedule
+from soundgate.executors.running.schedule import Schedule
 from soundgate.mermaid import mermaid
 from soundgate.parameters import named
 from soundgate.pipeline import Axis, Candidate, Metric, Output, Pipeline, Resources

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from soundgate.executors.machine import Machine, Share
-from soundgate.executors.processes import environment, exit_reason, process_argv
+from soundgate.executors.running.machine import Machine, Share
+from soundgate.executors.running.processes import environment, exit_reason, process_argv
 from soundgate.task import Resources
 
 COMMAND = ["python", "-m", "steps.train", "--epochs", "3"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundgate.executors.schedule import Schedule
+from soundgate.executors.running.schedule import Schedule
 from soundgate.pipeline import Pipeline
 from soundgate.step import InputPaths, OutputPath  # noqa: TC001 - read from annotations
 

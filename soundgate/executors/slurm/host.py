@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.errors import Stopped
-from soundgate.executors.hosts import Failure, Verdict, retry_or_fail
-from soundgate.executors.launcher import DirectLauncher
-from soundgate.executors.machine import Machine
-from soundgate.executors.processes import environment
+from soundgate.executors.running.hosts import Failure, Verdict, retry_or_fail
+from soundgate.executors.running.launcher import DirectLauncher
+from soundgate.executors.running.machine import Machine
+from soundgate.executors.running.processes import environment
 from soundgate.executors.slurm import marks
 from soundgate.executors.slurm.command import step_argv
 from soundgate.runs import State
@@ -20,8 +20,8 @@ from soundgate.task import Output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from soundgate.executors.launcher import Launcher
-    from soundgate.executors.machine import Share
+    from soundgate.executors.running.launcher import Launcher
+    from soundgate.executors.running.machine import Share
     from soundgate.executors.slurm.handover import Handover
     from soundgate.pipeline import Pipeline
     from soundgate.task import Resources, Task

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.errors import DefinitionError, ExecutorError
 from soundgate.executors import records, reuse
-from soundgate.executors.hosts import ThisMachine
-from soundgate.executors.runner import Runner
-from soundgate.executors.work import Work
+from soundgate.executors.running.hosts import ThisMachine
+from soundgate.executors.running.runner import Runner
+from soundgate.executors.running.work import Work
 from soundgate.pipeline import Pipeline
 from soundgate.reuse.cache import Cache
 from soundgate.runs import State

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.errors import ExecutorError
 from soundgate.executors.logs import last_line
-from soundgate.executors.schedule import Schedule
+from soundgate.executors.running.schedule import Schedule
 from soundgate.executors.slurm import client as slurm
 from soundgate.executors.slurm import marks
 from soundgate.executors.slurm.marks import FOLDER

@@ -24,13 +24,13 @@ from soundgate.errors import ExecutorError, SoundgateError
 from soundgate.executors import folders
 from soundgate.executors.base import initial_tasks
 from soundgate.executors.records import KeptRecord
-from soundgate.executors.runner import Runner
+from soundgate.executors.running.runner import Runner
+from soundgate.executors.running.work import Work
 from soundgate.executors.slurm import handover as handovers
 from soundgate.executors.slurm import marks
 from soundgate.executors.slurm.client import Client
 from soundgate.executors.slurm.host import JobHost, known_digests, machine_of
 from soundgate.executors.slurm.workspace import workspace
-from soundgate.executors.work import Work
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from soundgate import runs
 from soundgate.executors import folders, reuse
 from soundgate.executors.display import LOG_TAIL_LINES, FailureLogs, display
-from soundgate.executors.hosts import Failure
-from soundgate.executors.launcher import Launcher, Spec
 from soundgate.executors.logs import last_line, tail
-from soundgate.executors.processes import exit_reason
-from soundgate.executors.schedule import Schedule
-from soundgate.executors.work import Attempt
+from soundgate.executors.running.hosts import Failure
+from soundgate.executors.running.launcher import Launcher, Spec
+from soundgate.executors.running.processes import exit_reason
+from soundgate.executors.running.schedule import Schedule
+from soundgate.executors.running.work import Attempt
 from soundgate.reuse.cache import Cache, Hit, Miss
 from soundgate.runs import State
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Self
 
-    from soundgate.executors.hosts import Host
-    from soundgate.executors.machine import Share
     from soundgate.executors.records import KeptRecord
-    from soundgate.executors.work import Work
+    from soundgate.executors.running.hosts import Host
+    from soundgate.executors.running.machine import Share
+    from soundgate.executors.running.work import Work
     from soundgate.pipeline import Resources, Task
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint

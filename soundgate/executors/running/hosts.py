@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from soundgate.errors import UserError
-from soundgate.executors.launcher import Launcher, launcher
-from soundgate.executors.machine import Machine, Share
-from soundgate.executors.processes import environment, process_argv
+from soundgate.executors.running.launcher import Launcher, launcher
+from soundgate.executors.running.machine import Machine, Share
+from soundgate.executors.running.processes import environment, process_argv
 from soundgate.runs import State
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from soundgate.executors.machine import Share
+    from soundgate.executors.running.machine import Share
 
 
 def process_argv(command: Sequence[str], share: Share) -> list[str]:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from soundgate.executors import forkserver
+from soundgate.executors.running import forkserver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

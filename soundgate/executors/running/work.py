@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from soundgate.executors.machine import Share
     from soundgate.executors.reuse import Digests
+    from soundgate.executors.running.machine import Share
     from soundgate.pipeline import Pipeline, Task
     from soundgate.reuse.snapshot import Snapshot
     from soundgate.runs import Run

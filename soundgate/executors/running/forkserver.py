@@ -1,6 +1,6 @@
 """Starts tasks fast: one process that has imported what tasks need, and forks for each of them.
 
-    python -m soundgate.executors.forkserver FD [LIBRARY ...]
+    python -m soundgate.executors.running.forkserver FD [LIBRARY ...]
 
 Starting an interpreter costs tens of milliseconds and importing torch seconds; a fork costs a few
 milliseconds. Forking is safe only from a process of one thread, so before every fork this one
