@@ -18,7 +18,9 @@ from pipelines import aed
 from soundgate.arguments import parse
 from soundgate.errors import DefinitionError, ParameterError
 from soundgate.executors.base import Options
-from soundgate.executors.sagemaker import definition, profile, validation
+from soundgate.executors.sagemaker import profile
+from soundgate.executors.sagemaker.rendering import definition
+from soundgate.executors.sagemaker.validation import definition as validation
 from soundgate.parameters import load, named
 from soundgate.pipeline import Pipeline, Resources
 from soundgate.runs import Run

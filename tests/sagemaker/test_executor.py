@@ -15,10 +15,11 @@ from submitting import submit
 
 from soundgate.errors import ExecutorError, ParameterError
 from soundgate.executors import pace
-from soundgate.executors.sagemaker import client, executions, executor, logs, states
-from soundgate.executors.sagemaker.definition import SageMakerRequest
-from soundgate.executors.sagemaker.pipelines import Deployment, Place
-from soundgate.executors.sagemaker.resume import to_run
+from soundgate.executors.sagemaker import executor
+from soundgate.executors.sagemaker.rendering.definition import SageMakerRequest
+from soundgate.executors.sagemaker.service import client, executions, logs, states
+from soundgate.executors.sagemaker.service.pipelines import Deployment, Place
+from soundgate.executors.sagemaker.service.resume import to_run
 from soundgate.store import open_store
 
 pytestmark = pytest.mark.slow

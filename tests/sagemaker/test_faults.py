@@ -16,7 +16,8 @@ from submitting import submit
 from soundgate import cli
 from soundgate.errors import ConfigError, ExecutorError, MissingExtra, StoreError, UserError
 from soundgate.executors.base import Submission
-from soundgate.executors.sagemaker import client, doctor
+from soundgate.executors.sagemaker import doctor
+from soundgate.executors.sagemaker.service import client
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import toy_graphs as toy
 
 from soundgate.errors import DefinitionError
-from soundgate.executors.sagemaker import validation
+from soundgate.executors.sagemaker.validation import definition as validation
 from soundgate.parameters import named
 from soundgate.pipeline import LogMetric, Pipeline
 

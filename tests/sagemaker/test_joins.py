@@ -8,7 +8,7 @@ import pytest
 import toy_graphs as toy
 
 from soundgate.errors import DefinitionError
-from soundgate.executors.sagemaker import validation
+from soundgate.executors.sagemaker.validation import definition as validation
 from soundgate.pipeline import File, Output, Pipeline
 from soundgate.programs.archives import unpacked
 from soundgate.programs.gather import gather

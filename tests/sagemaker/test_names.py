@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import toy_graphs as toy
 
-from soundgate.executors.sagemaker import executions
-from soundgate.executors.sagemaker.names import owner_of, step_name
-from soundgate.executors.sagemaker.references import placed
+from soundgate.executors.sagemaker.rendering.names import owner_of, step_name
+from soundgate.executors.sagemaker.service import executions
+from soundgate.executors.sagemaker.validation.references import placed
 from soundgate.pipeline import Pipeline
 
 LONG = "g" * 62

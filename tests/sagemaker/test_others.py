@@ -11,9 +11,10 @@ from submitting import submit
 
 from soundgate.errors import ExecutorError
 from soundgate.executors.base import Submission
-from soundgate.executors.sagemaker import artifacts, client, executor, pipelines, watched
-from soundgate.executors.sagemaker.client import AwsRefused
+from soundgate.executors.sagemaker import executor
 from soundgate.executors.sagemaker.executor import SageMakerExecutor
+from soundgate.executors.sagemaker.service import artifacts, client, pipelines, watched
+from soundgate.executors.sagemaker.service.client import AwsRefused
 from soundgate.pipeline import File
 from soundgate.store import open_store
 

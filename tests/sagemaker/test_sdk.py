@@ -18,8 +18,9 @@ from sagemaker_toy import IMAGE, ROLE
 
 from soundgate import invocation, runs
 from soundgate.executors.base import Options
-from soundgate.executors.sagemaker import profile, validation
-from soundgate.executors.sagemaker.definition import render
+from soundgate.executors.sagemaker import profile
+from soundgate.executors.sagemaker.rendering.definition import render
+from soundgate.executors.sagemaker.validation import definition as validation
 
 TWIN = Path(__file__).with_name("sdk_twin.py")
 DEFAULTS = {"S3DataDistributionType": "FullyReplicated", "S3CompressionType": "None"}

@@ -16,9 +16,10 @@ from sagemaker_toy import IMAGE, ROLE
 from soundgate import invocation, runs
 from soundgate.errors import DefinitionError, ParameterError
 from soundgate.executors.base import Options
-from soundgate.executors.sagemaker import definition as rendering
-from soundgate.executors.sagemaker import profile, validation
-from soundgate.executors.sagemaker.references import placed
+from soundgate.executors.sagemaker import profile
+from soundgate.executors.sagemaker.rendering import definition as rendering
+from soundgate.executors.sagemaker.validation import definition as validation
+from soundgate.executors.sagemaker.validation.references import placed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -461,7 +462,7 @@ def test_a_check_is_quick_and_reads_the_model_once():
     """Below half a second in a fresh process, botocore's model of 10 MB among it."""
     code = """
 import json, sys, time
-from soundgate.executors.sagemaker import validation
+from soundgate.executors.sagemaker.validation import definition as validation
 assert "botocore" not in sys.modules and "boto3" not in sys.modules
 definition = json.load(sys.stdin)
 started = time.process_time()

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.base import Options
-from soundgate.executors.sagemaker import definition, profile
+from soundgate.executors.sagemaker import profile
+from soundgate.executors.sagemaker.rendering import definition
 from soundgate.pipeline import Metric, Output, Pipeline
 from soundgate.runs import Run
 from soundgate.step import (  # steps' signatures are read

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import MissingExtra, SoundgateError
 from soundgate.executors.base import Finding
-from soundgate.executors.sagemaker.artifacts import check_bucket
-from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+from soundgate.executors.sagemaker.service.artifacts import check_bucket
+from soundgate.executors.sagemaker.service.client import AwsRefused, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.executors.sagemaker.client import Aws
     from soundgate.executors.sagemaker.profile import Profile
+    from soundgate.executors.sagemaker.service.client import Aws
 
 SERVICE = "sagemaker.amazonaws.com"
 

@@ -25,21 +25,14 @@ from soundgate.executors.base import (
 )
 from soundgate.executors.pace import Pace
 from soundgate.executors.reuse import reason_to_run, require_files
-from soundgate.executors.sagemaker import (
-    artifacts,
-    doctor,
-    executions,
-    logs,
-    profile,
-    resume,
-    states,
-    validation,
-)
-from soundgate.executors.sagemaker.client import Aws, AwsRefused
-from soundgate.executors.sagemaker.definition import SageMakerRequest, render
-from soundgate.executors.sagemaker.parameters import COMMIT
-from soundgate.executors.sagemaker.pipelines import Deployment, Place, describe
-from soundgate.executors.sagemaker.watched import WatchedExecution, stop
+from soundgate.executors.sagemaker import doctor, profile
+from soundgate.executors.sagemaker.rendering.definition import SageMakerRequest, render
+from soundgate.executors.sagemaker.rendering.parameters import COMMIT
+from soundgate.executors.sagemaker.service import artifacts, executions, logs, resume, states
+from soundgate.executors.sagemaker.service.client import Aws, AwsRefused
+from soundgate.executors.sagemaker.service.pipelines import Deployment, Place, describe
+from soundgate.executors.sagemaker.service.watched import WatchedExecution, stop
+from soundgate.executors.sagemaker.validation import definition as validation
 from soundgate.executors.waiting import wait
 from soundgate.reuse.digests import digest_text
 from soundgate.runs import State

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ParameterError, StoreError
-from soundgate.executors.sagemaker.executions import JOBS, short
+from soundgate.executors.sagemaker.service.executions import JOBS, short
 from soundgate.programs.archives import unpacked
 from soundgate.progress import track
 from soundgate.store.parallel import in_parallel
@@ -17,7 +17,7 @@ from soundgate.store.parallel import in_parallel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from soundgate.executors.sagemaker.client import Aws
+    from soundgate.executors.sagemaker.service.client import Aws
     from soundgate.store import Store
     from soundgate.task import File
 
@@ -39,7 +39,7 @@ def check_bucket(aws: Aws, bucket: str) -> None:
         ParameterError: the bucket does not exist or is in another region.
         AwsRefused: access to it is denied.
     """
-    from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+    from soundgate.executors.sagemaker.service.client import AwsRefused, is_gone
 
     try:
         found = aws.call("s3", "head_bucket", Bucket=bucket)

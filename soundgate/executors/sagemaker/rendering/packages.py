@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from soundgate.executors.sagemaker.expressions import (
+from soundgate.executors.sagemaker.rendering.expressions import (
     EXECUTION_ID,
     join,
     json_get,
     model_artifacts,
     processing_output,
 )
-from soundgate.executors.sagemaker.jobs import STEP_RETRIES
-from soundgate.executors.sagemaker.parameters import APPROVAL, COMMIT, IMAGE, RUN
-from soundgate.executors.sagemaker.placement import PROCESSING, kind_of
+from soundgate.executors.sagemaker.rendering.jobs import STEP_RETRIES
+from soundgate.executors.sagemaker.rendering.parameters import APPROVAL, COMMIT, IMAGE, RUN
+from soundgate.executors.sagemaker.rendering.placement import PROCESSING, kind_of
 
 if TYPE_CHECKING:
-    from soundgate.executors.sagemaker.gates import PropertyFiles
-    from soundgate.executors.sagemaker.jobs import Site
+    from soundgate.executors.sagemaker.rendering.gates import PropertyFiles
+    from soundgate.executors.sagemaker.rendering.jobs import Site
     from soundgate.task import Candidate, Output
 
 APPROVALS = ("PendingManualApproval", "Rejected")

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import argument_words, open_parameters, refuse_processes
 from soundgate.executors.reuse import file_digests
-from soundgate.executors.sagemaker import gates, joins, names, packages
-from soundgate.executors.sagemaker.expressions import Expression, processing_output
-from soundgate.executors.sagemaker.jobs import Job, Site, references
-from soundgate.executors.sagemaker.parameters import (
+from soundgate.executors.sagemaker.rendering import gates, joins, names, packages
+from soundgate.executors.sagemaker.rendering.expressions import Expression, processing_output
+from soundgate.executors.sagemaker.rendering.jobs import Job, Site, references
+from soundgate.executors.sagemaker.rendering.parameters import (
     BUCKET,
     COMMIT,
     FRESH,
@@ -25,7 +25,7 @@ from soundgate.executors.sagemaker.parameters import (
     RUN,
     Parameters,
 )
-from soundgate.executors.sagemaker.placement import (
+from soundgate.executors.sagemaker.rendering.placement import (
     CHECKPOINTS,
     OUTPUTS,
     PROCESSING,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from soundgate.executors.sagemaker.shapes import Mistake
+    from soundgate.executors.sagemaker.validation.shapes import Mistake
 
 ROOT = "/opt/ml/processing"
 MOST_METADATA_CHARACTERS = 1024

@@ -7,13 +7,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from soundgate.executors.sagemaker.client import AwsRefused, is_gone
-from soundgate.executors.sagemaker.executions import JOBS, short
+from soundgate.executors.sagemaker.service.client import AwsRefused, is_gone
+from soundgate.executors.sagemaker.service.executions import JOBS, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.executors.sagemaker.client import Aws
+    from soundgate.executors.sagemaker.service.client import Aws
 
 GROUPS = {
     "ProcessingJob": "/aws/sagemaker/ProcessingJobs",

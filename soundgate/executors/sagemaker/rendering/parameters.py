@@ -12,7 +12,7 @@ from soundgate.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from soundgate.executors.sagemaker.expressions import Expression
+    from soundgate.executors.sagemaker.rendering.expressions import Expression
 
 BUCKET, IMAGE, TRAINING_IMAGE, JOB_ROLE = (
     "bucket",

@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ExecutorError
-from soundgate.executors.sagemaker.client import AwsRefused, is_gone
+from soundgate.executors.sagemaker.service.client import AwsRefused, is_gone
 from soundgate.reuse.digests import digest_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from soundgate.executors.sagemaker.client import Aws
+    from soundgate.executors.sagemaker.service.client import Aws
     from soundgate.store import Store
 
 INLINE_BYTES = 100_000

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from soundgate.executors.sagemaker import executions
-from soundgate.executors.sagemaker.client import AwsRefused
-from soundgate.executors.sagemaker.executions import Execution, StepState, short
-from soundgate.executors.sagemaker.logs import last_line
-from soundgate.executors.sagemaker.names import owner_of
+from soundgate.executors.sagemaker.rendering.names import owner_of
+from soundgate.executors.sagemaker.service import executions
+from soundgate.executors.sagemaker.service.client import AwsRefused
+from soundgate.executors.sagemaker.service.executions import Execution, StepState, short
+from soundgate.executors.sagemaker.service.logs import last_line
 from soundgate.runs import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from soundgate.executors.sagemaker.client import Aws
+    from soundgate.executors.sagemaker.service.client import Aws
 
 Record = dict[str, Any]
 

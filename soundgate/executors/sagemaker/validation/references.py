@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import nearest
-from soundgate.executors.sagemaker.shapes import (
+from soundgate.executors.sagemaker.validation.shapes import (
     DESCRIPTIONS,
     Mistake,
     function_of,

@@ -17,10 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from soundgate.executors.sagemaker import executions
-from soundgate.executors.sagemaker.parameters import FRESH
-from soundgate.executors.sagemaker.pipelines import canonical, comparable
-from soundgate.executors.sagemaker.references import (
+from soundgate.executors.sagemaker.rendering.parameters import FRESH
+from soundgate.executors.sagemaker.service import executions
+from soundgate.executors.sagemaker.service.pipelines import canonical, comparable
+from soundgate.executors.sagemaker.validation.references import (
     BRANCHES,
     Placed,
     References,
@@ -32,8 +32,8 @@ from soundgate.executors.sagemaker.references import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from soundgate.executors.sagemaker.client import Aws
-    from soundgate.executors.sagemaker.executions import Execution
+    from soundgate.executors.sagemaker.service.client import Aws
+    from soundgate.executors.sagemaker.service.executions import Execution
 
 MOST_SELECTED = 50
 Definition = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import nearest
-from soundgate.executors.sagemaker.shapes import Mistake, function_of
+from soundgate.executors.sagemaker.validation.shapes import Mistake, function_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

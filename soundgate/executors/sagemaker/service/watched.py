@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.display import LOG_TAIL_LINES
-from soundgate.executors.sagemaker import executions, logs
-from soundgate.executors.sagemaker.client import AwsRefused
+from soundgate.executors.sagemaker.service import executions, logs
+from soundgate.executors.sagemaker.service.client import AwsRefused
 from soundgate.executors.waiting import Seen
 
 if TYPE_CHECKING:
-    from soundgate.executors.sagemaker.client import Aws
-    from soundgate.executors.sagemaker.states import Watcher
+    from soundgate.executors.sagemaker.service.client import Aws
+    from soundgate.executors.sagemaker.service.states import Watcher
     from soundgate.runs import Run
 
 Record = dict[str, Any]

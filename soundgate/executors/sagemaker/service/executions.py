@@ -6,15 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from soundgate.executors.sagemaker.client import AwsRefused, is_gone
-from soundgate.executors.sagemaker.names import owner_of
-from soundgate.executors.sagemaker.references import placed
+from soundgate.executors.sagemaker.rendering.names import owner_of
+from soundgate.executors.sagemaker.service.client import AwsRefused, is_gone
+from soundgate.executors.sagemaker.validation.references import placed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-    from soundgate.executors.sagemaker.client import Aws
+    from soundgate.executors.sagemaker.service.client import Aws
 
 EXECUTING = "Executing"
 RUNNING = (EXECUTING, "Stopping")

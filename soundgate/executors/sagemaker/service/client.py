@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ExecutorError, ParameterError, SoundgateError, nearest
-from soundgate.executors.sagemaker.shapes import loader
+from soundgate.executors.sagemaker.validation.shapes import loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from soundgate.executors.sagemaker.expressions import (
+from soundgate.executors.sagemaker.rendering.expressions import (
     EXECUTION_ID,
     Expression,
     join,

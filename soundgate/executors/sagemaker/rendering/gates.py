@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import spell
-from soundgate.executors.sagemaker.expressions import join, json_get
-from soundgate.executors.sagemaker.placement import PROCESSING, kind_of
+from soundgate.executors.sagemaker.rendering.expressions import join, json_get
+from soundgate.executors.sagemaker.rendering.placement import PROCESSING, kind_of
 from soundgate.gates import SIGNS
 from soundgate.parameters import parameter_of
 from soundgate.task import Output
 
 if TYPE_CHECKING:
-    from soundgate.executors.sagemaker.parameters import Parameters
+    from soundgate.executors.sagemaker.rendering.parameters import Parameters
     from soundgate.pipeline import Pipeline
     from soundgate.task import Gate, Task
 

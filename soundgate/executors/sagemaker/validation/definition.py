@@ -11,16 +11,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DefinitionError, ParameterError, nearest
-from soundgate.executors.sagemaker import mounts, shapes
-from soundgate.executors.sagemaker.conditions import condition_mistakes
-from soundgate.executors.sagemaker.references import (
+from soundgate.executors.sagemaker.validation import mounts, shapes
+from soundgate.executors.sagemaker.validation.conditions import condition_mistakes
+from soundgate.executors.sagemaker.validation.references import (
     Placed,
     References,
     dictionaries,
     outputs_of,
     placed,
 )
-from soundgate.executors.sagemaker.shapes import Mistake, function_of
+from soundgate.executors.sagemaker.validation.shapes import Mistake, function_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

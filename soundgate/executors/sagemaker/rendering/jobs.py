@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import spell
-from soundgate.executors.sagemaker import limits
-from soundgate.executors.sagemaker.expressions import EXECUTION_ID, join
-from soundgate.executors.sagemaker.gates import thresholds
 from soundgate.executors.sagemaker.instances import fitting, parameter_name
-from soundgate.executors.sagemaker.parameters import (
+from soundgate.executors.sagemaker.rendering import limits
+from soundgate.executors.sagemaker.rendering.expressions import EXECUTION_ID, join
+from soundgate.executors.sagemaker.rendering.gates import thresholds
+from soundgate.executors.sagemaker.rendering.parameters import (
     COMMIT,
     FRESH,
     IMAGE,
@@ -25,7 +25,7 @@ from soundgate.executors.sagemaker.parameters import (
     RUN,
     TRAINING_IMAGE,
 )
-from soundgate.executors.sagemaker.placement import (
+from soundgate.executors.sagemaker.rendering.placement import (
     CHECKPOINTS,
     OUTPUTS,
     PROCESSING,
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from soundgate.executors.base import OpenArgument
-    from soundgate.executors.sagemaker.joins import Mount
-    from soundgate.executors.sagemaker.parameters import Parameters
-    from soundgate.executors.sagemaker.placement import Bucket
     from soundgate.executors.sagemaker.profile import Profile
+    from soundgate.executors.sagemaker.rendering.joins import Mount
+    from soundgate.executors.sagemaker.rendering.parameters import Parameters
+    from soundgate.executors.sagemaker.rendering.placement import Bucket
     from soundgate.task import LogMetric, Resources, Task
 
 STEP_RETRIES = {

@@ -1,0 +1,1 @@
+"""Renders the definition of a SageMaker Pipeline, without AWS's libraries."""

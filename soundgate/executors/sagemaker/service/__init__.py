@@ -1,0 +1,1 @@
+"""Talks to AWS: creates pipelines, starts and follows executions, moves artifacts."""

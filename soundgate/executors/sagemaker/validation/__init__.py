@@ -1,0 +1,1 @@
+"""Holds a definition against botocore's model of the service before it is sent."""
