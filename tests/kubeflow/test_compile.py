@@ -22,10 +22,10 @@ from soundgate.arguments import (  # noqa: TC001 - signatures of steps are read
     OutputPath,
 )
 from soundgate.errors import DefinitionError, ParameterError
-from soundgate.executors.kubeflow.compile import render
-from soundgate.executors.kubeflow.components import LONGEST_TEXT_BYTES
-from soundgate.executors.kubeflow.literals import carried_bytes
 from soundgate.executors.kubeflow.profile import Pool, Profile, Secret, Toleration, Volume
+from soundgate.executors.kubeflow.rendering.compile import render
+from soundgate.executors.kubeflow.rendering.components import LONGEST_TEXT_BYTES
+from soundgate.executors.kubeflow.rendering.literals import carried_bytes
 from soundgate.parameters import load, named
 from soundgate.pipeline import Axis, Metric, Pipeline, Resources
 from soundgate.programs.place import place

@@ -12,8 +12,8 @@ import pytest
 from ir_runner import Clock, State
 from ir_samples import compiled, dsl, kubernetes, lines, shell_task
 
-from soundgate.executors.kubeflow.compile import render
 from soundgate.executors.kubeflow.profile import Profile
+from soundgate.executors.kubeflow.rendering.compile import render
 from soundgate.pipeline import Pipeline
 
 pytestmark = pytest.mark.emulator("ir_runner")

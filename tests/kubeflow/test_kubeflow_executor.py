@@ -13,7 +13,7 @@ from submitting import submit
 
 from soundgate.errors import ConfigError, ExecutorError, MissingExtra, ParameterError
 from soundgate.executors.base import Submission
-from soundgate.executors.kubeflow.files import upload
+from soundgate.executors.kubeflow.service.files import upload
 from soundgate.pipeline import Metric, Pipeline
 from soundgate.runs import Run
 from soundgate.task import File

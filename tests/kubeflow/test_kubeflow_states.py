@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from soundgate.errors import ConfigError, ExecutorError
-from soundgate.executors.kubeflow.artifacts import ENDPOINT, collect, reachable
 from soundgate.executors.kubeflow.profile import Profile
-from soundgate.executors.kubeflow.states import update
+from soundgate.executors.kubeflow.service.artifacts import ENDPOINT, collect, reachable
+from soundgate.executors.kubeflow.service.states import update
 from soundgate.runs import State
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

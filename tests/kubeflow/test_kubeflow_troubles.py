@@ -11,8 +11,8 @@ from submitting import submit
 
 from soundgate.errors import ExecutorError, ParameterError
 from soundgate.executors.base import Submission
-from soundgate.executors.kubeflow import watch
-from soundgate.executors.kubeflow.client import Client
+from soundgate.executors.kubeflow.service import watch
+from soundgate.executors.kubeflow.service.client import Client
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from soundgate.errors import SoundgateError
 from soundgate.executors.base import Finding
-from soundgate.executors.kubeflow.artifacts import reachable
 from soundgate.executors.kubeflow.library import require_kfp
 from soundgate.executors.kubeflow.profile import UNSET
+from soundgate.executors.kubeflow.service.artifacts import reachable
 from soundgate.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.executors.kubeflow.client import Client
     from soundgate.executors.kubeflow.profile import Profile
+    from soundgate.executors.kubeflow.service.client import Client
 
 NOTHING = "doctor/nothing"
 """A key that no one writes: whoever may look for it may look for others."""

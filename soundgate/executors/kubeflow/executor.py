@@ -21,14 +21,15 @@ from soundgate.executors.base import (
     PlannedTask,
     Submission,
 )
-from soundgate.executors.kubeflow import artifacts, doctor, files, profile, states
-from soundgate.executors.kubeflow.client import Client
-from soundgate.executors.kubeflow.compile import check_value, render
-from soundgate.executors.kubeflow.components import COMMIT
-from soundgate.executors.kubeflow.pods import REGISTRY
+from soundgate.executors.kubeflow import doctor, profile
 from soundgate.executors.kubeflow.profile import UNSET
-from soundgate.executors.kubeflow.refusals import KubeflowRefused
-from soundgate.executors.kubeflow.watch import (
+from soundgate.executors.kubeflow.rendering.compile import check_value, render
+from soundgate.executors.kubeflow.rendering.components import COMMIT
+from soundgate.executors.kubeflow.rendering.pods import REGISTRY
+from soundgate.executors.kubeflow.service import artifacts, files, states
+from soundgate.executors.kubeflow.service.client import Client
+from soundgate.executors.kubeflow.service.refusals import KubeflowRefused
+from soundgate.executors.kubeflow.service.watch import (
     ASKED,
     CANCELLED,
     FOLDER,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from soundgate.executors.kubeflow.request import KubeflowRequest
+    from soundgate.executors.kubeflow.rendering.request import KubeflowRequest
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
     from soundgate.runs import Run

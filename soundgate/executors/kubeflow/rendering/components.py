@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from soundgate.arguments import spell
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import OpenArgument, argument_words
-from soundgate.executors.kubeflow.inputs import Inputs, type_of
-from soundgate.executors.kubeflow.literals import (
+from soundgate.executors.kubeflow.rendering.inputs import Inputs, type_of
+from soundgate.executors.kubeflow.rendering.literals import (
     Reference,
     carried_bytes,
     in_json,
     replaced_part,
 )
-from soundgate.executors.kubeflow.pods import environment_of, pod_of
+from soundgate.executors.kubeflow.rendering.pods import environment_of, pod_of
 from soundgate.parameters import parameter_of
 from soundgate.task import File, Output, Resources, Task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from soundgate.executors.kubeflow.literals import Reference
+from soundgate.executors.kubeflow.rendering.literals import Reference
 from soundgate.task import File, Output
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from soundgate import runs
 from soundgate.errors import ExecutorError, ParameterError
 from soundgate.executors.display import LOG_TAIL_LINES
-from soundgate.executors.kubeflow import states
-from soundgate.executors.kubeflow.refusals import KubeflowRefused
+from soundgate.executors.kubeflow.service import states
+from soundgate.executors.kubeflow.service.refusals import KubeflowRefused
 from soundgate.executors.waiting import Seen
 from soundgate.runs import State
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from soundgate.executors.kubeflow.client import Client
+    from soundgate.executors.kubeflow.service.client import Client
     from soundgate.runs import Run
 
 FOLDER = "kubeflow"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import open_parameters, refuse_processes
-from soundgate.executors.kubeflow.components import (
+from soundgate.executors.kubeflow.library import require_kfp
+from soundgate.executors.kubeflow.rendering.components import (
     COMMIT,
     Component,
     Frame,
@@ -23,10 +24,9 @@ from soundgate.executors.kubeflow.components import (
     place_component,
     task_component,
 )
-from soundgate.executors.kubeflow.library import require_kfp
-from soundgate.executors.kubeflow.literals import replaced_part
-from soundgate.executors.kubeflow.pods import mebibytes
-from soundgate.executors.kubeflow.request import KubeflowRequest
+from soundgate.executors.kubeflow.rendering.literals import replaced_part
+from soundgate.executors.kubeflow.rendering.pods import mebibytes
+from soundgate.executors.kubeflow.rendering.request import KubeflowRequest
 from soundgate.task import File
 
 if TYPE_CHECKING:

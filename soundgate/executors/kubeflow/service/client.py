@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import ConfigError
 from soundgate.executors.kubeflow.library import require_kfp
-from soundgate.executors.kubeflow.refusals import (
+from soundgate.executors.kubeflow.service.refusals import (
     KubeflowRefused,
     answer_of,
     innermost,

@@ -1,0 +1,1 @@
+"""Compiles a pipeline to the document that Kubeflow Pipelines runs."""

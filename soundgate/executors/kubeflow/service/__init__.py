@@ -1,0 +1,1 @@
+"""Talks to Kubeflow Pipelines: sends files and definitions, follows runs, fetches artifacts."""
