@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from soundgate.executors.slurm import client as slurm
-from soundgate.executors.slurm.client import Client, QueuedJob, SlurmRefused, outside_jobs
+from soundgate.executors.slurm.service import client as slurm
+from soundgate.executors.slurm.service.client import Client, QueuedJob, SlurmRefused, outside_jobs
 
 DOWN = (1, "", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n")
 

@@ -86,7 +86,7 @@ def test_a_job_that_slurm_put_back_too_often_gives_up_and_says_so(project):
     assert submit(project, module).returncode == 0
     folder = project.runs()[-1]
     (folder / "tasks" / "join" / "task.json").unlink()
-    by_hand = ("soundgate.executors.slurm.worker", folder / "slurm" / "handover.json", "join")
+    by_hand = ("soundgate.executors.slurm.node.worker", folder / "slurm" / "handover.json", "join")
     again = project.module(*by_hand, env={"SLURM_RESTART_COUNT": "10"})
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "start 11 of at most 11")
     (folder / "tasks" / "join" / "task.json").unlink()
@@ -109,7 +109,7 @@ def test_what_failed_for_good_is_not_tried_again_when_its_job_is_put_back(projec
     assert submit(project, project.pipeline("fused", body)).returncode == 1
     folder = project.runs()[-1]
     (folder / "tasks" / "d" / "task.json").unlink()
-    worker = "soundgate.executors.slurm.worker"
+    worker = "soundgate.executors.slurm.node.worker"
     handed = folder / "slurm" / "handover.json"
     again = project.module(worker, handed, "a", env={"SLURM_RESTART_COUNT": "1"})
     assert again.returncode == 0, again.stdout + again.stderr
@@ -125,7 +125,7 @@ def test_a_stop_that_is_not_slurm_s_end_of_the_job_puts_it_back(project, fake, s
     fake.answers("scontrol", (0, f"JobId=7 JobState={state} Reason=None X=1\n", ""))
     assert submit(project, module, "--no-wait").returncode == 0
     folder = project.runs()[-1]
-    worker = ("soundgate.executors.slurm.worker", folder / "slurm" / "handover.json", "count")
+    worker = ("soundgate.executors.slurm.node.worker", folder / "slurm" / "handover.json", "count")
     running = project.start(*worker, env={"SLURM_JOB_ID": "7"})
     log = folder / "tasks" / "count" / "log.txt"
     wait_for(lambda: log.exists() and "reached 2\n" in log.read_text())

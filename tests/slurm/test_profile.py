@@ -96,7 +96,9 @@ def test_a_site_s_wishes_become_options(run):
     assert "--mem" not in text
     lines = text.splitlines()
     assert lines.index("module load gcc") < lines.index(f"cd {Path.cwd()}")
-    assert lines[-1].startswith("exec /shared/venv/bin/python -m soundgate.executors.slurm.worker")
+    assert lines[-1].startswith(
+        "exec /shared/venv/bin/python -m soundgate.executors.slurm.node.worker"
+    )
 
 
 def test_an_array_is_throttled_and_tells_its_worker_which_element_it_is(run):

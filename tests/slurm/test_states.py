@@ -6,9 +6,15 @@ import pytest
 
 from soundgate import runs
 from soundgate.executors.base import initial_tasks
-from soundgate.executors.slurm.client import Client
 from soundgate.executors.slurm.marks import FOLDER, note_start
-from soundgate.executors.slurm.states import CANCELLED, SUBMITTED, Watcher, conclude, task_ids
+from soundgate.executors.slurm.service.client import Client
+from soundgate.executors.slurm.service.states import (
+    CANCELLED,
+    SUBMITTED,
+    Watcher,
+    conclude,
+    task_ids,
+)
 from soundgate.pipeline import Pipeline, Resources
 from soundgate.step import InputPath, OutputPath  # noqa: TC001 - interfaces are read from annotations
 

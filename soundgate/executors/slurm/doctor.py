@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 from soundgate.errors import ExecutorError, SoundgateError
 from soundgate.executors.base import Finding
-from soundgate.executors.slurm.client import ENDED
-from soundgate.executors.slurm.command import in_image
 from soundgate.executors.slurm.handover import Box
 from soundgate.executors.slurm.jobs import CPU, GPU, NETWORK, Job, partition_of
+from soundgate.executors.slurm.node.command import in_image
 from soundgate.executors.slurm.scripts import job_options, surroundings
+from soundgate.executors.slurm.service.client import ENDED
 from soundgate.runs import Run
 from soundgate.task import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.executors.slurm.client import Client
     from soundgate.executors.slurm.profile import Profile
+    from soundgate.executors.slurm.service.client import Client
 
 PROGRAMS = ("sbatch", "squeue", "scontrol", "scancel")
 WAIT_S = 120.0

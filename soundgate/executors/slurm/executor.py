@@ -22,13 +22,14 @@ from soundgate.executors.base import (
     Submission,
 )
 from soundgate.executors.pace import Pace
-from soundgate.executors.slurm import handover, profile, states
-from soundgate.executors.slurm.client import ENDED, LEAVING, Client
+from soundgate.executors.slurm import handover, profile
 from soundgate.executors.slurm.jobs import cores_of, lower
 from soundgate.executors.slurm.marks import FOLDER, forget_starts
 from soundgate.executors.slurm.preparation import adopt, check_network, run_here
 from soundgate.executors.slurm.scripts import SlurmRequest, dependencies, is_held, script
-from soundgate.executors.slurm.watched import WatchedJobs, end, logs_of
+from soundgate.executors.slurm.service import states
+from soundgate.executors.slurm.service.client import ENDED, LEAVING, Client
+from soundgate.executors.slurm.service.watched import WatchedJobs, end, logs_of
 from soundgate.executors.waiting import wait
 from soundgate.reuse.cache import Cache
 from soundgate.runs import State

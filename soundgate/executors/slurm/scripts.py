@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
 
-WORKER = "soundgate.executors.slurm.worker"
+WORKER = "soundgate.executors.slurm.node.worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

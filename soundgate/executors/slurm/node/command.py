@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from soundgate.runs import Run
     from soundgate.task import Task
 
-TORCHRUN = "soundgate.executors.slurm.torchrun"
+TORCHRUN = "soundgate.executors.slurm.node.torchrun"
 
 
 def step_argv(

@@ -1,6 +1,6 @@
 """torchrun that ignores the warning before a time limit.
 
-    python -m soundgate.executors.slurm.torchrun [OPTION ...] -m MODULE [ARGUMENT ...]
+    python -m soundgate.executors.slurm.node.torchrun [OPTION ...] -m MODULE [ARGUMENT ...]
 
 Slurm signals every process of a job step. The processes that torchrun starts save their work on
 SIGUSR1, but torchrun itself has no handler: the signal would kill it, and its processes with it.

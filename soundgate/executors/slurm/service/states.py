@@ -9,15 +9,15 @@ from soundgate import runs
 from soundgate.errors import ExecutorError
 from soundgate.executors.logs import last_line
 from soundgate.executors.running.schedule import Schedule
-from soundgate.executors.slurm import client as slurm
 from soundgate.executors.slurm import marks
 from soundgate.executors.slurm.marks import FOLDER
+from soundgate.executors.slurm.service import client as slurm
 from soundgate.runs import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from soundgate.executors.slurm.client import Client, QueuedJob
+    from soundgate.executors.slurm.service.client import Client, QueuedJob
     from soundgate.pipeline import Pipeline
     from soundgate.runs import Run
     from soundgate.task import Task

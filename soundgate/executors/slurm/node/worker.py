@@ -1,6 +1,6 @@
 """Executes the job description on a node: runs its tasks as the local executor would.
 
-    python -m soundgate.executors.slurm.worker [--no-cache] HANDOVER JOB [ELEMENT]
+    python -m soundgate.executors.slurm.node.worker [--no-cache] HANDOVER JOB [ELEMENT]
 
 A task starts only if the finished marks of its inputs exist, whatever exit codes earlier jobs had.
 Results are looked up again here, because only now all inputs are known. On SIGUSR1, sent before the
@@ -28,9 +28,9 @@ from soundgate.executors.running.runner import Runner
 from soundgate.executors.running.work import Work
 from soundgate.executors.slurm import handover as handovers
 from soundgate.executors.slurm import marks
-from soundgate.executors.slurm.client import Client
-from soundgate.executors.slurm.host import JobHost, known_digests, machine_of
-from soundgate.executors.slurm.workspace import workspace
+from soundgate.executors.slurm.node.host import JobHost, known_digests, machine_of
+from soundgate.executors.slurm.node.workspace import workspace
+from soundgate.executors.slurm.service.client import Client
 from soundgate.pipeline import Pipeline
 from soundgate.runs import State
 

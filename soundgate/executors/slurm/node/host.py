@@ -13,7 +13,7 @@ from soundgate.executors.running.launcher import DirectLauncher
 from soundgate.executors.running.machine import Machine
 from soundgate.executors.running.processes import environment
 from soundgate.executors.slurm import marks
-from soundgate.executors.slurm.command import step_argv
+from soundgate.executors.slurm.node.command import step_argv
 from soundgate.runs import State
 from soundgate.task import Output
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.display import LOG_TAIL_LINES
 from soundgate.executors.logs import tail
-from soundgate.executors.slurm import states
 from soundgate.executors.slurm.marks import FOLDER
+from soundgate.executors.slurm.service import states
 from soundgate.executors.waiting import Seen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from soundgate.executors.slurm.client import Client
+    from soundgate.executors.slurm.service.client import Client
     from soundgate.runs import Run
 
 LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.1, 0.0005, 2.0

@@ -1,0 +1,1 @@
+"""Runs on the nodes: the worker of a job, and the commands of its tasks."""

@@ -1,0 +1,1 @@
+"""Talks to Slurm: runs its commands, and reads how a run stands."""
