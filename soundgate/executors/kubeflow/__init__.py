@@ -1,6 +1,5 @@
 """Kubeflow Pipelines: tasks are containers on Kubernetes, artifacts lie in its object store.
 
-``components`` says what a task is as a container, ``pods`` what Kubernetes is told about it;
-``compile`` makes the definition with kfp, ``client`` talks to the API server, ``states`` reads how
-a run stands, ``executor`` ties it together.
+``profile`` describes the site, ``rendering`` compiles the document with kfp, ``service`` talks to the
+API server and the artifact store, ``executor`` combines them.
 """

@@ -1,8 +1,10 @@
 """SageMaker: the same tasks as managed jobs of a SageMaker Pipeline.
 
-The rendering half does not use AWS: ``profile`` describes the site, ``instances`` chooses machines,
-``expressions`` and ``parameters`` are the definition's small language, ``placement`` says where
-artifacts are stored, ``joins`` plans a job's inputs, ``jobs`` writes Processing and Training steps
-within ``limits``, ``gates`` nests the tasks that wait for gates, ``packages`` registers models, and
-``definition`` combines them.
+``profile`` describes the site, ``instances`` chooses machines. ``rendering`` writes the definition
+and does not use AWS, ``validation`` checks it, ``service`` talks to AWS, ``executor`` combines them.
+
+In ``rendering``, ``expressions`` and ``parameters`` are the definition's small language,
+``placement`` says where artifacts are stored, ``joins`` plans a job's inputs, ``jobs`` writes
+Processing and Training steps within ``limits``, ``gates`` nests the tasks that wait for gates,
+``packages`` registers models, and ``definition`` combines them.
 """
