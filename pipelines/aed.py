@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.parameters import aed as parameters
 from pipelines.parameters.aed import AedParameters
-from pipelines.parts import release
+from pipelines.parts import accuracy, release
 from pipelines.parts.data import add_data
 from pipelines.parts.resources import CHECK, CPU, GPU
 from soundgate.errors import ParameterError
@@ -72,7 +72,7 @@ def _candidate(
         metrics=trained["metrics"],
     )
     comparison = release.add_comparison(aed, p, p.config, model)
-    wanted = _accuracies(p, scored["report"]) + _int8_accuracies(p, scored["report"])
+    wanted = accuracy.gates(p, scored["report"]) + accuracy.int8_gates(p, scored["report"])
     wanted += release.champion_gates(
         p,
         comparison,
@@ -97,7 +97,7 @@ def _cross_validate(aed: Pipeline, p: AedParameters, features: Output, accepted:
     )
     confidence = release.judging(p.config)["confidence"]
     pooled = aed.add(pool, reports=scored["report"], confidence=confidence)
-    release.add_gates(aed, p, _accuracies(p, pooled["report"]))
+    release.add_gates(aed, p, accuracy.gates(p, pooled["report"]))
 
 
 def _training(aed: Pipeline, p: AedParameters, features: Output) -> dict[str, Any]:
@@ -114,25 +114,3 @@ def _training(aed: Pipeline, p: AedParameters, features: Output) -> dict[str, An
         "log_metrics": parameters.TRAINING_METRICS,
         "resources": GPU,
     }
-
-
-def _accuracies(p: AedParameters, report: Output) -> list[release.Wanted]:
-    """Gates on the accuracies, and where asked for on the lower ends of their intervals."""
-    clip_low = p.q_clip_level_acc_low_threshold or None
-    patch_low = p.q_patch_level_acc_low_threshold or None
-    return [
-        release.Wanted(report, parameters.CLIP_ACCURACY, p.q_clip_level_acc_threshold),
-        release.Wanted(report, parameters.PATCH_ACCURACY, p.q_patch_level_acc_threshold),
-        release.Wanted(report, parameters.CLIP_ACCURACY_LOW, clip_low),
-        release.Wanted(report, parameters.PATCH_ACCURACY_LOW, patch_low),
-    ]
-
-
-def _int8_accuracies(p: AedParameters, report: Output) -> list[release.Wanted]:
-    """Gates on the int8 model, where they are asked for."""
-    clip = p.q_quantized_clip_level_acc_threshold or None
-    patch = p.q_quantized_patch_level_acc_threshold or None
-    return [
-        release.Wanted(report, parameters.QUANTIZED_CLIP_ACCURACY, clip),
-        release.Wanted(report, parameters.QUANTIZED_PATCH_ACCURACY, patch),
-    ]
