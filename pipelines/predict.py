@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipelines.parameters.predict import PredictParameters
 from soundgate.errors import ParameterError
 from soundgate.pipeline import File, Pipeline, Resources
-from steps.predict import PLACE
+from steps.predict import AUDIO_PATH_FILE
 from steps.predict import predict as predict_step
 from steps.pull import pull
 
@@ -71,5 +71,5 @@ def _audio(predict: Pipeline, p: PredictParameters) -> File:
             "nothing to predict: pass --set audio=FOLDER, or prediction.test_files_path in a config"
         )
     if p.in_place:
-        return File(PLACE, text=str(Path(path).absolute()))
+        return File(AUDIO_PATH_FILE, text=str(Path(path).absolute()))
     return predict.file(path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from soundgate.audio.formats.version import VersionCard
     from soundgate.audio.prediction.choices import Format, Runtime
 
-PLACE = "audio_path.txt"
+AUDIO_PATH_FILE = "audio_path.txt"
 
 
 def predict(
@@ -58,7 +58,7 @@ def predict(
     from soundgate.audio.prediction import prediction
     from soundgate.audio.prediction.settings import Settings
 
-    place = Path(audio.read_text("utf-8")) if audio.name == PLACE else audio
+    folder = Path(audio.read_text("utf-8")) if audio.name == AUDIO_PATH_FILE else audio
     model, card = _model(version)
     settings = Settings(
         runtime=cast("Runtime", runtime),  # any other word is refused there
@@ -72,7 +72,7 @@ def predict(
     with graceful_stop() as stop:
         summary = prediction.predict(
             model,
-            place,
+            folder,
             predictions,
             settings,
             manifest=manifest,

@@ -27,7 +27,7 @@ from soundgate.registry.connection import (
 from soundgate.registry.glance import Glance, glance
 from soundgate.registry.signatures import patch_signature
 from soundgate.reuse.digests import digest_tree
-from steps.predict import PLACE, predict
+from steps.predict import AUDIO_PATH_FILE, predict
 from steps.pull import pull
 
 sys.path.append(str(Path(__file__).parent / "audio"))
@@ -226,8 +226,8 @@ def test_a_folder_of_a_training_is_a_version_too(root, audio, tmp_path):
 
 
 def test_a_folder_may_be_given_by_its_name(root, audio, tmp_path):
-    (tmp_path / PLACE).write_text(str(audio))
-    predict(root / "model", tmp_path / PLACE, tmp_path / "out")
+    (tmp_path / AUDIO_PATH_FILE).write_text(str(audio))
+    predict(root / "model", tmp_path / AUDIO_PATH_FILE, tmp_path / "out")
     assert len((tmp_path / "out" / "clips.csv").read_text().splitlines()) == 3
 
 
@@ -269,7 +269,7 @@ def test_a_user_config_says_what_to_predict_and_what_is_unknown(tmp_path):
 
 def test_a_folder_in_place_is_its_name_and_never_reused(tmp_path):
     task = declared(tmp_path, f"audio={tmp_path}", "in_place=true")["predict"]
-    assert task.arguments["audio"] == File(PLACE, text=str(tmp_path))
+    assert task.arguments["audio"] == File(AUDIO_PATH_FILE, text=str(tmp_path))
     assert not task.reuse
 
 
