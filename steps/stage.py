@@ -11,7 +11,6 @@ bytes were used.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundgate.errors import DataError, ParameterError, unreadable
+from soundgate.reuse.digests import file_sha256
 from soundgate.step import OutputPath, main
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def stage(staged: OutputPath, *, assets: list[str]) -> None:
             raise ParameterError(f"assets: two assets are called {found['name']!r}; rename one")
         target = staged / found["name"]
         _copy(found["source"], target)
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(target)
         if found["digest"] not in (None, digest):
             raise DataError(
                 f"{found['source']}: SHA-256 is {digest}, not {found['digest']}: it is another "

@@ -7,11 +7,10 @@ not part of it.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from soundgate.errors import DataError
-from soundgate.reuse.digests import listing_digest
+from soundgate.reuse.digests import file_sha256, listing_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,12 +47,6 @@ def downloaded_files(folder: Path) -> dict[str, Path]:
 def digest_of(files: Mapping[str, Path]) -> str:
     """SHA-256, hex, over the paths and the bytes of a model's files."""
     return listing_digest((name, file_sha256(path)) for name, path in files.items())
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256, hex, of one file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def refuse_pickles(files: Mapping[str, Path]) -> None:

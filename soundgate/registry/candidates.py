@@ -21,13 +21,13 @@ from soundgate.registry.bundle import (
     DIGEST_TAG,
     EXPORT,
     digest_of,
-    file_sha256,
     files_of,
     refuse_pickles,
 )
 from soundgate.registry.description import ONNX, version_page, write_ml_model
 from soundgate.registry.figures import Headline, figure_tags
 from soundgate.registry.tracking import RUN_TAG, find_run, quoted
+from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 
 from soundgate.errors import RegistryError
 from soundgate.gates import label
-from soundgate.registry.bundle import file_sha256
 from soundgate.registry.candidates import (
     GATE_TAG,
     REPORT_DIGEST_TAG,
@@ -22,6 +21,7 @@ from soundgate.registry.candidates import (
 from soundgate.registry.figures import Figure, headline_in
 from soundgate.registry.tracking import quoted
 from soundgate.registry.versions import all_versions, download, get
+from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
     from soundgate.registry.connection import Registry

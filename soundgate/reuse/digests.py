@@ -190,18 +190,19 @@ def _regular(path: str, status: os.stat_result) -> os.stat_result:
     return status
 
 
-def _sha256(path: str) -> str:
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256, hex, of a file, in constant memory."""
     with open(path, "rb") as file:  # noqa: PTH123 - hot loop over many small files
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256_all(paths: list[str]) -> list[str]:
     if len(paths) < MANY_FILES:
-        return [_sha256(path) for path in paths]
+        return [file_sha256(path) for path in paths]
     from concurrent.futures import ThreadPoolExecutor  # pulls in logging: 10 ms
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(_sha256, paths, chunksize=8))
+        return list(pool.map(file_sha256, paths, chunksize=8))
 
 
 def digest_tree(path: Path, known: Tree | None = None) -> Tree:

@@ -11,7 +11,6 @@ Not seen: modules whose names are computed, files elsewhere that are opened by a
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib.util
 import os
 import re
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
 from soundgate.errors import DefinitionError
-from soundgate.reuse.digests import Stamp, digest_text
+from soundgate.reuse.digests import Stamp, digest_text, file_sha256
 from soundgate.reuse.libraries import Libraries
 
 if TYPE_CHECKING:
@@ -128,8 +127,7 @@ class Sources:
             stamp = files[str(path)] = Stamp.of(status)
             known = self._remembered(path, stamp)
             if known is None:
-                with path.open("rb") as file:
-                    known = [hashlib.file_digest(file, "sha256").hexdigest()]
+                known = [file_sha256(path)]
                 self._remember(path, stamp, known)
             found[_shown(path)] = known[0]
         return found

@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
 from soundgate.errors import StoreError
+from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,12 +107,6 @@ def copy_hashed(source: BinaryIO, target: BinaryIO | None) -> str:
         if target is not None:
             target.write(chunk)
     return digest.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in constant memory."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def source_sha256(source: Path | bytes) -> str:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from soundgate.errors import StoreError
+from soundgate.reuse.digests import file_sha256
 from soundgate.store.contract import (
     PRIVATE,
     check_digest,
@@ -26,7 +27,6 @@ from soundgate.store.contract import (
     check_source,
     copy_hashed,
     digest_in,
-    file_sha256,
     refuse_other_content,
 )
 from soundgate.store.scratch import Scratch, part_of, sweep

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from soundgate.errors import MissingExtra, StoreError
+from soundgate.reuse.digests import file_sha256
 from soundgate.store.contract import (
     CHUNK_BYTES,
     check_digest,
@@ -27,7 +28,6 @@ from soundgate.store.contract import (
     check_source,
     copy_hashed,
     digest_in,
-    file_sha256,
     refuse_other_content,
     source_sha256,
 )
