@@ -23,7 +23,7 @@ job_preprocess=$(sbatch --parsable --hold <<'SBATCH'
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json preprocess
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json preprocess
 SBATCH
 )
 
@@ -45,7 +45,7 @@ job_accept=$(sbatch --parsable --dependency="afterany:${job_preprocess}" <<'SBAT
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json accept
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json accept
 SBATCH
 )
 
@@ -69,7 +69,7 @@ job_train=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterany:
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json train "$SLURM_ARRAY_TASK_ID"
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json train "$SLURM_ARRAY_TASK_ID"
 SBATCH
 )
 
@@ -92,7 +92,7 @@ job_evaluate=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterc
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json evaluate "$SLURM_ARRAY_TASK_ID"
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json evaluate "$SLURM_ARRAY_TASK_ID"
 SBATCH
 )
 
@@ -114,7 +114,7 @@ job_pool=$(sbatch --parsable --dependency="afterany:${job_evaluate}" <<'SBATCH'
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json pool
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json pool
 SBATCH
 )
 
@@ -136,7 +136,7 @@ job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterany:${job_pool}" <
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json gate-clip-accuracy
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json gate-clip-accuracy
 SBATCH
 )
 

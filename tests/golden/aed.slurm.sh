@@ -23,7 +23,7 @@ job_preprocess=$(sbatch --parsable --hold <<'SBATCH'
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json preprocess
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json preprocess
 SBATCH
 )
 
@@ -45,7 +45,7 @@ job_accept=$(sbatch --parsable --dependency="afterany:${job_preprocess}" <<'SBAT
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json accept
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json accept
 SBATCH
 )
 
@@ -68,7 +68,7 @@ job_train=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterany:
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json train
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json train
 SBATCH
 )
 
@@ -90,7 +90,7 @@ job_export=$(sbatch --parsable --dependency="afterany:${job_preprocess},afterany
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json export
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json export
 SBATCH
 )
 
@@ -112,7 +112,7 @@ job_evaluate=$(sbatch --parsable --dependency="afterany:${job_preprocess},aftera
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json evaluate
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json evaluate
 SBATCH
 )
 
@@ -134,7 +134,7 @@ job_champion=$(sbatch --parsable --hold <<'SBATCH'
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json champion
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json champion
 SBATCH
 )
 
@@ -156,7 +156,7 @@ job_compare=$(sbatch --parsable --dependency="afterany:${job_preprocess},afteran
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json compare
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json compare
 SBATCH
 )
 
@@ -178,7 +178,7 @@ job_gate_clip_accuracy=$(sbatch --parsable --dependency="afterany:${job_evaluate
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json gate-clip-accuracy
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json gate-clip-accuracy
 SBATCH
 )
 
@@ -200,7 +200,7 @@ job_review=$(sbatch --parsable --dependency="afterany:${job_evaluate},afterany:$
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json review
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json review
 SBATCH
 )
 
@@ -222,7 +222,7 @@ job_register=$(sbatch --parsable --dependency="afterany:${job_train},afterany:${
 #SBATCH --requeue
 export SLURM_EXPORT_ENV=ALL
 cd /CHECKOUT
-exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/handover.json register
+exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/slurm/job_description.json register
 SBATCH
 )
 

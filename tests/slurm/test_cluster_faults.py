@@ -158,7 +158,7 @@ def test_a_job_whose_input_is_not_there_does_not_start(project):
     (folder / "tasks" / "m-1" / "task.json").unlink()
     (folder / "tasks" / "join" / "task.json").unlink()
     worker = "soundgate.executors.slurm.node.worker"
-    by_hand = project.module(worker, folder / "slurm" / "handover.json", "join")
+    by_hand = project.module(worker, folder / "slurm" / "job_description.json", "join")
     assert by_hand.returncode == 1
     assert by_hand.stdout == "join  skipped  m-1 has no finished mark\n"
 

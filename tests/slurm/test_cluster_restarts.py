@@ -86,7 +86,11 @@ def test_a_job_that_slurm_put_back_too_often_gives_up_and_says_so(project):
     assert submit(project, module).returncode == 0
     folder = project.runs()[-1]
     (folder / "tasks" / "join" / "task.json").unlink()
-    by_hand = ("soundgate.executors.slurm.node.worker", folder / "slurm" / "handover.json", "join")
+    by_hand = (
+        "soundgate.executors.slurm.node.worker",
+        folder / "slurm" / "job_description.json",
+        "join",
+    )
     again = project.module(*by_hand, env={"SLURM_RESTART_COUNT": "10"})
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "start 11 of at most 11")
     (folder / "tasks" / "join" / "task.json").unlink()
@@ -110,7 +114,7 @@ def test_what_failed_for_good_is_not_tried_again_when_its_job_is_put_back(projec
     folder = project.runs()[-1]
     (folder / "tasks" / "d" / "task.json").unlink()
     worker = "soundgate.executors.slurm.node.worker"
-    handed = folder / "slurm" / "handover.json"
+    handed = folder / "slurm" / "job_description.json"
     again = project.module(worker, handed, "a", env={"SLURM_RESTART_COUNT": "1"})
     assert again.returncode == 0, again.stdout + again.stderr
     assert sorted(project.ran()) == ["a", "b", "d", "d"]
@@ -125,7 +129,11 @@ def test_a_stop_that_is_not_slurm_s_end_of_the_job_puts_it_back(project, fake, s
     fake.answers("scontrol", (0, f"JobId=7 JobState={state} Reason=None X=1\n", ""))
     assert submit(project, module, "--no-wait").returncode == 0
     folder = project.runs()[-1]
-    worker = ("soundgate.executors.slurm.node.worker", folder / "slurm" / "handover.json", "count")
+    worker = (
+        "soundgate.executors.slurm.node.worker",
+        folder / "slurm" / "job_description.json",
+        "count",
+    )
     running = project.start(*worker, env={"SLURM_JOB_ID": "7"})
     log = folder / "tasks" / "count" / "log.txt"
     wait_for(lambda: log.exists() and "reached 2\n" in log.read_text())

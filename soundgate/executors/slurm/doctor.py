@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from soundgate.errors import ExecutorError, SoundgateError
 from soundgate.executors.base import Finding
-from soundgate.executors.slurm.handover import Box
+from soundgate.executors.slurm.job_description import Box
 from soundgate.executors.slurm.jobs import CPU, GPU, NETWORK, Job, partition_of
 from soundgate.executors.slurm.node.command import in_image
 from soundgate.executors.slurm.scripts import job_options, surroundings

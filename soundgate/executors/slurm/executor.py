@@ -22,7 +22,7 @@ from soundgate.executors.base import (
     Submission,
 )
 from soundgate.executors.pace import Pace
-from soundgate.executors.slurm import handover, profile
+from soundgate.executors.slurm import job_description, profile
 from soundgate.executors.slurm.jobs import cores_of, lower
 from soundgate.executors.slurm.marks import FOLDER, forget_starts
 from soundgate.executors.slurm.preparation import adopt, check_network, run_here
@@ -113,7 +113,7 @@ class SlurmExecutor:
         with folders.lock(run):
             if _is_over(record) or not self._in_queue(run):
                 self._withdraw(run)
-                self._hand_over(request, run, record, submission)
+                self._submit_jobs(request, run, record, submission)
             record["engine_id"] = ",".join(states.job_ids(run)[:1])
             watcher.look(record)
             states.conclude(record, run)
@@ -129,8 +129,8 @@ class SlurmExecutor:
         record = run.read()
         if record["state"] != State.RUNNING:
             return record
-        given = handover.read(run.folder / FOLDER / handover.NAME)
-        watcher = states.Watcher(run, given.pipeline, self.client)
+        description = job_description.read(run.folder / FOLDER / job_description.NAME)
+        watcher = states.Watcher(run, description.pipeline, self.client)
         for look in range(states.LOOKS):
             if look and not watcher.absent:
                 break
@@ -193,12 +193,12 @@ class SlurmExecutor:
             j.id.split("_")[0] in ids and j.state not in ENDED | LEAVING for j in queue.values()
         )
 
-    def _hand_over(
+    def _submit_jobs(
         self, request: SlurmRequest, run: Run, record: dict[str, Any], submission: Submission
     ) -> None:
         folders.keep_request(run, request)
         digests = reuse.file_digests(Cache(run.root), request.pipeline)
-        folders.place_inputs(run, digests)
+        folders.write_inputs(run, digests)
         adopt(request, run, record, digests)
         run_here(request, run, record, submission, digests)
         folder = run.folder / FOLDER
@@ -209,13 +209,13 @@ class SlurmExecutor:
             if not State(task["state"]).done:
                 task.update(state=State.PENDING, reason="", note="", attempt=0)
         record.update(state=State.RUNNING, reason="", ended_at=None)
-        handover.Handover(
+        job_description.JobDescription(
             run=run,
             commit=record["commit"],
             pipeline=request.pipeline,
-            jobs={job.name: handover.Share.of(job) for job in request.jobs},
+            jobs={job.name: job_description.Share.of(job) for job in request.jobs},
             digests=digests,
-            site=handover.Site.of(self.profile),
+            site=job_description.Site.of(self.profile),
         ).write(folder)
         self._send(request, folder)
 

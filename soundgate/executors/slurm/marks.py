@@ -15,7 +15,7 @@ from soundgate.runs import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from soundgate.executors.slurm.handover import Handover
+    from soundgate.executors.slurm.job_description import JobDescription
     from soundgate.runs import Run
     from soundgate.task import Task
 
@@ -49,14 +49,14 @@ def has_failed(run: Run, task: Task) -> bool:
     return is_final(mark, task)
 
 
-def write_failure(given: Handover, task: str, reason: str, job_id: str) -> None:
+def write_failure(description: JobDescription, task: str, reason: str, job_id: str) -> None:
     """Write a failed mark for a task that could not write its own."""
-    context = runs.Context(task=task, run=given.run.id, pipeline=given.run.pipeline)
-    context = replace(context, commit=given.commit)
+    context = runs.Context(task=task, run=description.run.id, pipeline=description.run.pipeline)
+    context = replace(context, commit=description.commit)
     values = {"state": State.FAILED, "reason": reason, "exit_code": 1, "engine_id": job_id}
     at = runs.now()
     runs.write_mark(
-        given.run.task(task),
+        description.run.task(task),
         context,
         **values,
         argv=[],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundgate.errors import ParameterError
+from soundgate.executors.slurm import job_description
 from soundgate.executors.slurm.jobs import Job, partition_of
 from soundgate.executors.slurm.marks import FOLDER
 
@@ -93,7 +94,7 @@ def script(job: Job, run: Run, profile: Profile, *, use_cache: bool = True) -> s
     python = profile.python or sys.executable
     element = ['"$SLURM_ARRAY_TASK_ID"'] if job.is_array else []
     words = [python, "-m", WORKER, *([] if use_cache else ["--no-cache"])]
-    words += [str(folder / "handover.json"), job.name]
+    words += [str(folder / job_description.NAME), job.name]
     # exec replaces the shell, so that Slurm's signals reach the worker itself
     lines += [f"cd {shlex.quote(str(Path.cwd()))}"]
     lines += [" ".join(["exec", shlex.join(words), *element])]

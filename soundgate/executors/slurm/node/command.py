@@ -13,7 +13,7 @@ from soundgate.task import File
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from soundgate.executors.slurm.handover import Box, Site
+    from soundgate.executors.slurm.job_description import Box, Site
     from soundgate.runs import Run
     from soundgate.task import Task
 
@@ -49,13 +49,13 @@ def step_argv(
 
 
 def _torchrun(nodes: int, processes: int) -> list[str]:
-    place = ["--standalone"]
+    rendezvous = ["--standalone"]
     if nodes > 1:
         # derived from the job id: two jobs on one node need different ports
         port = 20000 + int(os.environ.get("SLURM_JOB_ID") or 0) % 10000
         endpoint = f"--rdzv-endpoint={_this_node()}:{port}"
-        place = [f"--nnodes={nodes}", "--rdzv-backend=c10d", endpoint]
-    return ["-m", TORCHRUN, *place, f"--nproc-per-node={processes}"]
+        rendezvous = [f"--nnodes={nodes}", "--rdzv-backend=c10d", endpoint]
+    return ["-m", TORCHRUN, *rendezvous, f"--nproc-per-node={processes}"]
 
 
 def _this_node() -> str:

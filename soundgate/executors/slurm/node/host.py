@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from soundgate.executors.running.launcher import Launcher
     from soundgate.executors.running.machine import Share
-    from soundgate.executors.slurm.handover import Handover
+    from soundgate.executors.slurm.job_description import JobDescription
     from soundgate.pipeline import Pipeline
     from soundgate.task import Resources, Task
 
@@ -38,7 +38,7 @@ OFFLINE = {
 class JobHost:
     """What a job was given on its node, and the site's rules for it."""
 
-    given: Handover
+    description: JobDescription
     pipeline: Pipeline
     """The tasks of this job."""
     machine: Machine
@@ -51,15 +51,20 @@ class JobHost:
 
     def argv(self, task: Task, command: Sequence[str], share: Share) -> list[str]:
         """Return the command in the site's image, under srun and torchrun where it needs them."""
-        given = self.given
+        description = self.description
         return step_argv(
-            command, task, given.site, given.run, processes=share.processes, cpus=share.cpus
+            command,
+            task,
+            description.site,
+            description.run,
+            processes=share.processes,
+            cpus=share.cpus,
         )
 
     def variables(self, share: Share) -> dict[str, str]:
         """Return limits of threads, the site's variables, and what keeps libraries offline."""
         limits = environment(share, gpus_here=False)  # which GPUs, Slurm says
-        site = self.given.site
+        site = self.description.site
         tasks = self.pipeline.tasks.values()
         offline = {}
         # processes on several nodes must reach one another over the network
@@ -92,14 +97,14 @@ def machine_of(share: Resources) -> Machine:
     )
 
 
-def known_digests(given: Handover, pipeline: Pipeline) -> dict[Any, str]:
+def known_digests(description: JobDescription, pipeline: Pipeline) -> dict[Any, str]:
     """Return the digests of files at submission and of the outputs that other jobs finished."""
-    found = dict(given.digests)
+    found = dict(description.digests)
     for task in pipeline.tasks.values():
         for items in task.inputs.values():
             for item in items:
                 if isinstance(item, Output) and item.task not in pipeline.tasks:
-                    mark = runs.read_mark(given.run.task(item.task))
+                    mark = runs.read_mark(description.run.task(item.task))
                     if mark is not None and State(mark["state"]).done:
                         found[item] = mark["outputs"][item.name]["digest"]
     return found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from soundgate.executors.slurm.profile import Profile
 
 FORMAT = "soundgate.slurm/2"
-NAME = "handover.json"
+NAME = "job_description.json"
 TYPES = {kind.__name__: kind for kind in (str, int, float, bool)}
 
 
@@ -80,7 +80,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
+class JobDescription:
     """Everything a worker needs."""
 
     run: runs.Run
@@ -112,7 +112,7 @@ class Handover:
         return path
 
 
-def read(path: Path) -> Handover:
+def read(path: Path) -> JobDescription:
     """Read the job description that a submission wrote.
 
     Raises:
@@ -131,7 +131,7 @@ def read(path: Path) -> Handover:
     pipeline = Pipeline(value["pipeline"], value["description"])
     for fields in value["tasks"]:
         pipeline.tasks[fields["name"]] = _task_in(fields, interfaces)
-    return Handover(
+    return JobDescription(
         run=runs.Run(Path(value["root"]), value["pipeline"], value["run"]),
         commit=value["commit"],
         pipeline=pipeline,
