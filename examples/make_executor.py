@@ -119,7 +119,7 @@ class MakeExecutor:
         """Write the files, start make, and wait for it unless told not to."""
         folders.keep_request(run, request)
         for task in request.pipeline.tasks.values():
-            folders.place_inputs(run, [item for items in task.inputs.values() for item in items])
+            folders.write_inputs(run, [item for items in task.inputs.values() for item in items])
         for name, text in request.files.items():
             (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (run.folder / name).write_text(text, "utf-8")

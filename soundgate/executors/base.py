@@ -190,7 +190,7 @@ class OpenArgument:
 def argument_vector(
     task: Task,
     *,
-    place: Callable[[Output | File], str],
+    location: Callable[[Output | File], str],
     output: Callable[[str], str],
     checkpoint: str,
 ) -> list[str]:
@@ -198,18 +198,18 @@ def argument_vector(
 
     Args:
         task: the task.
-        place: where the engine puts an artifact the task reads.
+        location: where the engine puts an artifact the task reads.
         output: where the task is to write the output of this name.
         checkpoint: a folder that survives a killed attempt; empty where there is none.
     """
-    words = argument_words(task, place=place, output=output, checkpoint=checkpoint)
+    words = argument_words(task, location=location, output=output, checkpoint=checkpoint)
     return [word for word in words if isinstance(word, str)]
 
 
 def argument_words(
     task: Task,
     *,
-    place: Callable[[Output | File], str],
+    location: Callable[[Output | File], str],
     output: Callable[[str], str],
     checkpoint: str,
     opened: Collection[str] = (),
@@ -222,7 +222,7 @@ def argument_words(
         elif argument.kind == "checkpoint":
             words += [argument.flag, checkpoint] if checkpoint else []
         elif name in task.inputs:
-            words += [argument.flag, *_input_words(task, name, place)]
+            words += [argument.flag, *_input_words(task, name, location)]
         elif name in task.arguments:
             parameter = parameter_of(task.arguments[name])
             if parameter is not None and parameter in opened:
@@ -234,13 +234,13 @@ def argument_words(
     return words
 
 
-def _input_words(task: Task, name: str, place: Callable[[Output | File], str]) -> list[str]:
+def _input_words(task: Task, name: str, location: Callable[[Output | File], str]) -> list[str]:
     """Return where an argument's inputs lie, as ``NAME=PATH`` where the step is told the names."""
     value = task.arguments[name]
     if isinstance(value, dict):
-        # an addition, since what ``place`` returns may be more than a plain text and knows how
-        return [f"{item}=" + place(source) for item, source in value.items()]
-    return [place(item) for item in task.inputs[name]]
+        # an addition, since what ``location`` returns may be more than a plain text and knows how
+        return [f"{item}=" + location(source) for item, source in value.items()]
+    return [location(item) for item in task.inputs[name]]
 
 
 def refuse_processes(pipeline: Pipeline, engine: str) -> None:

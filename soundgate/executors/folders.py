@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from soundgate.task import Task
 
 
-def place(run: Run, item: Output | File) -> str:
+def location(run: Run, item: Output | File) -> str:
     """Return where an artifact a task reads lies."""
     if isinstance(item, Output):
         return str(run.task(item.task) / item.name)
@@ -36,7 +36,7 @@ def input_name(file: File) -> str:
     return f"{digest_text(file.name, file.text or '')[:12]}/{file.name}"
 
 
-def place_inputs(run: Run, items: Iterable[Output | File]) -> None:
+def write_inputs(run: Run, items: Iterable[Output | File]) -> None:
     """Write the files whose content was made when the pipeline was declared."""
     for item in items:
         if isinstance(item, File) and item.text is not None:
@@ -50,7 +50,7 @@ def command_of(task: Task, run: Run) -> list[str]:
     folder = run.task(task.name)
     return argument_vector(
         task,
-        place=lambda item: place(run, item),
+        location=lambda item: location(run, item),
         output=lambda name: str(folder / name),
         checkpoint=str(folder / runs.CHECKPOINTS),
     )

@@ -59,13 +59,13 @@ def check(kind: type[P], fields: dict[str, Any], where: str) -> P:
 def _first(kind: type[BaseModel], error: ValidationError) -> str:
     """The first mistake in one line: where, what, and the nearest right word."""
     mistake = error.errors()[0]
-    place = [str(part) for part in mistake["loc"]]
+    path = [str(part) for part in mistake["loc"]]
     if mistake["type"] == "extra_forbidden":
-        for part in place[:-1]:
+        for part in path[:-1]:
             kind = _section(kind, part)
-        return f"unknown field {'.'.join(place)}{nearest(place[-1], kind.model_fields)}"
+        return f"unknown field {'.'.join(path)}{nearest(path[-1], kind.model_fields)}"
     said = mistake["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(place)}: {said}, got {mistake['input']!r}" if place else said
+    return f"{'.'.join(path)}: {said}, got {mistake['input']!r}" if path else said
 
 
 def _section(kind: type[BaseModel], part: str) -> type[BaseModel]:

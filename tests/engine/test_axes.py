@@ -133,7 +133,7 @@ def test_the_step_is_told_the_names_of_what_it_joins(p):
     trained = p.map(train, over=MODEL)
     task = p.add(named_table, parts=[trained["model"], p.add(train, name="card")["model"]])
     words = argument_vector(
-        task, place=lambda item: f"/in/{item}", output=lambda name: f"/out/{name}", checkpoint=""
+        task, location=lambda item: f"/in/{item}", output=lambda name: f"/out/{name}", checkpoint=""
     )
     assert words[3:] == [
         *("--parts", "small=/in/train-small/model", "large=/in/train-large/model"),

@@ -183,7 +183,7 @@ def test_the_argument_vector_is_what_every_executor_shares(p, clips):
     task = p.add(train, features=clips, epochs=3, rate=-1e-5, note="-n a", widths=[1, 2])
     words = argument_vector(
         task,
-        place=lambda item: f"/in/{item.task}/{item.name}",
+        location=lambda item: f"/in/{item.task}/{item.name}",
         output=lambda name: f"/out/{name}",
         checkpoint="/kept",
     )
@@ -388,8 +388,8 @@ def test_parameters_handed_straight_on_stay_open(p, clips):
     gate = p.gate(scored["report"], metric=ACCURACY, at_least=named(0.0, "threshold"))
     assert open_parameters(p) == {"epochs": -3, "note": "a b", "threshold": 0.0}
     assert gate.gate.threshold.parameter == "threshold"  # also where it is zero
-    places = {"place": str, "output": str, "checkpoint": ""}
-    words = argument_words(task, **places, opened={"epochs", "threshold"})
+    locations = {"location": str, "output": str, "checkpoint": ""}
+    words = argument_words(task, **locations, opened={"epochs", "threshold"})
     assert words[5:] == [
         "--model",
         "model",
@@ -399,8 +399,8 @@ def test_parameters_handed_straight_on_stay_open(p, clips):
         "--note",
         "a b",
     ]
-    closed = argument_words(task, **places)
-    assert closed == argument_vector(task, **places)
+    closed = argument_words(task, **locations)
+    assert closed == argument_vector(task, **locations)
     assert closed[7] == "--epochs=-3"
 
 

@@ -18,7 +18,7 @@ from soundgate.executors import pace
 from soundgate.executors.sagemaker import executor
 from soundgate.executors.sagemaker.rendering.definition import SageMakerRequest
 from soundgate.executors.sagemaker.service import client, executions, logs, states
-from soundgate.executors.sagemaker.service.pipelines import Deployment, Place
+from soundgate.executors.sagemaker.service.pipelines import BucketPrefix, Deployment
 from soundgate.executors.sagemaker.service.resume import to_run
 from soundgate.store import open_store
 
@@ -453,7 +453,7 @@ def test_a_long_definition_goes_through_the_bucket(tmp_path):
     long = {"Steps": [{"Name": "é" * 60_000}]}
     assert len(json.dumps(long, ensure_ascii=False)) < 100_000  # characters, not bytes
     deployment = Deployment(aws, name="toy", definition=long, role_arn=ROLE)
-    deployment.apply(Place(store, BUCKET, "soundgate"))
+    deployment.apply(BucketPrefix(store, BUCKET, "soundgate"))
     place = sent["PipelineDefinitionS3Location"]
     assert (place["Bucket"], "PipelineDefinition" in sent) == (BUCKET, False)
     assert place["ObjectKey"].startswith("soundgate/definitions/")

@@ -7,7 +7,7 @@ import toy_graphs as toy
 
 from soundgate.executors.sagemaker.rendering.names import owner_of, step_name
 from soundgate.executors.sagemaker.service import executions
-from soundgate.executors.sagemaker.validation.references import placed
+from soundgate.executors.sagemaker.validation.references import all_steps
 from soundgate.pipeline import Pipeline
 
 LONG = "g" * 62
@@ -48,7 +48,7 @@ def test_a_miss_is_the_miss_of_its_own_gate(tmp_path, names):
         p.gate(report, metric=toy.ACCURACY, at_least=0.5, name=name)
     definition = toy.render(p, tmp_path).definition
     owned = executions.steps_by_task(definition, p.tasks)
-    fails = [step for step in placed(definition["Steps"]) if step.step["Type"] == "Fail"]
+    fails = [step for step in all_steps(definition["Steps"]) if step.step["Type"] == "Fail"]
     assert {step.branches[-1][0] for step in fails} == set(names)
     for step in fails:
         gate, _ = step.branches[-1]

@@ -19,7 +19,7 @@ from soundgate.executors.base import Options
 from soundgate.executors.sagemaker import profile
 from soundgate.executors.sagemaker.rendering import definition as rendering
 from soundgate.executors.sagemaker.validation import definition as validation
-from soundgate.executors.sagemaker.validation.references import placed
+from soundgate.executors.sagemaker.validation.references import all_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -213,7 +213,7 @@ def sound():
 
 
 def step(definition, name):
-    return next(each.step for each in placed(definition["Steps"]) if each.name == name)
+    return next(each.step for each in all_steps(definition["Steps"]) if each.name == name)
 
 
 def at(value, path):

@@ -95,7 +95,7 @@ class Runner:
         for task in self.tasks.values():  # what an earlier runner finished is found by its mark
             task.update(state=State.PENDING, reason="", note="", attempt=0)
         self.record.save(force=True)
-        folders.place_inputs(self.run, self.digests)
+        folders.write_inputs(self.run, self.digests)
         while True:
             self._start_ready()
             if not self.attempts and (self.stop_signal or self.paused or not self.schedule.ready):

@@ -30,7 +30,7 @@ from soundgate.executors.sagemaker.rendering.definition import SageMakerRequest,
 from soundgate.executors.sagemaker.rendering.parameters import COMMIT
 from soundgate.executors.sagemaker.service import artifacts, executions, logs, resume, states
 from soundgate.executors.sagemaker.service.client import Aws, AwsRefused
-from soundgate.executors.sagemaker.service.pipelines import Deployment, Place, describe
+from soundgate.executors.sagemaker.service.pipelines import BucketPrefix, Deployment, describe
 from soundgate.executors.sagemaker.service.watched import WatchedExecution, stop
 from soundgate.executors.sagemaker.validation import definition as validation
 from soundgate.executors.waiting import wait
@@ -245,12 +245,12 @@ class SageMakerExecutor:
         bucket = str(values["bucket"])
         deployment.look()
         artifacts.check_bucket(self.aws, bucket)
-        place = Place(artifacts.open_bucket(self.aws, bucket), bucket, self.profile.prefix)
+        prefix = BucketPrefix(artifacts.open_bucket(self.aws, bucket), bucket, self.profile.prefix)
         folders.keep_request(run, request)
-        artifacts.upload(place.store, ((each.key, each.file) for each in request.uploads))
+        artifacts.upload(prefix.store, ((each.key, each.file) for each in request.uploads))
         for attempt in range(RACES):
             try:
-                deployment.apply(place)
+                deployment.apply(prefix)
                 arn = self._execute(deployment, values, run, way, attempt)
             except BaseException:
                 deployment.take_back()

@@ -110,7 +110,7 @@ def task_component(task: Task, name: str, frame: Frame, *, judged: Collection[st
     inputs.name_artifacts(task, frame.by_path)
     words = argument_words(
         task,
-        place=lambda item: inputs.place(item, frame.by_path),
+        location=lambda item: inputs.location(item, frame.by_path),
         output=_output,
         checkpoint=_checkpoint(task, name, profile),
         opened=frame.opened,

@@ -45,7 +45,7 @@ class Inputs:
                 if item not in self.artifacts.values():
                     self.artifacts[self._free(label)] = item
 
-    def place(self, item: Output | File, by_path: Mapping[File, str]) -> Reference:
+    def location(self, item: Output | File, by_path: Mapping[File, str]) -> Reference:
         """Return where a task finds what it reads."""
         if isinstance(item, File) and item in by_path:
             return self.parameter(by_path[item], "String", self.labels[item])

@@ -29,14 +29,14 @@ WORKERS = 8
 
 
 def upload(
-    pipeline: Pipeline, files: Mapping[str, File], place: str | None, root: Path
+    pipeline: Pipeline, files: Mapping[str, File], folder: str | None, root: Path
 ) -> dict[str, str]:
     """Put every file where pods can read it; return the address of each by its input.
 
     Args:
         pipeline: the pipeline that reads them.
         files: input of the pipeline to file.
-        place: the profile's ``files``.
+        folder: the profile's ``files``.
         root: folder of the runs: it keeps digests of large folders.
 
     Raises:
@@ -47,8 +47,8 @@ def upload(
     if not files:
         return {}
     require_files(pipeline)
-    assert place is not None  # a render without it was refused
-    store, cache = open_store(place), Cache(root)
+    assert folder is not None  # a render without it was refused
+    store, cache = open_store(folder), Cache(root)
     return {name: _put(store, file, cache.file_digest(file)) for name, file in files.items()}
 
 

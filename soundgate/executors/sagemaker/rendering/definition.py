@@ -16,7 +16,15 @@ from soundgate.executors.base import argument_words, open_parameters, refuse_pro
 from soundgate.executors.reuse import file_digests
 from soundgate.executors.sagemaker.rendering import gates, joins, names, packages
 from soundgate.executors.sagemaker.rendering.expressions import Expression, processing_output
-from soundgate.executors.sagemaker.rendering.jobs import Job, Site, references
+from soundgate.executors.sagemaker.rendering.job import Job
+from soundgate.executors.sagemaker.rendering.locations import (
+    CHECKPOINTS,
+    OUTPUTS,
+    PROCESSING,
+    Bucket,
+    Upload,
+    kind_of,
+)
 from soundgate.executors.sagemaker.rendering.parameters import (
     BUCKET,
     COMMIT,
@@ -25,14 +33,7 @@ from soundgate.executors.sagemaker.rendering.parameters import (
     RUN,
     Parameters,
 )
-from soundgate.executors.sagemaker.rendering.placement import (
-    CHECKPOINTS,
-    OUTPUTS,
-    PROCESSING,
-    Bucket,
-    Upload,
-    kind_of,
-)
+from soundgate.executors.sagemaker.rendering.steps import Site, references
 from soundgate.reuse.cache import Cache
 from soundgate.task import LogMetric, Output
 
@@ -242,7 +243,7 @@ class _Lowering:
         reading = joins.read(task, kind, bucket.source, gathered)
         words = argument_words(
             task,
-            place=lambda item: reading.paths[item],
+            location=lambda item: reading.paths[item],
             output=lambda output: f"{OUTPUTS[kind]}/{output}",
             checkpoint=CHECKPOINTS,
             opened=self.site.parameters.opened,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.arguments import spell
 from soundgate.executors.sagemaker.rendering.expressions import join, json_get
-from soundgate.executors.sagemaker.rendering.placement import PROCESSING, kind_of
+from soundgate.executors.sagemaker.rendering.locations import PROCESSING, kind_of
 from soundgate.gates import SIGNS
 from soundgate.parameters import parameter_of
 from soundgate.task import Output

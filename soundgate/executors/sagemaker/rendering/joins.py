@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from soundgate.errors import DefinitionError
-from soundgate.executors.sagemaker.rendering.placement import INPUTS, PROCESSING, TRAINING
+from soundgate.executors.sagemaker.rendering.locations import INPUTS, PROCESSING, TRAINING
 from soundgate.task import File
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from soundgate.executors.sagemaker.rendering.expressions import Expression
-    from soundgate.executors.sagemaker.rendering.placement import Source
+    from soundgate.executors.sagemaker.rendering.locations import Source
     from soundgate.task import Output, Task
 
 MOST = {PROCESSING: 10, TRAINING: 20}

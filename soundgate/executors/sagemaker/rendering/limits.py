@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from soundgate.arguments import spell
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import OpenArgument
-from soundgate.executors.sagemaker.rendering.placement import PROCESSING, TRAINING
+from soundgate.executors.sagemaker.rendering.locations import PROCESSING, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from soundgate.executors.sagemaker.rendering.jobs import Job
+    from soundgate.executors.sagemaker.rendering.job import Job
     from soundgate.task import LogMetric
 
 ARGUMENTS, ARGUMENT_CHARACTERS = 100, 256

@@ -12,13 +12,13 @@ from soundgate.executors.sagemaker.rendering.expressions import (
     model_artifacts,
     processing_output,
 )
-from soundgate.executors.sagemaker.rendering.jobs import STEP_RETRIES
+from soundgate.executors.sagemaker.rendering.locations import PROCESSING, kind_of
 from soundgate.executors.sagemaker.rendering.parameters import APPROVAL, COMMIT, IMAGE, RUN
-from soundgate.executors.sagemaker.rendering.placement import PROCESSING, kind_of
+from soundgate.executors.sagemaker.rendering.steps import STEP_RETRIES
 
 if TYPE_CHECKING:
     from soundgate.executors.sagemaker.rendering.gates import PropertyFiles
-    from soundgate.executors.sagemaker.rendering.jobs import Site
+    from soundgate.executors.sagemaker.rendering.steps import Site
     from soundgate.task import Candidate, Output
 
 APPROVALS = ("PendingManualApproval", "Rejected")

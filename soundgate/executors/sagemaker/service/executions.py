@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundgate.executors.sagemaker.rendering.names import owner_of
 from soundgate.executors.sagemaker.service.client import AwsRefused, is_gone
-from soundgate.executors.sagemaker.validation.references import placed
+from soundgate.executors.sagemaker.validation.references import all_steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -154,7 +154,7 @@ def steps_by_task(
     model package.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in tasks}
-    for step in placed(definition.get("Steps")):
+    for step in all_steps(definition.get("Steps")):
         owner = owner_of(step.name, tasks)
         if owner is not None:
             found[owner][step.name] = str(step.step.get("Type"))

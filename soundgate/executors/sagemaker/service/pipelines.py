@@ -96,13 +96,13 @@ class Deployment:
                 return None
             raise
 
-    def apply(self, place: Place) -> None:
+    def apply(self, bucket_prefix: BucketPrefix) -> None:
         """Create or update the pipeline if needed.
 
         Args:
-            place: location for a long definition.
+            bucket_prefix: location for a long definition.
         """
-        found = self.look() or self._create(place)
+        found = self.look() or self._create(bucket_prefix)
         if found is None:
             return
         self.action, self.version = "unchanged", None
@@ -112,12 +112,12 @@ class Deployment:
                 "update_pipeline",
                 PipelineName=self.name,
                 **self.wanted,
-                **self._definition(place),
+                **self._definition(bucket_prefix),
             )
             self.action, self.version = "updated", answer.get("PipelineVersionId")
         self._add_tags(str(found["PipelineArn"]))
 
-    def _create(self, place: Place) -> dict[str, Any] | None:
+    def _create(self, bucket_prefix: BucketPrefix) -> dict[str, Any] | None:
         """Create the pipeline; return the existing one if another run has just created it."""
         try:
             self.aws.call(
@@ -125,7 +125,7 @@ class Deployment:
                 "create_pipeline",
                 PipelineName=self.name,
                 **self.wanted,
-                **self._definition(place),
+                **self._definition(bucket_prefix),
                 **({"Tags": self.tags} if self.tags else {}),
             )
         except AwsRefused as error:
@@ -154,13 +154,13 @@ class Deployment:
         except (KeyError, ValueError):
             return True
 
-    def _definition(self, place: Place) -> dict[str, Any]:
+    def _definition(self, bucket_prefix: BucketPrefix) -> dict[str, Any]:
         content = self.text.encode()
         if len(content) < INLINE_BYTES:
             return {"PipelineDefinition": self.text}
-        key = place.key(f"definitions/{digest_text(self.text)}.json")
-        place.store.put(key, content)
-        return {"PipelineDefinitionS3Location": {"Bucket": place.bucket, "ObjectKey": key}}
+        key = bucket_prefix.key(f"definitions/{digest_text(self.text)}.json")
+        bucket_prefix.store.put(key, content)
+        return {"PipelineDefinitionS3Location": {"Bucket": bucket_prefix.bucket, "ObjectKey": key}}
 
     def _add_tags(self, arn: str) -> None:
         """Add missing tags to the pipeline; other tags stay."""
@@ -173,7 +173,7 @@ class Deployment:
             self.aws.call("sagemaker", "add_tags", ResourceArn=arn, Tags=missing)
 
 
-class Place:
+class BucketPrefix:
     """A prefix of a bucket."""
 
     def __init__(self, store: Store, bucket: str, prefix: str) -> None:

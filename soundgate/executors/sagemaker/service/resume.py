@@ -22,11 +22,11 @@ from soundgate.executors.sagemaker.service import executions
 from soundgate.executors.sagemaker.service.pipelines import canonical, comparable
 from soundgate.executors.sagemaker.validation.references import (
     BRANCHES,
-    Placed,
+    NestedStep,
     References,
+    all_steps,
     functions,
     own_arguments,
-    placed,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _after_changes(
     shown = f"changed: {', '.join(sorted(parameters | steps))}"
     done = {n for n, s in execution.steps.items() if s.status == executions.SUCCEEDED}
     selected = to_run(definition, done, steps)
-    every = [step.name for step in placed(definition["Steps"])]
+    every = [step.name for step in all_steps(definition["Steps"])]
     if execution.status == executions.STOPPED or len(selected) > MOST_SELECTED:
         why = f"{shown}; SageMaker's cache decides what is run again"
     elif len(selected) == len(every):
@@ -111,9 +111,9 @@ def effective(definition: Definition, values: Mapping[str, Any]) -> dict[str, st
 
 def changed_steps(before: Definition, now: Definition, parameters: set[str]) -> set[str]:
     """Return the steps of ``now`` that are new, differ, or use a changed parameter."""
-    old = {step.name: _own(step) for step in placed(before.get("Steps"))}
+    old = {step.name: _own(step) for step in all_steps(before.get("Steps"))}
     found = set()
-    for step in placed(now["Steps"]):
+    for step in all_steps(now["Steps"]):
         used = {
             str(path).removeprefix("Parameters.")
             for _, name, path in functions(own_arguments(step.step))
@@ -130,7 +130,7 @@ def to_run(definition: Definition, done: set[str], changed: set[str]) -> set[str
     A condition and all steps in its branches count as one, because SageMaker cannot select part of
     a branch.
     """
-    steps = {step.name: step for step in placed(definition["Steps"])}
+    steps = {step.name: step for step in all_steps(definition["Steps"])}
     references = References({}, steps)
     tree = {name: step.branches[0][0] if step.branches else name for name, step in steps.items()}
     trees: dict[str, set[str]] = {}
@@ -149,7 +149,7 @@ def to_run(definition: Definition, done: set[str], changed: set[str]) -> set[str
     return {name for top in chosen for name in trees[top]}
 
 
-def _is_message(step: Placed) -> bool:
+def _is_message(step: NestedStep) -> bool:
     """Whether a branch only ends the execution.
 
     Such a branch does not run in a successful execution.
@@ -157,7 +157,7 @@ def _is_message(step: Placed) -> bool:
     return step.step.get("Type") == "Fail"
 
 
-def _own(step: Placed) -> str:
+def _own(step: NestedStep) -> str:
     """Return a step's text without its branches, for comparison."""
     text = {name: value for name, value in step.step.items() if name != "Arguments"}
     arguments = own_arguments(step.step)

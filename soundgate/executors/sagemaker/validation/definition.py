@@ -14,11 +14,11 @@ from soundgate.errors import DefinitionError, ParameterError, nearest
 from soundgate.executors.sagemaker.validation import mounts, shapes
 from soundgate.executors.sagemaker.validation.conditions import condition_mistakes
 from soundgate.executors.sagemaker.validation.references import (
-    Placed,
+    NestedStep,
     References,
+    all_steps,
     dictionaries,
     outputs_of,
-    placed,
 )
 from soundgate.executors.sagemaker.validation.shapes import Mistake, function_of
 
@@ -109,7 +109,7 @@ def mistakes(definition: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "", field, problem
     listed = dictionaries(definition, "Parameters")
     parameters = {str(each.get("Name")): each for each in listed}
-    every = list(placed(definition.get("Steps")))
+    every = list(all_steps(definition.get("Steps")))
     yield from _name_mistakes(every)
     references = References(parameters, {step.name: step for step in every})
     for step in every:
@@ -177,7 +177,7 @@ def _value_mistakes(parameter: Mapping[str, Any], value: Any, at: str) -> Iterat
         yield at, f"{len(str(value))} characters: at most {LONGEST_VALUE}"
 
 
-def _name_mistakes(every: list[Placed]) -> Iterator[tuple[str, str, str]]:
+def _name_mistakes(every: list[NestedStep]) -> Iterator[tuple[str, str, str]]:
     seen: set[str] = set()
     for step in every:
         if not STEP_NAME.fullmatch(step.name):
@@ -187,8 +187,8 @@ def _name_mistakes(every: list[Placed]) -> Iterator[tuple[str, str, str]]:
         seen.add(step.name)
 
 
-def _step_mistakes(placed_step: Placed, references: References) -> Iterator[Mistake]:
-    step = placed_step.step
+def _step_mistakes(nested: NestedStep, references: References) -> Iterator[Mistake]:
+    step = nested.step
     kind = str(step.get("Type"))
     if kind not in MORE_FIELDS:
         yield "Type", f"no type {kind!r}{nearest(kind, MORE_FIELDS)}"
@@ -203,7 +203,7 @@ def _step_mistakes(placed_step: Placed, references: References) -> Iterator[Mist
     if not isinstance(step.get("Arguments"), dict):
         yield "Arguments", "expected fields with values"
         return
-    yield from references.mistakes(placed_step)
+    yield from references.mistakes(nested)
     if kind in shapes.OPERATIONS:
         yield from shapes.mistakes(kind, step["Arguments"], references.parameters)
     yield from _argument_mistakes(kind, step["Arguments"], references.parameters)

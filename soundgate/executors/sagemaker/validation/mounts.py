@@ -36,8 +36,8 @@ def mistakes(arguments: Mapping[str, Any]) -> Iterator[Mistake]:
             yield from _folder_mistakes(entry.get(below), f"{at}.{below}.LocalPath", folders)
 
 
-def _folder_mistakes(place: Any, at: str, folders: dict[str, str]) -> Iterator[Mistake]:
-    path = place.get("LocalPath") if isinstance(place, dict) else None
+def _folder_mistakes(mount: Any, at: str, folders: dict[str, str]) -> Iterator[Mistake]:
+    path = mount.get("LocalPath") if isinstance(mount, dict) else None
     if not isinstance(path, str):
         return
     if path != ROOT and not path.startswith(f"{ROOT}/"):

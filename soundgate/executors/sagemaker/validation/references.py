@@ -38,7 +38,7 @@ BRANCHES = ("IfSteps", "ElseSteps")
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class NestedStep:
     """A step and the branches around it, outermost first: (condition, branch)."""
 
     step: Mapping[str, Any]
@@ -49,22 +49,22 @@ class Placed:
         """The step's name."""
         return str(self.step.get("Name", ""))
 
-    def sees(self, other: Placed) -> bool:
+    def sees(self, other: NestedStep) -> bool:
         """Whether this step may refer to ``other``."""
         return self.branches[: len(other.branches)] == other.branches
 
 
-def placed(steps: Any, branches: tuple[tuple[str, str], ...] = ()) -> Iterator[Placed]:
+def all_steps(steps: Any, branches: tuple[tuple[str, str], ...] = ()) -> Iterator[NestedStep]:
     """Yield every step, including those in branches."""
     for step in steps if isinstance(steps, list) else []:
         if not isinstance(step, dict):
             continue
-        yield Placed(step, branches)
+        yield NestedStep(step, branches)
         arguments = step.get("Arguments")
         if step.get("Type") == "Condition" and isinstance(arguments, dict):
             for branch in BRANCHES:
                 inside = (*branches, (str(step.get("Name")), branch))
-                yield from placed(arguments.get(branch), inside)
+                yield from all_steps(arguments.get(branch), inside)
 
 
 def own_arguments(step: Mapping[str, Any]) -> Any:
@@ -93,9 +93,9 @@ class References:
     """Everything that a reference can name."""
 
     parameters: Mapping[str, Mapping[str, Any]]
-    steps: Mapping[str, Placed]
+    steps: Mapping[str, NestedStep]
 
-    def mistakes(self, step: Placed) -> Iterator[Mistake]:
+    def mistakes(self, step: NestedStep) -> Iterator[Mistake]:
         """Yield references of a step that cannot be resolved."""
         for at, name, value in functions(own_arguments(step.step)):
             if name == "Get":
@@ -112,7 +112,7 @@ class References:
         for name in depends:
             yield from self._step(step, name, "DependsOn")
 
-    def waits_for(self, step: Placed) -> set[str]:
+    def waits_for(self, step: NestedStep) -> set[str]:
         """Return the steps that must have finished before this one starts."""
         named = set()
         depends = step.step.get("DependsOn")
@@ -124,7 +124,7 @@ class References:
         named |= {condition for condition, _ in step.branches[-1:]}
         return named & set(self.steps)
 
-    def _get(self, step: Placed, path: Any, at: str) -> Iterator[Mistake]:
+    def _get(self, step: NestedStep, path: Any, at: str) -> Iterator[Mistake]:
         if not isinstance(path, str):
             yield at, f"Get takes a text, not {path!r}"
             return
@@ -148,7 +148,7 @@ class References:
                 f"Get {path!r} begins with none of {', '.join(spaces)}{nearest(space, spaces)}",
             )
 
-    def _step(self, step: Placed, name: str, at: str) -> Iterator[Mistake]:
+    def _step(self, step: NestedStep, name: str, at: str) -> Iterator[Mistake]:
         if name not in self.steps:
             yield at, f"no step {name!r}{nearest(name, self.steps)}"
             return
@@ -204,9 +204,9 @@ def _in_answer(
     shape: Any, step: Mapping[str, Any], rest: str, name: str, at: str
 ) -> Iterator[Mistake]:
     """Follow a path through the answer of the job's Describe call."""
-    place = 0
-    while place < len(rest):
-        part = PATH_PART.match(rest, place)
+    position = 0
+    while position < len(rest):
+        part = PATH_PART.match(rest, position)
         if part is None:
             yield at, f"{name}{rest} is no path of properties"
             return
@@ -216,7 +216,7 @@ def _in_answer(
             if member not in shape.members:
                 yield (
                     at,
-                    f"{name}{rest[:place]} has no {member!r}{nearest(member, shape.members)}",
+                    f"{name}{rest[:position]} has no {member!r}{nearest(member, shape.members)}",
                 )
                 return
             shape = shape.members[member]
@@ -233,7 +233,7 @@ def _in_answer(
         else:
             yield at, f"{name}{rest}: {part[0]!r} does not fit {shape.name}"
             return
-        place = part.end()
+        position = part.end()
     if shape.type_name in ("structure", "list", "map"):
         yield at, f"{name}{rest} is a {shape.type_name}; name one of its values"
 

@@ -83,16 +83,16 @@ class Bucket:
         folder = (self.prefix, self.pipeline.name, "executions")
         return s3_uri(self.name, *folder, EXECUTION_ID, step, *parts)
 
-    def checkpoints(self, step: str, digest: str, occasion: Expression) -> Expression:
+    def checkpoints(self, step: str, digest: str, fresh: Expression) -> Expression:
         """Return the location of a training's checkpoints.
 
         Args:
             step: its step.
             digest: distinguishes it from other trainings of that step.
-            occasion: differs for a training that must start from the beginning.
+            fresh: differs for a training that must start from the beginning.
         """
         folder = f"/{self.prefix}/{self.pipeline.name}/checkpoints/{step}/"
-        return join("", "s3://", self.name, folder, occasion, digest)
+        return join("", "s3://", self.name, folder, fresh, digest)
 
     def source(self, item: Output | File) -> Source:
         """Return the location of an artifact; a file is noted for upload."""

@@ -17,6 +17,12 @@ from soundgate.executors.sagemaker.instances import fitting, parameter_name
 from soundgate.executors.sagemaker.rendering import limits
 from soundgate.executors.sagemaker.rendering.expressions import EXECUTION_ID, join
 from soundgate.executors.sagemaker.rendering.gates import thresholds
+from soundgate.executors.sagemaker.rendering.locations import (
+    CHECKPOINTS,
+    OUTPUTS,
+    PROCESSING,
+    TRAINING,
+)
 from soundgate.executors.sagemaker.rendering.parameters import (
     COMMIT,
     FRESH,
@@ -25,25 +31,19 @@ from soundgate.executors.sagemaker.rendering.parameters import (
     RUN,
     TRAINING_IMAGE,
 )
-from soundgate.executors.sagemaker.rendering.placement import (
-    CHECKPOINTS,
-    OUTPUTS,
-    PROCESSING,
-    TRAINING,
-)
 from soundgate.parameters import parameter_of
 from soundgate.reuse.digests import digest_text
-from soundgate.task import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from soundgate.executors.base import OpenArgument
     from soundgate.executors.sagemaker.profile import Profile
+    from soundgate.executors.sagemaker.rendering.job import Job
     from soundgate.executors.sagemaker.rendering.joins import Mount
+    from soundgate.executors.sagemaker.rendering.locations import Bucket
     from soundgate.executors.sagemaker.rendering.parameters import Parameters
-    from soundgate.executors.sagemaker.rendering.placement import Bucket
-    from soundgate.task import LogMetric, Resources, Task
+    from soundgate.task import LogMetric
 
 STEP_RETRIES = {
     "ExceptionType": ["Step.SERVICE_FAULT", "Step.THROTTLING"],
@@ -66,24 +66,6 @@ FRESH_VARIABLE = "SOUNDGATE_FRESH"
 """No program reads it: changing its value invalidates every cached result."""
 FAILURE = {PROCESSING: "/opt/ml/output/message", TRAINING: "/opt/ml/output/failure"}
 """File from which SageMaker reads why a program failed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One container, independent of the kind of job that runs it."""
-
-    name: str
-    kind: str
-    words: Sequence[str | OpenArgument]
-    """The command: ``python -m steps.X`` and its arguments."""
-    mounts: Sequence[Mount]
-    outputs: Sequence[str]
-    after: Sequence[str] = ()
-    """Other steps that it waits for."""
-    resources: Resources = SMALL
-    cached: bool = True
-    task: Task | None = None
-    """The task; None for a job that only the engine needs."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -300,16 +282,16 @@ def _channel(mount: Mount) -> dict[str, Any]:
     }
 
 
-def references(value: Any, beginning: str = "") -> set[str]:
+def references(value: Any, prefix: str = "") -> set[str]:
     """Return what a value in a definition refers to, for example ``Parameters.epochs``."""
     found: set[str] = set()
     below: Iterable[Any] = ()
     if isinstance(value, dict):
-        if set(value) == {"Get"} and str(value["Get"]).startswith(beginning):
+        if set(value) == {"Get"} and str(value["Get"]).startswith(prefix):
             found.add(value["Get"])
         below = value.values()
     elif isinstance(value, list):
         below = value
     for each in below:
-        found |= references(each, beginning)
+        found |= references(each, prefix)
     return found
