@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # MLflow keeps the row of a version that was deleted
 VERSION = """
 SELECT count(*) FROM model_versions
-WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'
+WHERE name = ? AND version = ? AND run_id = ? AND current_stage != 'Deleted_Internal'
 """
 WAIT_S = 1.0
 
@@ -34,34 +34,34 @@ def missing(entry: Path, uri: str) -> str:
         RegistryError: the registry does not answer.
     """
     told = json.loads(entry.read_text("utf-8"))
-    name, version = str(told["name"]), str(told["version"])
-    if told["tracking_uri"] != masked(uri):
-        return f"another registry is meant: it is in {told['tracking_uri']}"
-    gone = f"{name} version {version} is no longer in the registry"
+    name, version, run_id = (str(told[key]) for key in ("name", "version", "run_id"))
+    # The run's id is unique and moves with its registry. The address changes where a folder of
+    # runs is moved, and another registry may hold the same name and number.
+    gone = f"{name} version {version} of run {run_id} is not in {masked(uri)}"
     if not uri.startswith("sqlite:"):
-        return "" if _is_served(uri, name, version) else gone
+        return "" if _is_served(uri, name, version, run_id) else gone
     database = sqlite_file(uri)
     if database is None or not database.is_file():
-        return f"its registry is gone: {masked(uri)}"
+        return f"no registry at {masked(uri)}"
     # read directly: MLflow's import would cost seconds in every run that changes nothing
     address = f"file:{quote(str(database))}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=WAIT_S)) as connection:
-            [[count]] = connection.execute(VERSION, (name, int(version))).fetchall()
+            [[count]] = connection.execute(VERSION, (name, int(version), run_id)).fetchall()
     except (sqlite3.Error, ValueError) as error:
         return f"its registry cannot be read ({error})"
     return "" if count else gone
 
 
-def _is_served(uri: str, name: str, version: str) -> bool:
+def _is_served(uri: str, name: str, version: str, run_id: str) -> bool:
     registry = Registry(uri)
     client = registry.client
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_model_version(name, version)
+        found = client.get_model_version(name, version)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return False
         raise RegistryError(f"MLflow at {masked(uri)}: {error.message}") from error
-    return True
+    return bool(found.run_id == run_id)
