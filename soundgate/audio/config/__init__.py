@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from soundgate.audio.config.aed import (
     Deployment,
-    Evaluation,
-    General,
     Prediction,
-    Quantization,
     UserConfig,
 )
 from soundgate.audio.config.reading import check, check_training, load, parse
 from soundgate.audio.config.sections.data import Dataset
 from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
+from soundgate.audio.config.sections.general import Evaluation, General, Quantization
 from soundgate.audio.config.sections.learning import (
     Callbacks,
     DataAugmentation,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from soundgate.audio.config.aed import UserConfig
 from soundgate.audio.config.document import Document
-from soundgate.audio.config.sections.section import spellings
+from soundgate.audio.config.explanation import explain, nearest_key
 from soundgate.audio.config.zoo import (
     LIFTED,
     MOVES,
@@ -35,15 +34,6 @@ FOR_EPOCHS = frozenset({"epochs", "batch_size", "crops_per_clip", "learning_rate
 """Keys of ``training`` that mean nothing where a linear probe is fitted to convergence."""
 
 _PIPELINE = "pipeline"
-_EXPECTED = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "text; put it in quotes",
-    "tuple": "a list",
-    "model": "a section (key: value lines)",
-    "dict": "a section (key: value lines)",
-}
 
 
 def load(path: Path | str) -> UserConfig:
@@ -52,13 +42,21 @@ def load(path: Path | str) -> UserConfig:
     Raises:
         ConfigError: the file cannot be read, or a key or a value in it is wrong.
     """
+    return parse(text_of(path), str(path))
+
+
+def text_of(path: Path | str) -> str:
+    """The text of a config file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no UTF-8.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    return parse(text, str(path))
 
 
 def parse(text: str, name: str) -> UserConfig:
@@ -83,12 +81,12 @@ def parse(text: str, name: str) -> UserConfig:
         raise document.error(f"{dotted}: {problem}", line=document.line(tuple(dotted.split("."))))
     for dotted in translation.unknown:
         section, _, key = dotted.rpartition(".")
-        hint = _nearest_key(key, (section,))
+        hint = nearest_key(UserConfig, key, (section,), _zoo_keys)
         raise document.error(f"{dotted}: unknown key{hint}", line=document.line((section, key)))
     try:
         config = UserConfig.model_validate(translation.data)
     except ValidationError as error:
-        raise _explain(error, document, translation) from None
+        raise explain(error, document, UserConfig, translation.origin, _zoo_keys) from None
     config._passed_over = translation.passed_over  # noqa: SLF001 - set once, by its only maker
     return config
 
@@ -164,80 +162,10 @@ def _for_epochs_alone(training: dict[str, Any]) -> list[str]:
     return [f"training.{key}" for key in training if key in FOR_EPOCHS]
 
 
-def _explain(error: ValidationError, document: Document, translation: Translation) -> ConfigError:
-    details = error.errors(include_url=False, include_context=True)
-    # An unknown key often is the cause of what else is wrong, so it is told first.
-    detail = min(details, key=lambda item: item["type"] != "extra_forbidden")
-    location = detail["loc"]
-    while location and detail["type"] != "extra_forbidden" and not _is_key(location):
-        location = location[:-1]
-    written = translation.origin(location)
-    problem = _problem(dict(detail), location)
-    dotted = ".".join(str(part) for part in written)
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    text = f"{dotted}: {problem}{more}" if dotted else f"{problem}{more}"
-    return document.error(text, line=document.line(written))
-
-
-def _is_key(location: tuple[str | int, ...]) -> bool:
-    """Whether ``location`` is a place in the file; pydantic appends the members of a union."""
-    if isinstance(location[-1], int):
-        return True
-    section = _section_at(location[:-1])
-    return section is not None and location[-1] in spellings(section)
-
-
-def _problem(detail: dict[str, Any], location: tuple[str | int, ...]) -> str:
-    kind, value = detail["type"], detail["input"]
-    if kind == "extra_forbidden":
-        return f"unknown key{_nearest_key(str(location[-1]), location[:-1])}"
-    if kind == "literal_error":
-        choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"expected {', '.join(choices)}; got {value!r}{_meant(value, choices)}"
-    if kind in {"value_error", "number"}:
-        return str(detail["msg"]).removeprefix("Value error, ")
-    noun, _, verb = kind.partition("_")
-    if noun in _EXPECTED and verb in {"type", "parsing", "from_float", "attributes_type"}:
-        return f"expected {_EXPECTED[noun]}; got {_short(value)}"
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}; got {_short(value)}"
-
-
-def _meant(value: Any, choices: list[str]) -> str:
-    hint = nearest(str(value), choices)
-    return hint if "did you mean" in hint else ""
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _nearest_key(word: str, section: tuple[str | int, ...]) -> str:
-    """The hint for an unknown key; the zoo's own keys count, but are not listed."""
+def _zoo_keys(section: tuple[str | int, ...]) -> list[str]:
+    """Keys of a section that mean something to the model zoo: they count as hints."""
     prefix = "".join(f"{part}." for part in section)
     zoo = [key.removeprefix(prefix) for key in (*PASSED_OVER, *MOVES) if key.startswith(prefix)]
     if section == ("training", "optimizer"):
         zoo += LIFTED
-    model = _section_at(section)
-    fields = {} if model is None else model.model_fields
-    own = [field.alias or name for name, field in fields.items()]
-    hint = nearest(word, own + sorted(key for key in zoo if "." not in key))
-    return hint if "did you mean" in hint else nearest(word, own or sorted(zoo))
-
-
-def _section_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
-    """The class of the section at ``path``; None where there is no such section."""
-    model: type[BaseModel] = UserConfig
-    for part in path:
-        field = next(
-            (field for name, field in model.model_fields.items() if part in {name, field.alias}),
-            None,
-        )
-        if field is None:
-            return None
-        members = (field.annotation, *typing.get_args(field.annotation))
-        inner = [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]
-        if not inner:
-            return None
-        model = inner[0]
-    return model
+    return sorted(key for key in zoo if "." not in key)
