@@ -8,8 +8,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from soundgate.audio.config.sections.data import Dataset
 from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
-from soundgate.audio.config.sections.inspection import Inspection
 from soundgate.audio.config.sections.general import Evaluation, General, Quantization
+from soundgate.audio.config.sections.inspection import Inspection
 from soundgate.audio.config.sections.learning import (
     RECOMMENDED_AUGMENTATION,
     DataAugmentation,

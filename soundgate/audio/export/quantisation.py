@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.config.aed import Quantization
+    from soundgate.audio.config.sections.general import Quantization
 
 _ACTIVATIONS = ("Softmax", "Sigmoid")
 _KINDS = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
