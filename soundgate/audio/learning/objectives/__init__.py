@@ -1,0 +1,1 @@
+"""What a network minimises, one module a kind of task."""
