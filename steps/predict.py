@@ -81,8 +81,9 @@ def predict(
             checkpoints_folder=checkpoints,
             stop=stop,
         )
+    told = "".join(f", {count} {title}" for title, count in summary.remarks.items())
     print(
-        f"{summary.clips} clips, {summary.patches} patches, {summary.failures} failures; "
+        f"{summary.clips} clips, {summary.patches} patches, {summary.failures} failures{told}; "
         f"{summary.clips_per_s} clips/s, {summary.audio_s_per_s} s of audio a second"
     )
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from soundgate.audio.prediction import prediction
 
-WORDS = {"path", "predicted", "unknown", "reason"}
+WORDS = {"path", "predicted", "unknown", "remark", "reason"}
 
 
 def rows(folder, name):

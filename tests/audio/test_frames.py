@@ -21,7 +21,13 @@ def write(folder, counts):
     with frames.Writer(folder, INFO) as writer:
         for number, block in enumerate(blocks):
             clip = Clip(f"audio/{number}.wav", ("x",), split="test", source=f"s{number}", end_s=2.5)
-            writer.add(block, clip, labels=("dog",), fold=number + 1, duration_s=1 / 3)
+            writer.add(
+                *(block, clip),
+                labels=("dog",),
+                fold=number + 1,
+                source=clip.source,
+                duration_s=1 / 3,
+            )
     return blocks
 
 
@@ -61,6 +67,7 @@ def test_an_error_leaves_no_file_behind(tmp_path):
                 *(np.zeros((2, 3), np.float16), Clip("a", ("x",))),
                 labels=("dog",),
                 fold=1,
+                source=None,
                 duration_s=1.0,
             )
             raise KeyboardInterrupt

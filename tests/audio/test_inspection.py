@@ -145,8 +145,22 @@ def test_levels_are_of_the_channels_and_of_their_mix():
     both = np.stack([left, -left * 0.5], axis=1)
     levels = measure(both, both.mean(axis=1), 8000)
     assert (levels.rate_hz, levels.channels, levels.frames) == (8000, 2, 100)
-    assert (levels.peak, levels.mix_peak, levels.mix_rms) == (0.5, 0.125, 0.125)
+    assert (levels.peak, levels.weakest_peak) == (0.5, 0.25)
+    assert (levels.mix_peak, levels.mix_rms) == (0.125, 0.125)
     assert type(levels).unpack(levels.pack()) == levels
+
+
+def test_a_channel_without_sound_is_reported(bench):
+    left = noise(63)
+    bench.add("one.wav", "dog", np.stack([left, 0 * left], axis=1))
+    bench.add("both.wav", "dog", np.stack([left, 0.1 * left], axis=1))
+    bench.add("none.wav", "dog", np.zeros((RATE_HZ, 2)))  # silent, and only that
+    rules = found(bench.inspect())
+    assert list(rules["max_dead_channels"].examples) == [
+        "one.wav: at least one of its 2 channels holds no sound"
+    ]
+    assert not rules["max_dead_channels"].refused
+    assert rules["max_silent"].count == 1
 
 
 def test_clipped_and_mis_scaled_clips(bench):

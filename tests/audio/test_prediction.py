@@ -17,6 +17,7 @@ from soundgate.audio.classification import inference
 from soundgate.audio.signal import waveforms
 from soundgate.audio.signal.log_mel import log_mel
 from soundgate.errors import DataError, ParameterError
+from steps.predict import predict as predict_step
 
 EXACT = {"rtol": 0, "atol": 2e-6}  # six decimals are kept
 
@@ -133,6 +134,44 @@ def test_segments_are_neither_too_long_for_the_model_nor_too_short(model, tmp_pa
     write_sound(tmp_path / "in" / "a.wav", 0.5)
     with pytest.raises(ParameterError, match=text):
         predict(model, tmp_path / "in", tmp_path / "out", **settings)
+
+
+# -- sound that tells nothing ----------------------------------------------------------------------
+
+
+def test_each_clip_says_what_is_wrong_with_its_sound(model, tmp_path, capsys):
+    """The same words as in the inspection of a data set; a clean clip says nothing."""
+    folder = tmp_path / "in"
+    write_sound(folder / "clean.wav", 1.0)
+    wave = sound(1.0)
+    tracks = {
+        "dead.wav": np.zeros((RATE_HZ, 1)),
+        "half.wav": np.stack([wave, 0 * wave], 1),
+        "integers.wav": (wave * 32768)[:, None],
+        "loud.wav": np.clip(20 * wave, -1, 1)[:, None],
+        "opposed.wav": np.stack([wave, -wave], 1),
+    }
+    for name, samples in tracks.items():
+        soundfile.write(folder / name, samples, RATE_HZ, subtype="FLOAT")
+    late = np.concatenate([np.zeros(2 * RATE_HZ), sound(2.0)])  # silent, then not
+    soundfile.write(folder / "two.wav", late, RATE_HZ)
+    predict_step(model, folder, tmp_path / "out", format="jsonl")
+    said = {(row["path"], row["start_s"]): row["remark"] for row in rows(tmp_path / "out", "clips")}
+    peak = f"{np.abs(wave * 32768).max():,.0f}"
+    assert said.pop(("loud.wav", 0.0)).startswith("clipped: ")
+    assert said == {
+        ("clean.wav", 0.0): "",
+        ("dead.wav", 0.0): "silent: no sound in any channel",
+        ("half.wav", 0.0): "with a dead channel: at least one of its 2 channels holds no sound",
+        ("integers.wav", 0.0): f"mis-scaled: its samples reach {peak}, where 1 is full scale",
+        ("opposed.wav", 0.0): "silent: its channels cancel each other out",
+        ("two.wav", 0.0): "silent: no sound in any channel",
+        ("two.wav", 2.0): "",
+    }
+    counts = json.loads((tmp_path / "out" / "predictions.json").read_text())["remarks"]
+    assert counts == {"clipped": 1, "mis-scaled": 1, "silent": 3, "with a dead channel": 1}
+    log = capsys.readouterr().out
+    assert "0 failures, 1 clipped, 1 mis-scaled, 3 silent, 1 with a dead channel; " in log
 
 
 # -- files that cannot be read -------------------------------------------------------------------

@@ -6,8 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 from reading_tables import predict, rows, scores
-from toy_model import CLASSES, write_model, write_sound
+from toy_model import CLASSES, sound, write_model, write_sound
 
 from soundgate.audio.prediction import prediction
 from soundgate.errors import Stopped
@@ -63,7 +64,8 @@ def test_a_stopped_attempt_is_continued_with_the_same_rows(model, folder, tmp_pa
     assert attempts > 3
     found = rows(tmp_path / "out", "clips")
     assert [row["path"] for row in found] == [row["path"] for row in expected]
-    np.testing.assert_allclose(scores(found, CLASSES), scores(expected, CLASSES), **EXACT)
+    # Kernels differ with the size of a batch; the toy model makes much of it.
+    np.testing.assert_allclose(scores(found, CLASSES), scores(expected, CLASSES), atol=2e-5)
     assert len(rows(tmp_path / "out", "patches")) == len(rows(tmp_path / "whole", "patches"))
 
 
@@ -83,6 +85,30 @@ def test_a_checkpoint_is_used(model, folder, tmp_path, monkeypatch):
     )
     prediction.predict(model, folder, tmp_path / "out", checkpoints_folder=tmp_path / "kept")
     assert len(rows(tmp_path / "out", "clips")) == 20
+
+
+def test_a_checkpoint_keeps_remarks_on_sound(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("soundgate.audio.prediction.runtimes.GROUP_S", 1.0)
+    audio, kept = tmp_path / "in", tmp_path / "kept"
+    write_sound(audio / "a.wav", 1.0)
+    loud = 40_000 * np.sign(sound(1.0))[:, None] * [1, -1]
+    soundfile.write(audio / "b.wav", loud, 16_000, subtype="FLOAT")
+    write_sound(audio / "c.wav", 1.0)
+    asked = iter([False, True])
+    with pytest.raises(Stopped):
+        prediction.predict(
+            *(model, audio, tmp_path / "out"), checkpoints_folder=kept, stop=lambda: next(asked)
+        )
+    monkeypatch.setattr(
+        "soundgate.audio.prediction.reading.signals.remarks", lambda *_: ("asked: again",)
+    )
+    prediction.predict(model, audio, tmp_path / "out", checkpoints_folder=kept)
+    opposed = "silent: its channels cancel each other out"
+    assert [row["remark"] for row in rows(tmp_path / "out", "clips")] == [
+        "",
+        f"mis-scaled: its samples reach 40,000, where 1 is full scale; {opposed}",
+        "asked: again",
+    ]
 
 
 @pytest.mark.parametrize("change", ["settings", "model", "damage", "file", "failure"])

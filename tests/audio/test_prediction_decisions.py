@@ -51,7 +51,7 @@ def test_several_labels_at_one_half(folder, tmp_path, format_):
 
 
 def test_the_class_other_and_columns_of_the_same_name(folder, tmp_path):
-    classes = ("Path", "class_path", "other", "score", "unknown")
+    classes = ("Path", "class_path", "other", "score", "remark")
     model = write_model(tmp_path / "model", classes=classes)
     found = predict(model, folder, tmp_path / "out")
     columns = json.loads((tmp_path / "out" / "predictions.json").read_text())["columns"]
@@ -60,9 +60,9 @@ def test_the_class_other_and_columns_of_the_same_name(folder, tmp_path):
         "class_path": "class_class_path",
         "other": "other",
         "score": "class_score",
-        "unknown": "class_unknown",
+        "remark": "class_remark",
     }
     assert set(columns.values()) < found[0].keys()
-    assert len(found[0]) == 6 + len(classes)
+    assert len(found[0]) == 7 + len(classes)
     np.testing.assert_allclose(scores(found, columns.values()).sum(1), 1, atol=1e-5)
     assert {row["predicted"] for row in found} <= set(classes)

@@ -31,6 +31,7 @@ RESULTS = [
         3.25,
         np.array([[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25]], np.float32),
         np.array([[1.25, 2.0], [1.5, 3.2500001]]),
+        ("silent: no sound", "clipped: much"),
     ),
     Failure("broken.wav", None, None, "is empty"),
     Scored(
@@ -55,7 +56,11 @@ def test_what_is_written_is_read_back(tmp_path, format_):
         f"patches.{format_}",
     ]
     first, second = rows(tmp_path, "clips")
-    assert list(first) == ["path", "start_s", "end_s", "predicted", "score", "unknown", *CLASSES]
+    fixed = ["path", "start_s", "end_s", "predicted", "score", "unknown", "remark"]
+    assert list(first) == [*fixed, *CLASSES]
+    assert first["remark"] == "silent: no sound; clipped: much"
+    assert second["remark"] == ""
+    assert tables.remarks == {"silent": 1, "clipped": 1}
     assert first["path"] == 'a "b", c\n☂.wav'
     assert (first["start_s"], first["end_s"]) == (1.25, 3.25)
     assert (first["predicted"], first["score"], first["unknown"]) == ("größe", 0.325, True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from soundgate.audio.clips.identical import joint_sources
 from soundgate.audio.clips.manifest import Clip, read_manifest
 from soundgate.audio.clips.splits import make_folds
 from soundgate.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from soundgate.audio.config.sections.data import Dataset
@@ -28,6 +29,8 @@ class Member:
 
     labels: tuple[str, ...]
     fold: int
+    source: str | None
+    """Where clips of the same bytes are one recording: its name; None: as the manifest says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,14 @@ class Selection:
     """For every row of the manifest the index of its combination; -1: the row is not used."""
     folds: array[int]
     """For every row its fold, from 1."""
+    sources: Mapping[int, str | None]
+    """By the number of the row, where the same bytes make several recordings one."""
 
     def members(self) -> Iterator[Member | None]:
         """For every row of the manifest how it is used; None: it is not."""
-        for which, fold in zip(self.which, self.folds, strict=True):
-            yield None if which < 0 else Member(self.label_sets[which], fold)
+        for number, (which, fold) in enumerate(zip(self.which, self.folds, strict=True)):
+            source = self.sources.get(number)
+            yield None if which < 0 else Member(self.label_sets[which], fold, source)
 
 
 def choose(clips: Path, dataset: Dataset) -> Selection:
@@ -72,25 +78,43 @@ def choose(clips: Path, dataset: Dataset) -> Selection:
     garbage = _garbage(clips, inside, dataset) if dataset.use_garbage_class else frozenset()
     label_sets: dict[tuple[str, ...], int] = {}
     which, folds = array("i"), array("i")
-    unfolded: list[Clip] = []
+    used: dict[int, Clip] = {}
     for number, clip in enumerate(read_manifest(clips)):
         labels = _labels(clip, inside, dataset, other=number in garbage)
         which.append(label_sets.setdefault(labels, len(label_sets)) if labels else -1)
         folds.append(clip.fold or 0)
-        if labels and clip.fold is None:
-            unfolded.append(Clip(clip.path, labels, source=clip.source))
-    count = sum(index >= 0 for index in which)
-    if not count:
+        if labels:
+            used[number] = replace(clip, labels=labels, events=())
+    if not used:
         raise DataError(f"{clips}: no clips are left; check dataset.class_names and the manifest")
-    if unfolded:
-        if len(unfolded) != count:
-            raise DataError(
-                f"{clips / unfolded[0].path}: has no fold, but other clips do; "
-                "give all clips a fold, or none"
-            )
-        made = iter(make_folds(unfolded, dataset.n_folds, dataset.seed))
-        folds = array("i", (next(made) if index >= 0 else 0 for index in which))
-    return Selection(tuple(sorted(classes)), count, tuple(label_sets), which, folds)
+    sources = _joint_sources(clips, used) if dataset.group_identical else {}
+    used |= {number: replace(used[number], source=source) for number, source in sources.items()}
+    if any(clip.fold is None for clip in used.values()):
+        _fold(clips, used, dataset, folds)
+    return Selection(tuple(sorted(classes)), len(used), tuple(label_sets), which, folds, sources)
+
+
+def _joint_sources(clips: Path, used: Mapping[int, Clip]) -> dict[int, str | None]:
+    """Sources that differ from the clips' own, by the number of the row."""
+    joint = joint_sources(clips, list(used.values()))
+    return {
+        number: source
+        for (number, clip), source in zip(used.items(), joint, strict=True)
+        if source != clip.source
+    }
+
+
+def _fold(clips: Path, used: Mapping[int, Clip], dataset: Dataset, folds: array[int]) -> None:
+    """Give clips without folds theirs, in place."""
+    unfolded = [clip for clip in used.values() if clip.fold is None]
+    if len(unfolded) != len(used):
+        raise DataError(
+            f"{clips / unfolded[0].path}: has no fold, but other clips do; "
+            "give all clips a fold, or none"
+        )
+    made = make_folds(unfolded, dataset.n_folds, dataset.seed)
+    for number, fold in zip(used, made, strict=True):
+        folds[number] = fold
 
 
 def _labels(

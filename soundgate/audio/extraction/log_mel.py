@@ -105,7 +105,11 @@ def extract(
                 continue
             duration_s = found.samples.size / config.preprocessing.target_rate
             writer.add(
-                found.mel, clip, labels=member.labels, fold=member.fold, duration_s=duration_s
+                *(found.mel, clip),
+                labels=member.labels,
+                fold=member.fold,
+                source=member.source or clip.source,
+                duration_s=duration_s,
             )
             if observer is not None:
                 observer.decoded(clip, member, found.samples, found.levels)

@@ -15,7 +15,7 @@ FULL_SCALE: Final = 0.9999
 """Samples from here to 1 are at the end of the range; the largest int16 is 0.99997."""
 _RUN: Final = 3
 """So many equal samples at the end of the range are clipped: one may be a peak that just fits."""
-_PACKED: Final = struct.Struct("<IIQdddQ")
+_PACKED: Final = struct.Struct("<IIQddddQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,10 @@ class Levels:
     """Samples of each channel that were decoded."""
     peak: float
     """Largest absolute sample of any channel; 1 is full scale."""
+    weakest_peak: float
+    """Largest absolute sample of the channel where it is least."""
     mix_peak: float
-    """The same of the mean of the channels, which is what features see."""
+    """The same as ``peak``, of the mean of the channels, which is what features see."""
     mix_rms: float
     clipped: int
     """Samples, of all channels, in runs of three and more at full scale."""
@@ -41,7 +43,7 @@ class Levels:
         """The figures as :meth:`unpack` reads them."""
         return _PACKED.pack(
             *(self.rate_hz, self.channels, self.frames),
-            *(self.peak, self.mix_peak, self.mix_rms, self.clipped),
+            *(self.peak, self.weakest_peak, self.mix_peak, self.mix_rms, self.clipped),
         )
 
     @classmethod
@@ -59,13 +61,20 @@ def measure(samples: NDArray[np.float32], mix: NDArray[np.float32], rate_hz: int
         rate_hz: of both.
     """
     tracks = samples[:, np.newaxis] if samples.ndim == 1 else samples
-    peak = _peak(tracks)
+    peaks = [_peak(track) for track in tracks.T]
+    peak = max(peaks)
     # Looking for runs costs as much as decoding WAV, and few files come near the end of the range.
     clipped = sum(_clipped(track) for track in tracks.T) if peak >= FULL_SCALE else 0
     energy = float(np.dot(mix, mix)) / max(mix.size, 1)
     return Levels(
-        *(rate_hz, tracks.shape[1], tracks.shape[0]),
-        *(peak, _peak(mix), energy**0.5, clipped),
+        rate_hz=rate_hz,
+        channels=tracks.shape[1],
+        frames=tracks.shape[0],
+        peak=peak,
+        weakest_peak=min(peaks),
+        mix_peak=_peak(mix),
+        mix_rms=energy**0.5,
+        clipped=clipped,
     )
 
 

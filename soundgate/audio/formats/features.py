@@ -120,13 +120,14 @@ class Writer:
         *,
         labels: tuple[str, ...],
         fold: int,
+        source: str | None,
         duration_s: float,
     ) -> None:
-        """Append a clip with its ``frames``, float16 (frame, mel), and its classes here."""
+        """Append a clip with its ``frames``, float16 (frame, mel), its classes and source here."""
         assert frames.dtype == np.float16
         assert frames.shape[1] == self._bands
         row = Row(
-            *(clip.path, labels, fold, clip.split, clip.source),
+            *(clip.path, labels, fold, clip.split, source),
             *(self._count, len(frames), round(duration_s, 6), clip.start_s, clip.end_s),
         )
         self._frames.write(np.ascontiguousarray(frames).data)

@@ -6,6 +6,7 @@
     failures.jsonl                a ``Failure`` for what could not be read
 
 The columns of class scores are named by ``columns``, because a class may be called "score".
+Version 1 said nothing about the sound of a clip.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
-from soundgate.audio.formats.record import OpenRecord, Record, read_record, write_record
+from soundgate.audio.formats.record import (
+    JsonObject,
+    OpenRecord,
+    Record,
+    read_record,
+    write_record,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT: Final = "soundgate.predictions/1"
+FORMAT: Final = "soundgate.predictions/2"
 PREDICTIONS: Final = "predictions.json"
 
 
@@ -54,7 +61,7 @@ class PredictionSettings(Record):
 class Predictions(Record):
     """``predictions.json``."""
 
-    format: Literal["soundgate.predictions/1"] = FORMAT
+    format: Literal["soundgate.predictions/2"] = FORMAT
     classes: tuple[str, ...]
     multi_label: bool
     columns: dict[str, str]
@@ -66,6 +73,8 @@ class Predictions(Record):
     patches: int
     unknown: int
     """Clips of an unknown class."""
+    remarks: dict[str, int]
+    """Clips by what is wrong with their sound: silent, mis-scaled, clipped, with a dead channel."""
     failures: int
     audio_s: float
     """Length of the clips together."""
@@ -88,6 +97,8 @@ class ClipRow(OpenRecord):
     score: float
     """The best one."""
     unknown: bool
+    remark: str = ""
+    """What is wrong with its sound, "silent: no sound in any channel"; empty where nothing is."""
 
 
 class PatchRow(OpenRecord):
@@ -118,9 +129,17 @@ def read_predictions(folder: Path) -> Predictions:
     Raises:
         DataError: ``predictions.json`` is missing, damaged or of another format.
     """
-    return read_record(folder / PREDICTIONS, Predictions, remedy="predict again")
+    return read_record(
+        folder / PREDICTIONS, Predictions, remedy="predict again", upgrade=_from_version_1
+    )
 
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
     """Write ``predictions.json``, which says that the folder is whole."""
     write_record(folder / PREDICTIONS, predictions)
+
+
+def _from_version_1(fields: JsonObject) -> JsonObject:
+    if fields.get("format") != "soundgate.predictions/1":
+        return fields
+    return {**fields, "format": FORMAT, "remarks": {}}

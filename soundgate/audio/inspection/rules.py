@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from soundgate.audio.clips import labels
 from soundgate.audio.formats.inspection import ClassCount, Finding, Inspection, Range
+from soundgate.audio.inspection import signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from soundgate.audio.inspection.collection import Collection, MeasuredClip
 
 Examples: TypeAlias = list[str]
-
-CLIPPED_SHARE: Final = 0.001
-"""Samples at full scale that are heard as distortion."""
-MIS_SCALED_PEAK: Final = 10.0
-"""No mastering overshoots full scale by 20 dB; floats in the scale of int16 do by up to 90 dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,44 +86,27 @@ def _unreadable(collection: Collection, _bounds: section.Inspection) -> Examples
     return [clip.reason for clip in collection.unread]
 
 
-def _silent(collection: Collection, bounds: section.Inspection) -> Examples:
-    floor = _floor(bounds)
-    found = []
-    for clip in collection.measured:
-        if clip.levels.mix_peak < floor:
-            opposed = clip.levels.peak >= floor
-            why = "its channels cancel each other out" if opposed else "no sound in any channel"
-            found.append(f"{clip.name}: {why}")
-    return found
+def _asked(question: signals.Question) -> Callable[[Collection, section.Inspection], Examples]:
+    """The clips of which it is true."""
+
+    def find(collection: Collection, bounds: section.Inspection) -> Examples:
+        least = signals.floor(bounds.silent_below_db)
+        answers = ((c.name, question.answer(c.levels, least)) for c in collection.measured)
+        return [f"{name}: {why}" for name, why in answers if why]
+
+    return find
 
 
-def _floor(bounds: section.Inspection) -> float:
-    return float(10 ** (bounds.silent_below_db / 20))
-
-
-def _clipped(collection: Collection, _bounds: section.Inspection) -> Examples:
-    found = []
-    for clip in collection.measured:
-        samples = clip.levels.frames * clip.levels.channels
-        if clip.levels.clipped > CLIPPED_SHARE * samples:
-            share = clip.levels.clipped / samples
-            found.append(f"{clip.name}: {share:.1%} of its samples are at full scale")
-    return found
-
-
-def _mis_scaled(collection: Collection, _bounds: section.Inspection) -> Examples:
-    return [
-        f"{clip.name}: its samples reach {clip.levels.peak:,.0f}, where 1 is full scale"
-        for clip in collection.measured
-        if clip.levels.peak >= MIS_SCALED_PEAK
-    ]
+def _of_signal(question: signals.Question, remedy: str) -> Rule:
+    return Rule(question.key, question.title, _asked(question), remedy)
 
 
 def _alike(collection: Collection, bounds: section.Inspection) -> Iterable[list[MeasuredClip]]:
     """Groups of clips that sound exactly alike; silence is left to its own rule."""
     groups: defaultdict[bytes, list[MeasuredClip]] = defaultdict(list)
+    least = signals.floor(bounds.silent_below_db)
     for clip in collection.measured:
-        if clip.levels.mix_peak >= _floor(bounds):
+        if not signals.is_silent(clip.levels, least):
             groups[clip.content].append(clip)
     return (group for group in groups.values() if len(group) > 1)
 
@@ -263,11 +242,12 @@ RULES: Final = (
         "allowed",
     ),
     Rule("odd_labels", "odd labels", _odd, "remove what nobody means to be in them", "allowed"),
-    Rule("max_mis_scaled", "mis-scaled", _mis_scaled, "divide their samples by full scale"),
+    _of_signal(signals.MIS_SCALED, "divide their samples by full scale"),
     Rule("max_leaked", "on both sides of a split", _leaked, "keep one of each, on one side"),
     Rule("max_contradictory", "under two labels", _contradictory, "keep the right one of each"),
-    Rule("max_silent", "silent", _silent, "record or mix them again, or leave them out"),
-    Rule("max_clipped", "clipped", _clipped, "record them at a lower level"),
+    _of_signal(signals.SILENT, "record or mix them again, or leave them out"),
+    _of_signal(signals.DEAD_CHANNEL, "export the channels that hold sound"),
+    _of_signal(signals.CLIPPED, "record them at a lower level"),
     Rule("max_duplicates", "duplicates within a class", _duplicates, "keep one of each"),
 )
 """All rules, in the order of their report."""

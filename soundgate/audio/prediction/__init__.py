@@ -4,7 +4,7 @@ A file no longer than the model's ``preprocessing.max_length`` is one clip, scor
 evaluation scores it. A longer one is cut into segments, each of them a clip with times in the file.
 
     clips.{csv,parquet,jsonl}     a row a clip: path, start_s, end_s, predicted, score, unknown,
-                                  and the score of each class
+                                  remark, and the score of each class
     patches.{csv,parquet,jsonl}   a row a patch: path, start_s, end_s, the score of each class
     failures.jsonl                a row for what could not be read: path, start_s, end_s, reason
     predictions.json              model, columns, settings, counts, throughput; written last

@@ -1,6 +1,6 @@
 """Results of a prediction that was interrupted, kept so that the next attempt goes on from there.
 
-    settings.json    what the results depend on besides the audio
+    settings.json    what the results depend on besides the audio, and the version of these files
     000000.npz       results of some groups of work, one file after another; arrays, never objects
 
 Every attempt divides the work alike. Should the list of clips have changed in between, what was
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Result = Scored | Failure
 
 INTERVAL_S: Final = 30.0
+_VERSION: Final = 2
 
 
 class Checkpoint:
@@ -48,7 +49,7 @@ class Checkpoint:
         self._files = 0
         if folder is None:
             return
-        text = json.dumps(settings, sort_keys=True)
+        text = json.dumps({**settings, "checkpoint": _VERSION}, sort_keys=True)
         note = folder / "settings.json"
         if not note.is_file() or note.read_text("utf-8") != text:
             shutil.rmtree(folder, ignore_errors=True)
@@ -117,6 +118,7 @@ def _arrays(identities: Sequence[str], results: Sequence[Result]) -> dict[str, A
         "times": np.array(times, np.float64).reshape(-1, 2),
         "is_failure": np.array([isinstance(result, Failure) for result in results], np.bool_),
         "reasons": np.array([failure.reason for failure in failures], np.str_),
+        "remarks": np.array(["\n".join(each.remarks) for each in scored], np.str_),
         "counts": np.array([len(result.patch_scores) for result in scored], np.int64),
     }
     if scored:
@@ -134,7 +136,7 @@ def _read(path: Path) -> tuple[list[str], list[Result]] | None:
         return None
     ends = np.cumsum(arrays["counts"])
     clips = iter(zip(ends - arrays["counts"], ends, strict=True))
-    reasons = iter(arrays["reasons"].tolist())
+    reasons, remarks = (iter(arrays[key].tolist()) for key in ("reasons", "remarks"))
     results: list[Result] = []
     for name, (start_s, end_s), failed in zip(
         arrays["paths"].tolist(), arrays["times"].tolist(), arrays["is_failure"], strict=True
@@ -145,5 +147,6 @@ def _read(path: Path) -> tuple[list[str], list[Result]] | None:
         else:
             begin, end = next(clips)
             scores, times = (arrays[key][begin:end] for key in ("patch_scores", "patch_times"))
-            results.append(Scored(name, start_s, end_s, scores, times))
+            said = tuple(next(remarks).splitlines())
+            results.append(Scored(name, start_s, end_s, scores, times, said))
     return arrays["identities"].tolist(), results

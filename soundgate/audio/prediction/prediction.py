@@ -173,6 +173,7 @@ def _summary(
         clips=tables.clips,
         patches=tables.patches,
         unknown=tables.unknown,
+        remarks=dict(sorted(tables.remarks.items())),
         failures=tables.failures,
         audio_s=round(tables.audio_s, 3),
         took_s=round(took_s, 3),

@@ -6,8 +6,10 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from soundgate.audio.config.sections.inspection import Inspection
 from soundgate.audio.files import reading
 from soundgate.audio.formats.predictions import Failure
+from soundgate.audio.inspection import signals
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 # A file up to this size is opened once, by whoever decodes it, who then finds out how long it is.
 # Of a larger one the header is read first, so that its segments can be shared out.
 _SMALL_BYTES: Final = 1 << 20
+_SILENT_BELOW_DB: Final = Inspection().silent_below_db
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class DecodedClip:
     end_s: float
     samples: Array
     """Float32 (sample,)."""
+    remarks: tuple[str, ...]
+    """What is wrong with its sound, by the rules of :mod:`soundgate.audio.inspection.signals`."""
 
 
 def groups(
@@ -139,13 +144,16 @@ def _clip(
 ) -> DecodedClip | Failure:
     start_s, end_s = span
     try:
-        samples = opened.load(sample_rate_hz=sample_rate_hz, start_s=start_s, end_s=end_s)
+        samples, levels = opened.load_with_levels(
+            sample_rate_hz=sample_rate_hz, start_s=start_s, end_s=end_s
+        )
     except DataError as error:
         return Failure(path, start_s, end_s, _reason(file, error))
     held_s = samples.size / sample_rate_hz
     # Of some MP3 files the length is a guess.
     ends_early = held_s < end_s - start_s - reading.SEGMENT_SLACK_S
-    return DecodedClip(path, start_s, start_s + held_s if ends_early else end_s, samples)
+    remarks = signals.remarks(levels, _SILENT_BELOW_DB)
+    return DecodedClip(path, start_s, start_s + held_s if ends_early else end_s, samples, remarks)
 
 
 def _reason(file: Path, error: DataError) -> str:

@@ -37,6 +37,8 @@ class Scored:
     """Float32 (patch, class)."""
     patch_times: Array
     """Float64 (patch, 2): start and end of each patch in the file, seconds."""
+    remarks: tuple[str, ...] = ()
+    """What is wrong with its sound, each "title: why"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +79,4 @@ class ClipScorer:
             self.lengths.sample_rate_hz,
         )
         spans = np.minimum(clip.start_s + spans, clip.end_s)
-        return Scored(clip.path, clip.start_s, clip.end_s, scores, spans)
+        return Scored(clip.path, clip.start_s, clip.end_s, scores, spans, clip.remarks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 CLIPS: Final = "clips"
 PATCHES: Final = "patches"
 FAILURES: Final = "failures.jsonl"
-FIXED: Final = ("path", "start_s", "end_s", "predicted", "score", "unknown")
+FIXED: Final = ("path", "start_s", "end_s", "predicted", "score", "unknown", "remark")
 
 _DECIMALS: Final = 6
 # Rows written at once: a row group of Parquet.
@@ -88,6 +89,7 @@ class Tables:
         self.first_failure = ""
         self.clips = self.patches = self.unknown = self.failures = 0
         self.audio_s = 0.0
+        self.remarks: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         """Open the files under temporary names."""
@@ -188,6 +190,8 @@ class Tables:
         rounded = np.round(scores, _DECIMALS)
         self.clips += len(results)
         self.unknown += int(unknown.sum())
+        for result in results:
+            self.remarks.update(remark.partition(": ")[0] for remark in result.remarks)
         self.audio_s += sum(result.end_s - result.start_s for result in results)
         return {
             "path": [result.path for result in results],
@@ -196,6 +200,7 @@ class Tables:
             "predicted": self._predicted(decided),
             "score": np.round(best, _DECIMALS),
             "unknown": unknown,
+            "remark": ["; ".join(result.remarks) for result in results],
             **{column: rounded[:, k] for k, column in enumerate(self.columns.values())},
         }
 
@@ -278,7 +283,8 @@ class ParquetTable:
         fields = [("path", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())]
         if is_clips:
             named = pa.list_(pa.string()) if multi_label else pa.string()
-            fields += [("predicted", named), ("score", pa.float64()), ("unknown", pa.bool_())]
+            fields += [("predicted", named), ("score", pa.float64())]
+            fields += [("unknown", pa.bool_()), ("remark", pa.string())]
         number = pa.float64() if is_clips else pa.float32()
         self._schema = pa.schema([*fields, *((column, number) for column in columns)])
         self._writer = pa.parquet.ParquetWriter(path, self._schema, compression="zstd")

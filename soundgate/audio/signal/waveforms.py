@@ -36,7 +36,7 @@ T = TypeVar("T", bound=np.generic)
 _POWER_FLOOR = 1e-10
 # What it is, number of samples, CRC-32 of all that follows: levels, then samples.
 _HEAD = struct.Struct("<4sII")
-_MAGIC = b"SGW2"
+_MAGIC = b"SGW3"
 
 
 def waveform(

@@ -24,6 +24,8 @@ class Inspection(Section):
     """Clips whose channels, once mixed, are below ``silent_below_db``."""
     silent_below_db: float = Field(default=-80.0, lt=0)
     """Peak, dB of full scale, below which a clip is silent."""
+    max_dead_channels: Share = 1.0
+    """Clips of several channels of which one is below ``silent_below_db`` and another is not."""
     max_clipped: Share = 1.0
     """Clips of which more than one sample in a thousand lies in a run at full scale."""
     max_mis_scaled: Share = 0.0
