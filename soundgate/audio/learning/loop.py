@@ -32,7 +32,7 @@ from soundgate.audio.learning.system import Batch, Loss, Row, Step, System
 from soundgate.errors import ConfigError, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -88,6 +88,8 @@ def train(
     log: TrainingLog,
     checkpoints: Path | None = None,
     stop: Callable[[], bool] = never,
+    finish: Callable[[], bool] = never,
+    earlier: Sequence[Row] = (),
 ) -> Learnt:
     """Train ``system`` as ``recipe`` says, from the checkpoint where there is one.
 
@@ -101,17 +103,22 @@ def train(
         checkpoints: folder of the checkpoint; None keeps none.
         stop: asked between batches. The epoch under way is then thrown away, and the checkpoint of
             the one before it stays.
+        finish: asked after every epoch; once it is true no further epoch is begun, and what was
+            learnt so far is the result.
+        earlier: rows of the stages before this one: their epochs are counted and logged first.
 
     Raises:
         Stopped: ``stop`` was true.
         ConfigError: the recipe asks for what does not exist, or the loss left the numbers.
     """
-    loop = _Loop(system, recipe, group, checkpoints)
+    loop = _Loop(system, recipe, group, checkpoints, earlier)
     with log:
-        log.repeat(loop.history)
+        log.repeat([*earlier, *loop.history])
         while not loop.finished:
             log.add(loop.epoch(stop))
             loop.keep()
+            if group.any(finish()):
+                break
     return loop.learnt()
 
 
@@ -119,9 +126,15 @@ class _Loop(Generic[Batch]):
     """A system, and everything that changes from step to step."""
 
     def __init__(
-        self, system: System[Batch], recipe: Recipe, group: Group, folder: Path | None
+        self,
+        system: System[Batch],
+        recipe: Recipe,
+        group: Group,
+        folder: Path | None,
+        earlier: Sequence[Row],
     ) -> None:
         self._system, self._recipe, self._group, self._folder = system, recipe, group, folder
+        self._earlier = list(earlier)
         optimisation.check_schedule(recipe)
         self._parts = groups.divide(system.network, recipe)
         self._wrapped = group.wrap(system.network)
@@ -152,6 +165,11 @@ class _Loop(Generic[Batch]):
             self._recipe.early_stopping, self.history
         )
 
+    @property
+    def _total(self) -> int:
+        """Epochs of all stages up to this one."""
+        return len(self._earlier) + self._recipe.epochs
+
     def epoch(self, stop: Callable[[], bool]) -> Row:
         """One epoch and its figures, which are also appended to ``history``."""
         begun = time.monotonic()
@@ -173,7 +191,7 @@ class _Loop(Generic[Batch]):
             weights = self._system.weights()
             self._best = {name: value.detach().clone() for name, value in weights.items()}
         if self._group.writes:
-            print(sentence(row, self._recipe.epochs, time.monotonic() - begun), flush=True)
+            print(sentence(row, self._total, time.monotonic() - begun), flush=True)
         return row
 
     def keep(self) -> None:
@@ -196,9 +214,10 @@ class _Loop(Generic[Batch]):
 
     def learnt(self) -> Learnt:
         """The weights to keep: of the best epoch, or of the last where none is called best."""
+        rows, before = [*self._earlier, *self.history], len(self._earlier)
         if self._best is None:
-            return Learnt(dict(self._system.weights()), len(self.history), self.history)
-        return Learnt(self._best, self._best_epoch, self.history)
+            return Learnt(dict(self._system.weights()), len(rows), rows)
+        return Learnt(self._best, before + self._best_epoch, rows)
 
     def _restore(self) -> bool:
         """Go on from the checkpoint; return whether there was one."""
@@ -241,14 +260,15 @@ class _Loop(Generic[Batch]):
         torch.manual_seed(int(rng.integers(2**63)))  # dropout
         means = EpochMeans(self._group)
         batches = self._system.batches
-        pace = Pace(f"epoch {number + 1} of {self._recipe.epochs}", batches)
+        shown = len(self._earlier) + number  # epochs before this one, of all stages
+        pace = Pace(f"epoch {shown + 1} of {self._total}", batches)
         index = -1
         for index, batch in enumerate(self._system.epoch(number)):
             if self._asked_to_stop(index, stop):
                 kept = (
-                    f"epochs up to {number} are kept" if self._folder and number else "none is kept"
+                    f"epochs up to {shown} are kept" if self._folder and shown else "none is kept"
                 )
-                raise Stopped(f"training stopped in epoch {number + 1}; {kept}")
+                raise Stopped(f"training stopped in epoch {shown + 1}; {kept}")
             loss = self._learn(batch, index, number, rng)
             means.add(loss)
             if self._group.writes and pace.due():
@@ -256,7 +276,7 @@ class _Loop(Generic[Batch]):
         assert index + 1 == batches, f"{index + 1} batches came, {batches} were announced"
         figures = means.result()
         rate = self._optimiser.param_groups[0]["lr"] / self._optimiser.param_groups[0]["rate"]
-        return {"epoch": number + 1, "loss": figures.pop("loss"), "learning_rate": rate} | figures
+        return {"epoch": shown + 1, "loss": figures.pop("loss"), "learning_rate": rate} | figures
 
     def _learn(self, batch: Batch, index: int, epoch: int, rng: np.random.Generator) -> Loss:
         """One batch: its gradients, and where it is the last of a step, the step."""
