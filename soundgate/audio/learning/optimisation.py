@@ -13,7 +13,7 @@ from soundgate.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from soundgate.audio.learning.recipe import Optimiser, Recipe
+    from soundgate.audio.learning.recipe import Optimiser, Recipe, Schedule
 
     Parameters = list[dict[str, Any]]
 
@@ -83,28 +83,42 @@ def optimiser(parameters: Parameters, spec: Optimiser) -> torch.optim.Optimizer:
     return OPTIMISERS[spec.name](parameters, spec)
 
 
-def _one_cycle(done: float, warmup: float) -> float:
+def _one_cycle(done: float, schedule: Schedule) -> float:
     """Cosine up from 1/25 during the warm-up, then cosine down to nearly nothing."""
+    warmup = schedule.warmup_fraction
     if done < warmup:
-        return _cosine_between(_ONE_CYCLE_FIRST, 1.0, done / warmup)
-    return _cosine_between(1.0, _ONE_CYCLE_LAST, (done - warmup) / (1.0 - warmup))
+        return _cosine_between(_given(schedule.first, _ONE_CYCLE_FIRST), 1.0, done / warmup)
+    last = _given(schedule.last, _ONE_CYCLE_LAST)
+    return _cosine_between(1.0, last, (done - warmup) / (1.0 - warmup))
 
 
-def _cosine(done: float, warmup: float) -> float:
+def _cosine(done: float, schedule: Schedule) -> float:
     """Straight up from zero during the warm-up, then half a cosine down to zero."""
+    warmup = schedule.warmup_fraction
     if done < warmup:
         return done / warmup
     return _cosine_between(1.0, 0.0, (done - warmup) / (1.0 - warmup))
+
+
+def _exponential(done: float, schedule: Schedule) -> float:
+    """From ``first`` to ``last``, by the same factor in every step."""
+    first, last = _given(schedule.first, 1.0), _given(schedule.last, 1.0)
+    return float(first * (last / first) ** done)
+
+
+def _given(share: float | None, own: float) -> float:
+    return own if share is None else share
 
 
 def _cosine_between(first: float, last: float, done: float) -> float:
     return last + (first - last) * (1.0 + math.cos(math.pi * done)) / 2
 
 
-# Of the share of the steps done, 0 to 1, and the share that warms up.
-SCHEDULES: dict[str, Callable[[float, float], float]] = {
+# Of the share of the steps done, 0 to 1; a share of the highest rate.
+SCHEDULES: dict[str, Callable[[float, Schedule], float]] = {
     "one_cycle": _one_cycle,
     "cosine": _cosine,
+    "exponential": _exponential,
 }
 
 
@@ -115,7 +129,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float | None:
         return None
     # The last step is at the course's end.
     done = step / max(steps - 1, 1)
-    return recipe.optimiser.learning_rate * course(done, recipe.schedule.warmup_fraction)
+    return recipe.optimiser.learning_rate * course(done, recipe.schedule)
 
 
 def check_schedule(recipe: Recipe) -> None:

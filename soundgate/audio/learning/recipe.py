@@ -53,6 +53,11 @@ class Schedule:
     """A key of ``optimisation.SCHEDULES``, or ``constant``."""
     warmup_fraction: float = 0.0
     """Share of the steps in which the rate rises."""
+    first: float | None = None
+    """Rate of the first step, as a share of the highest; None: the schedule's own. ``one_cycle``
+    and ``exponential`` have one."""
+    last: float | None = None
+    """Rate of the last step, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)

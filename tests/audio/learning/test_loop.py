@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
 import types
@@ -426,3 +427,48 @@ def test_half_precision_reaches_the_forward_pass_and_no_further():
     train(system, recipe(precision="bfloat16"))
     assert system.formats == (torch.bfloat16, False)
     assert {p.dtype for p in system.network.parameters()} == {torch.float32}
+
+
+def test_one_cycle_begins_and_ends_where_it_is_told():
+    chosen = recipe(
+        epochs=5,
+        schedule=Schedule(name="one_cycle", warmup_fraction=0.5, first=0.1, last=0.01),
+    )
+    history = train(Line(batches=1), chosen).history
+    middle = 0.01 + 0.99 * (1 + math.cos(math.pi * 0.5)) / 2
+    rising = 1.0 + (0.1 - 1.0) * (1 + math.cos(math.pi * 0.5)) / 2
+    expected = [0.1 * share for share in (0.1, rising, 1.0, middle, 0.01)]
+    assert [row["learning_rate"] for row in history] == pytest.approx(expected)
+
+
+def test_an_exponential_schedule_changes_the_rate_by_one_factor():
+    chosen = recipe(epochs=3, schedule=Schedule(name="exponential", first=1.0, last=0.25))
+    history = train(Line(batches=1), chosen).history
+    assert [row["learning_rate"] for row in history] == pytest.approx([0.1, 0.05, 0.025])
+
+
+def test_a_second_stage_goes_on_counting_and_keeps_its_own_best_epoch(tmp_path):
+    first = train(Line(batches=1), recipe(epochs=2))
+    log = TrainingLog(tmp_path)
+    with loop.session() as group:
+        second = loop.train(
+            Line(batches=1), recipe(epochs=3), group=group, log=log, earlier=first.history
+        )
+    assert [row["epoch"] for row in second.history] == [1, 2, 3, 4, 5]
+    assert second.history[:2] == first.history
+    assert second.epoch > 2
+    rows = (tmp_path / "history.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(row) for row in rows] == second.history
+
+
+def test_a_training_that_is_asked_to_finish_ends_with_the_epoch_under_way():
+    asked = iter([False, True])
+    with loop.session() as group:
+        learnt = loop.train(
+            Line(batches=1),
+            recipe(epochs=9),
+            group=group,
+            log=TrainingLog(None),
+            finish=lambda: next(asked),
+        )
+    assert len(learnt.history) == 2
