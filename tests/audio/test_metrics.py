@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from soundgate.audio.metrics import bootstrap
 from soundgate.audio.metrics import classification as metrics
 
 
@@ -117,7 +118,7 @@ def test_interval_depends_on_the_seed_alone_and_not_on_the_block_size(monkeypatc
     first = metrics.bootstrap_interval(correct, counts, range(40), seed=5)
     assert first == metrics.bootstrap_interval(correct, counts, range(40), seed=5)
     assert first != metrics.bootstrap_interval(correct, counts, range(40), seed=6)
-    monkeypatch.setattr(metrics, "_BLOCK_VALUES", 40 * 7)
+    monkeypatch.setattr(bootstrap, "_BLOCK_VALUES", 40 * 7)
     assert first == metrics.bootstrap_interval(correct, counts, range(40), seed=5)
 
 

@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from soundgate.audio.metrics.bootstrap import (
+    BOOTSTRAP_DRAWS,
+    group_numbers,
+    percentiles,
+    resamples,
+)
+from soundgate.audio.metrics.ranking import rank, rank_figures
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,12 +28,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 CALIBRATION_BINS = 15
-BOOTSTRAP_DRAWS = 1000
 THRESHOLD = 0.5
 """A label counts as given where its score reaches this; multi-label only."""
-
-# Draws of the bootstrap are made in blocks of about so many numbers (32 MB).
-_BLOCK_VALUES = 4_000_000
 
 
 class ClassScores(NamedTuple):
@@ -74,15 +78,10 @@ def average_precision(truth: Array, scores: Array) -> float:
         truth: bool ``(clip,)``.
         scores: float ``(clip,)``; the higher, the likelier.
     """
-    positives = int(truth.sum())
-    if positives == 0:
+    if not truth.any():
         return 0.0
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(truth[order])
-    last_of_score = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
-    precision = hits[last_of_score] / (last_of_score + 1)
-    recall = hits[last_of_score] / positives
-    return float(np.sum(precision * np.diff(recall, prepend=0.0)))
+    ones = np.ones((len(truth), 1), np.int64)
+    return float(rank_figures(rank(truth, scores), ones).average_precision[0])
 
 
 def mean_average_precision(truth: Array, scores: Array) -> float:
@@ -160,22 +159,18 @@ def bootstrap_interval(
     """
     if len(groups) == 0:
         return 0.0, 0.0
-    numbers: dict[object, int] = {}
-    index = np.array([numbers.setdefault(group, len(numbers)) for group in groups])
-    n_groups = len(numbers)
+    index, n_groups = group_numbers(groups)
     hits = np.bincount(index, correct, n_groups)
     sizes = np.bincount(index, counts, n_groups)
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK_VALUES // n_groups)
-    ratios = []
-    for start in range(0, draws, block):
-        drawn = rng.integers(0, n_groups, (min(block, draws - start), n_groups))
-        ratios.append(_ratio(hits[drawn].sum(1), sizes[drawn].sum(1)))
-    tail = (1.0 - confidence) / 2
-    drawn_ratios = np.concatenate(ratios)
+    drawn_ratios = np.concatenate(
+        [
+            _ratio(drawn @ hits, drawn @ sizes)
+            for drawn in resamples(n_groups, draws=draws, seed=seed)
+        ]
+    )
     if drawn_ratios.min() == drawn_ratios.max():
         return score_interval(float(drawn_ratios[0]), n_groups, confidence=confidence)
-    low, high = np.quantile(drawn_ratios, (tail, 1.0 - tail))
+    low, high = percentiles(drawn_ratios, confidence)
     return float(low), float(high)
 
 

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from soundgate.audio.metrics.classification import BOOTSTRAP_DRAWS
+from soundgate.audio.metrics.bootstrap import (
+    BOOTSTRAP_DRAWS,
+    group_numbers,
+    percentiles,
+    resamples,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,8 +22,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-# Draws of the bootstrap are made in blocks of about so many numbers (32 MB).
-_BLOCK_VALUES = 4_000_000
 _HALVINGS = 60
 
 
@@ -79,22 +82,17 @@ def difference_interval(
     Returns:
         The lower and the upper end, in -1..1.
     """
-    numbers: dict[object, int] = {}
-    index = np.array([numbers.setdefault(group, len(numbers)) for group in groups])
-    sums = [np.bincount(index, values, len(numbers)) for values in (*first, *second)]
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK_VALUES // len(numbers))
+    index, count = group_numbers(groups)
+    sums = [np.bincount(index, values, count) for values in (*first, *second)]
     parts = []
-    for start in range(0, BOOTSTRAP_DRAWS, block):
-        drawn = rng.integers(0, len(numbers), (min(block, BOOTSTRAP_DRAWS - start), len(numbers)))
-        ours, our_counts, theirs, their_counts = (values[drawn].sum(1) for values in sums)
+    for drawn in resamples(count, draws=BOOTSTRAP_DRAWS, seed=seed):
+        ours, our_counts, theirs, their_counts = (drawn @ values for values in sums)
         parts.append(ours / our_counts - theirs / their_counts)
     draws = np.concatenate(parts)
     # Equal differences of different groups are equal up to rounding only.
     if np.ptp(draws) < 1e-12:
-        return score_interval(float(draws[0]), len(numbers), confidence=confidence)
-    tail = (1.0 - confidence) / 2
-    low, high = np.quantile(draws, (tail, 1.0 - tail))
+        return score_interval(float(draws[0]), count, confidence=confidence)
+    low, high = percentiles(draws, confidence)
     return float(low), float(high)
 
 
