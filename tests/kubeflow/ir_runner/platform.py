@@ -48,8 +48,13 @@ class Platform:
     put: Callable[[Path, str], None] | None = None
     """Stores a file of an artifact that no bucket holds."""
     max_parallel: int = 4
-    fail_fast: bool = True
-    """Argo starts no new task of a pipeline in which one failed; KFP leaves that as it is."""
+    fail_fast: bool = False
+    """Whether no task starts once one has failed, as the description of Argo's ``failFast`` has it.
+
+    KFP leaves that at its default, true. Yet Argo's controller starts whatever is ready before it
+    asks whether a DAG has ended, and no DAG ends while one of its nodes runs (``executeDAG`` and
+    ``assessDAGPhase`` in dag.go; argo-workflows#5227, #10312): the other branches go on.
+    """
     grace_s: float = 5.0
     clock: Clock = field(default_factory=Clock)
     namespace: str = "kubeflow"

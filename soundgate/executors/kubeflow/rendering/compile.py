@@ -249,24 +249,8 @@ class _Graph:
             for name in task.outputs:
                 self.made[task[name]] = made.outputs[name.lower()]
         for task in self.pipeline.tasks.values():
-            waited = [*task.after, *(self._first if task.gate else ())]
-            earlier = [added[name] for name in dict.fromkeys(waited)]
-            if earlier:
-                added[task.name].after(*earlier)
-
-    @property
-    def _first(self) -> list[str]:
-        """What gates wait for: the ends of the part of the graph that waits for no gate.
-
-        Argo starts nothing more once a task has failed (its ``failFast``, which KFP leaves on).
-        What a missed gate does not concern has to be done by then: the page that shows why, say.
-        """
-        free: dict[str, Task] = {}
-        for task in self.pipeline.tasks.values():
-            if task.gate is None and all(name in free for name in task.depends_on):
-                free[task.name] = task
-        needed = {name for task in free.values() for name in task.depends_on}
-        return [name for name in free if name not in needed]
+            if task.after:
+                added[task.name].after(*(added[name] for name in task.after))
 
     def _add(self, component: Component, channels: Mapping[str, Any]) -> Any:
         """Make one task of the definition."""
