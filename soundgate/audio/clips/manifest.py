@@ -3,6 +3,8 @@
     {"path": "audio/1-100032-A.ogg", "labels": ["dog"], "fold": 1, "split": null,
      "start_s": null, "end_s": null, "source": "100032", "events": []}
 
+Where a data set says more of a clip, ``judged`` and ``columns`` follow; see :class:`Clip`.
+
 A manifest is read and written as a stream, so its length does not matter. Because it is sorted, a
 duplicate stands beside its twin and is found without remembering every row.
 """
@@ -13,7 +15,7 @@ import json
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from soundgate.audio.clips import labels
@@ -63,6 +65,11 @@ class Clip:
     """The original recording: clips that share it must never be split apart."""
     events: tuple[Event, ...] = ()
     """Strong labels, where they are known."""
+    judged: dict[str, float] | None = field(default=None, hash=False)
+    """Probability, 0 to 1, of each label that was looked for; None: ``labels`` are certain, and
+    every other label of the data set is absent. A label that is not in it is not known."""
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    """What else the data set says of the clip, "genre" say; nothing is learnt from it."""
 
     @property
     def identity(self) -> Identity:
@@ -172,6 +179,8 @@ _FIELDS: Final[dict[str, tuple[frozenset[object], str]]] = {
     "end_s": (_NUMBER, "a number or null"),
     "source": (_TEXT, "a text or null"),
     "events": (frozenset({list}), "a list"),
+    "judged": (frozenset({dict, type(None)}), "an object of numbers, or null"),
+    "columns": (frozenset({dict}), "an object of texts"),
 }
 _EVENT_FIELDS: Final = {"onset_s", "offset_s", "label"}
 
@@ -220,6 +229,17 @@ def _check(clip: Clip, *, allow_unlabelled: bool) -> None:
     for event in clip.events:
         _check_times("onset_s", event.onset_s, "offset_s", event.offset_s)
         _check_label("events: label", event.label)
+    _check_particulars(clip)
+
+
+def _check_particulars(clip: Clip) -> None:
+    for label, probability in (clip.judged or {}).items():
+        _check_label("judged:", label)
+        if type(probability) not in (int, float) or not 0 <= probability <= 1:
+            raise _RowError(f"judged: {label}: {probability!r} is not a number from 0 to 1")
+    for name, value in clip.columns.items():
+        if type(name) is not str or type(value) is not str:
+            raise _RowError(f"columns: {name!r}: {value!r} is not a text")
 
 
 def _check_label(field: str, label: object) -> None:
@@ -250,7 +270,7 @@ def _check_order(previous: tuple[str, float, float], clip: Clip) -> tuple[str, f
 
 
 def _line(clip: Clip) -> str:
-    row = {
+    row: dict[str, object] = {
         "path": clip.path,
         "labels": clip.labels,
         "fold": clip.fold,
@@ -263,4 +283,8 @@ def _line(clip: Clip) -> str:
             for event in clip.events
         ],
     }
+    if clip.judged is not None:
+        row["judged"] = clip.judged
+    if clip.columns:
+        row["columns"] = clip.columns
     return json.dumps(row, ensure_ascii=False) + "\n"

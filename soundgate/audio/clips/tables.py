@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read_table(table: Path, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
+def read_table(
+    table: Path, delimiter: str | None = None, *, keep_case: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the header, its names in lower case, and then the rows; empty ones are left out.
 
     Args:
         table: the file, UTF-8 with or without a byte order mark.
         delimiter: between cells; None: whichever the header has most of, of comma, semicolon, tab.
+        keep_case: leave the header's names as they are, where they are labels.
 
     Yields:
         The number of the line on which a row ends, from 1, and its cells.
@@ -32,7 +35,8 @@ def read_table(table: Path, delimiter: str | None = None) -> Iterator[tuple[int,
         with table.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
             delimiter = delimiter or max(",;\t", key=header.count)
-            yield 1, [labels.bare(name).lower() for name in next(_cells([header], delimiter), [])]
+            names = [labels.bare(name) for name in next(_cells([header], delimiter), [])]
+            yield 1, names if keep_case else [name.lower() for name in names]
             reader = _cells(file, delimiter)
             for cells in reader:
                 if cells:

@@ -9,16 +9,16 @@ Both large files are written as streams and read without loading them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 from soundgate.audio.formats.front_end import FrontEnd
-from soundgate.audio.formats.record import Record, read_lines, read_record, write_object
+from soundgate.audio.formats.record import Record, read_lines, read_record
+from soundgate.audio.formats.streamed import StreamedFolder, map_array
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -101,16 +101,14 @@ class Writer:
 
     def __init__(self, folder: Path, info: Info) -> None:
         """Prepare to write ``info`` and its clips into ``folder``, which is made if missing."""
-        self._folder, self._info = folder, info
         self._bands = info.feature_extraction.n_mels
-        self._count = 0
+        self._folder = StreamedFolder(
+            folder, (FRAMES, CLIPS, INFO), _as_json(info), np.dtype("<f2"), (self._bands,)
+        )
 
     def __enter__(self) -> Self:
         """Open the files under temporary names."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._frames: BinaryIO = self._temporary(FRAMES).open("wb")
-        self._rows: TextIO = self._temporary(CLIPS).open("w", encoding="utf-8", newline="\n")
-        self._head = self._write_header()
+        self._folder.__enter__()
         return self
 
     def add(
@@ -128,11 +126,9 @@ class Writer:
         assert frames.shape[1] == self._bands
         row = Row(
             *(clip.path, labels, fold, clip.split, source),
-            *(self._count, len(frames), round(duration_s, 6), clip.start_s, clip.end_s),
+            *(self._folder.count, len(frames), round(duration_s, 6), clip.start_s, clip.end_s),
         )
-        self._frames.write(np.ascontiguousarray(frames).data)
-        self._rows.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-        self._count += len(frames)
+        self._folder.add(frames, asdict(row))
 
     def __exit__(
         self,
@@ -141,36 +137,7 @@ class Writer:
         traceback: TracebackType | None,
     ) -> None:
         """Complete the files and give them their names, or remove them after an error."""
-        try:
-            if kind is None:
-                self._frames.seek(0)
-                length = self._write_header()
-                assert length == self._head, "the header leaves room for the number of frames"
-        finally:
-            self._frames.close()
-            self._rows.close()
-        if kind is None:
-            write_object(self._temporary(INFO), _as_json(self._info))
-        for name in (FRAMES, CLIPS, INFO):
-            if kind is None:
-                self._temporary(name).replace(self._folder / name)
-            else:
-                self._temporary(name).unlink(missing_ok=True)
-
-    def _temporary(self, name: str) -> Path:
-        return self._folder / f".{name}.partial"
-
-    def _write_header(self) -> int:
-        """Write the .npy header; numpy pads it so that the number of rows may grow."""
-        np.lib.format.write_array_header_1_0(
-            self._frames,
-            {
-                "descr": np.lib.format.dtype_to_descr(np.dtype("<f2")),
-                "fortran_order": False,
-                "shape": (self._count, self._bands),
-            },
-        )
-        return self._frames.tell()
+        self._folder.__exit__(kind, error, traceback)
 
 
 def read_frames(folder: Path) -> Frames:
@@ -179,13 +146,9 @@ def read_frames(folder: Path) -> Frames:
     Raises:
         DataError: the file is missing or damaged.
     """
-    path = folder / FRAMES
-    try:
-        frames: Frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read; {_REMEDY}: {error}") from error
+    frames: Frames = map_array(folder / FRAMES, remedy=_REMEDY)
     if frames.dtype != np.float16 or frames.ndim != 2:
-        raise DataError(f"{path}: expected float16 (frame, mel); {_REMEDY}")
+        raise DataError(f"{folder / FRAMES}: expected float16 (frame, mel); {_REMEDY}")
     return frames
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter
 
 from soundgate.audio.clips.manifest import Clip
-from soundgate.audio.formats import features, model, predictions
+from soundgate.audio.formats import features, model, predictions, waveforms
 from soundgate.audio.formats.dataset import DatasetCard
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.inspection import Inspection
@@ -34,6 +34,8 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "inspection": Inspection,
     "features": features.InfoFile,
     "features_row": features.Row,
+    "waveforms": waveforms.WaveformsFile,
+    "waveforms_row": waveforms.Row,
     "model": model.ModelFile,
     "split_row": model.SplitRow,
     "report": Report,

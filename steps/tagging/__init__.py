@@ -1,0 +1,1 @@
+"""Programs of the tagging pipeline that differ from those all systems share."""
