@@ -98,7 +98,8 @@ def test_the_step_writes_an_inspection_that_accept_reads(clips, tmp_path):
 def test_the_same_sound_on_two_sides_is_refused(clips, tmp_path):
     rows = [Clip("audio/00a.wav", ("cel",), split="training")]
     rows += [Clip("audio/01a.wav", ("org",), split="training")]
-    (clips / "audio" / "zz.wav").write_bytes((clips / "audio" / "00a.wav").read_bytes())
+    samples, rate_hz = soundfile.read(clips / "audio" / "00a.wav")
+    soundfile.write(clips / "audio" / "zz.wav", samples, rate_hz, subtype="DOUBLE")
     rows += [Clip("audio/zz.wav", ("cel",), split="test")]
     (clips / "manifest.jsonl").unlink()
     write_manifest(clips / "manifest.jsonl", rows)
@@ -108,6 +109,18 @@ def test_the_same_sound_on_two_sides_is_refused(clips, tmp_path):
     prepare(clips, settings, tmp_path / "waveforms", tmp_path / "inspection")
     with pytest.raises(DataError, match=r"on both sides of a split .*zz.wav: is in test, the same"):
         check(tmp_path / "inspection")
+
+
+def test_clips_of_the_same_bytes_are_never_divided(clips, tmp_path):
+    rows = []
+    for number in range(10):
+        for name in (f"audio/{number:02d}a.wav", f"audio/{number:02d}x.wav"):
+            (clips / name).write_bytes((clips / f"audio/{number:02d}a.wav").read_bytes())
+            rows.append(Clip(name, ("cel",)))
+    write_manifest(clips / "manifest.jsonl", rows)
+    found = prepared(clips, tmp_path / "waveforms")
+    sides = {row.path: row.split for row in found.rows}
+    assert all(sides[path] == sides[path.replace("a.wav", "x.wav")] for path in sides)
 
 
 def test_a_recording_on_two_sides_ends_the_preparation():

@@ -121,6 +121,8 @@ class Dataset(Generic[OptionsT]):
     where only its tables can tell. Without this function folds are made: ``dataset.n_folds``."""
     own_split: bool = False
     """Whether its tables say which split a clip is in more finely than the folder it lies in."""
+    unlabelled: bool = False
+    """Whether a clip may have none of its labels."""
     brought_by_user: bool = False
     """Whether its classes are the user's own, and so may be too small to be split."""
 

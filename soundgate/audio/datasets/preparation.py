@@ -79,7 +79,7 @@ def prepare(
             _check_counts(dataset, clips, complete=complete)
             _check_audio(entries, tolerant=tolerant)
             _place(entries, out)
-        write_manifest(out / MANIFEST, clips)
+        write_manifest(out / MANIFEST, clips, allow_unlabelled=dataset.unlabelled)
         _describe(dataset, clips, out)
 
 

@@ -6,11 +6,13 @@ What is computed of them is left to the network's own front end, which runs wher
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from soundgate.audio.clips.division import Division, choose_labels, divide, restrict
+from soundgate.audio.clips.identical import joint_sources
 from soundgate.audio.clips.manifest import Clip, read_manifest
 from soundgate.audio.clips.selection import Member
 from soundgate.audio.config.sections.inspection import Inspection
@@ -113,12 +115,12 @@ def extract_waveforms(
             observer, a clip cannot be decoded.
         ConfigError: no clip has a label that is asked for.
     """
-    labels, used = _chosen(list(read_manifest(clips, allow_unlabelled=True)), settings)
+    labels, used = _chosen(clips, settings)
     decode = functools.partial(_decode, clips, settings.preprocessing, cache)
     with Writer(folder, sample_rate_hz=settings.sample_rate_hz, labels=labels) as writer:
         results = threads.ordered(decode, used, workers)
         for clip, found in track(results, total=len(used), label="waveforms"):
-            member = Member(clip.labels, clip.fold or 0)
+            member = Member(clip.labels, clip.fold or 0, clip.source)
             if isinstance(found, DataError):
                 if observer is None:
                     raise found
@@ -130,12 +132,21 @@ def extract_waveforms(
                 observer.decoded(clip, member, samples, levels)
 
 
-def _chosen(clips: Sequence[Clip], settings: Settings) -> tuple[tuple[str, ...], Sequence[Clip]]:
-    """The labels, and the clips with those of their labels and with their splits."""
+def _chosen(folder: Path, settings: Settings) -> tuple[tuple[str, ...], Sequence[Clip]]:
+    """The labels, and the clips with those of their labels and with their splits.
+
+    Clips of the same bytes count as one recording.
+    """
+    clips = list(read_manifest(folder, allow_unlabelled=True))
     if settings.predicted_only:
         return settings.labels, clips
     labels = choose_labels(clips, settings.labels)
-    return labels, divide([restrict(clip, labels) for clip in clips], settings.division)
+    sources = joint_sources(folder, clips)
+    named = (
+        replace(restrict(clip, labels), source=source)
+        for clip, source in zip(clips, sources, strict=True)
+    )
+    return labels, divide(list(named), settings.division)
 
 
 def _decode(
