@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundgate.audio.networks import starting
 from soundgate.audio.networks.encoders import loading
 from soundgate.audio.networks.encoders.ast import AstBackbone
 from soundgate.audio.networks.encoders.wav2vec import Wav2VecBackbone, Wav2VecConvolutions
@@ -16,12 +17,14 @@ from soundgate.audio.networks.heads import HEADS, HeadPerLabel, make_head
 from soundgate.audio.networks.images.per_label import BackbonePerLabel
 from soundgate.audio.networks.images.small import SMALL, SmallBackbone
 from soundgate.audio.networks.images.torchvision_networks import FUNCTIONS, ImageBackbone
+from soundgate.audio.networks.weights import NEW_HEAD, OTHER_LABELS, REFUSE, refuse_labels
 from soundgate.audio.signal.front_ends import FrontEndSettings, canonical, front_end
 from soundgate.errors import ConfigError, ParameterError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from soundgate.audio.networks.weights import Origin
     from soundgate.audio.signal.front_ends.base import FrontEnd
 
 PER_LABEL = "MOBNET"
@@ -50,7 +53,13 @@ class TaggerSettings:
     over its three, which gives the same numbers with less work."""
     architecture: Path | None = None
     """Of AST and WAV2VEC: folder whose ``config.json`` says how large the network is; None: the
-    base size of its library."""
+    base size of its library, or what ``weights`` says."""
+    weights: Path | None = None
+    """Weights to start from: a .pth or .safetensors file of torchvision or of a tagger, or a folder
+    of transformers. None: fresh weights."""
+    other_labels: str = REFUSE
+    """``new_head`` starts a new head where the last layer of ``weights`` does not fit; ``refuse``
+    refuses such weights."""
 
 
 class Tagger(nn.Module):
@@ -65,6 +74,8 @@ class Tagger(nn.Module):
         super().__init__()
         self.settings = settings
         self.front_end, self.backbone, self.head = front_end, backbone, head
+        self.origin: Origin | None = None
+        """Which weights it started from."""
         self.copies = 3 if settings.use_rgb and front_end.channels == 1 else 1
 
     @property
@@ -124,22 +135,33 @@ class Tagger(nn.Module):
 
 
 def make_tagger(settings: TaggerSettings, labels: int) -> Tagger:
-    """A tagger with fresh weights, drawn from torch's global generator.
+    """A tagger with fresh weights, drawn from torch's global generator, or with those of a file.
 
     Args:
         settings: what it is made of.
         labels: how many logits it gives.
 
     Raises:
-        ConfigError: there is no such network, head or front end, or they do not fit together.
+        ConfigError: there is no such network, head or front end, or they do not fit together, or
+            the weights do not fit them.
+        DataError: the file with the weights is damaged.
         MissingExtra: a library that it needs is not installed.
     """
     name = canonical(settings.network, NETWORKS, "network")
-    head = canonical(settings.head, HEADS, "head")
+    kind = canonical(settings.head, HEADS, "head")
     front = front_end(settings.front_end)
-    _check(name, front, labels)
-    backbone = _backbone(name, settings, front, labels, pooled=head != "ATTENTION_HEAD")
-    return Tagger(settings, front, backbone, _head(head, settings, backbone, labels))
+    _check(name, front, settings, labels)
+    pooled = kind != "ATTENTION_HEAD"
+    if name in loading.CLASSES:
+        return _encoder(name, kind, settings, front, labels)
+    backbone = _backbone(name, settings, front, labels, pooled=pooled)
+    head = _head(kind, settings, backbone, labels)
+    tagger = Tagger(settings, front, backbone, head)
+    if settings.weights is not None:
+        tagger.origin = starting.start(
+            backbone, head, settings.weights, labels=labels, other_labels=settings.other_labels
+        )
+    return tagger
 
 
 def _backbone(
@@ -152,16 +174,34 @@ def _backbone(
         function = FUNCTIONS["MOBILENET_V3_LARGE"]
         each = (ImageBackbone(function, channels=channels, pooled=pooled) for _ in range(labels))
         return BackbonePerLabel(list(each))
-    if name in FUNCTIONS:
-        return ImageBackbone(FUNCTIONS[name], channels=channels, pooled=pooled)
-    config = loading.config_of(name, settings.architecture, labels)
-    return _encoder(name, loading.fresh(name, config), pooled=pooled)
+    return ImageBackbone(FUNCTIONS[name], channels=channels, pooled=pooled)
 
 
-def _encoder(name: str, model: nn.Module, *, pooled: bool) -> nn.Module:
+def _encoder(
+    name: str, kind: str, settings: TaggerSettings, front: FrontEnd, labels: int
+) -> Tagger:
+    layer, origin = None, None
+    if settings.weights is None:
+        model = loading.fresh(name, loading.config_of(name, settings.architecture, labels))
+    else:
+        model, layer, origin = starting.encoder(
+            name, settings.weights, settings.architecture, labels
+        )
+    backbone: Any
     if name == "AST":
-        return AstBackbone(model, pooled=pooled)
-    return Wav2VecBackbone(model) if name == "WAV2VEC" else Wav2VecConvolutions(model)
+        backbone = AstBackbone(model, pooled=kind != "ATTENTION_HEAD")
+        _check_image(front, backbone)
+    else:
+        backbone = Wav2VecBackbone(model) if name == "WAV2VEC" else Wav2VecConvolutions(model)
+    head = _head(kind, settings, backbone, labels)
+    tagger = Tagger(settings, front, backbone, head)
+    if settings.weights is not None and origin is not None:
+        kept = starting.take_last(head, layer)
+        if not kept and settings.other_labels != NEW_HEAD:
+            found = "no last layer" if layer is None else f"{len(layer[0])} label(s)"
+            raise refuse_labels(settings.weights, found, labels)
+        tagger.origin = replace(origin, head=kept)
+    return tagger
 
 
 def _head(name: str, settings: TaggerSettings, backbone: Any, labels: int) -> nn.Module:
@@ -176,14 +216,28 @@ def _head(name: str, settings: TaggerSettings, backbone: Any, labels: int) -> nn
     return make(labels)
 
 
-def _check(name: str, front: FrontEnd, labels: int) -> None:
+def _check(name: str, front: FrontEnd, settings: TaggerSettings, labels: int) -> None:
     """Refuse a front end that the network cannot take."""
     given = front.settings.name
     if labels < 1:
         raise ConfigError(f"labels: a tagger needs 1 or more, got {labels}")
+    if settings.other_labels not in OTHER_LABELS:
+        raise ConfigError(
+            f"other_labels: give {' or '.join(OTHER_LABELS)}, not {settings.other_labels!r}"
+        )
     waveform = name in {"WAV2VEC", "WAV2VEC_CNN"}
     if waveform != (given == "WAV2VEC"):
         needed = "WAV2VEC" if waveform else "an image, such as MEL_SPECTROGRAM"
         raise ConfigError(f"front_end.name: {name} needs {needed}, not {given}")
     if name == "AST" and given != "AST":
         raise ConfigError(f"front_end.name: AST needs AST, not {given}")
+
+
+def _check_image(front: FrontEnd, backbone: AstBackbone) -> None:
+    """Refuse images of another size than that of the position embeddings."""
+    given = (front.settings.n_mels, front.settings.frames)
+    if given != (backbone.bands, backbone.least_frames):
+        raise ConfigError(
+            f"front_end: this AST needs n_mels {backbone.bands} and frames {backbone.least_frames},"
+            f" not {given[0]} and {given[1]}"
+        )
