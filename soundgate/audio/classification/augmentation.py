@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundgate.audio.signal.augmentation.images import span
+
 if TYPE_CHECKING:
     from soundgate.audio.config import DataAugmentation
 
@@ -99,9 +101,9 @@ def _stripes(patches: Tensor, axis: int, rng: np.random.Generator, widest: int) 
     size = patches.shape[axis]
     widths = rng.integers(0, min(widest, size) + 1, len(patches))
     starts = rng.integers(0, size - widths + 1)
-    position = np.arange(size)
-    mask = (position >= starts[:, None]) & (position < (starts + widths)[:, None])
-    return torch.as_tensor(mask, device=patches.device)
+    drawn = torch.as_tensor(np.stack([starts, widths]), device=patches.device)
+    mask: Tensor = span(drawn[0], drawn[1], size)
+    return mask
 
 
 def _column(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], like: Tensor) -> Tensor:
