@@ -134,7 +134,7 @@ def _parse_list(kind: type, texts: Sequence[str]) -> list[Any]:
     if len(texts) == 1 and texts[0].lstrip().startswith("["):
         try:
             texts = [spell(item) for item in json.loads(texts[0])]
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raise ValueError(f"{texts[0]!r} is not a JSON list") from None
     return [Path(text) if kind is Path else parse_scalar(kind, text) for text in texts]
 

@@ -181,7 +181,7 @@ def _read(path: Path, gate: Bound) -> _Number | str:
         place: Any = json.loads(path.read_text("utf-8"), parse_int=float)
     except FileNotFoundError:
         return f"{cannot} is missing from the report"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"{cannot} is not JSON ({error})"
     reason = place.get("reason") if isinstance(place, dict) else None
     told = f" ({' '.join(reason.split())})" if isinstance(reason, str) else ""

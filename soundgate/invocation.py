@@ -8,13 +8,20 @@ import json
 import os
 import re
 import sys
-from contextlib import suppress
+import traceback
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import parameters, runs
-from soundgate.errors import ConfigError, ParameterError, nearest
+from soundgate.errors import (
+    ConfigError,
+    DefinitionError,
+    ParameterError,
+    SoundgateError,
+    nearest,
+)
 from soundgate.executors.base import Options, initial_tasks
 from soundgate.masking import MASK
 from soundgate.pipeline import Pipeline
@@ -22,7 +29,7 @@ from soundgate.reuse.digests import digest_text
 from soundgate.reuse.sources import find_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
 
@@ -75,14 +82,61 @@ def load_module(name: str) -> ModuleType:
     if name.startswith("."):  # relative to what?
         raise _unknown(name)
     try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-            raise  # it exists, and something that it imports does not
+        with own_faults(name):
+            module = importlib.import_module(name)
+    except ModuleNotFoundError:
         raise _unknown(name) from None
     if not callable(getattr(module, "get_pipeline", None)):
         raise ParameterError(f"{name} has no function get_pipeline(parameters)")
     return module
+
+
+@contextmanager
+def own_faults(module: str) -> Iterator[None]:
+    """Turn an exception of the user's own code into one line: file, line and the error.
+
+    Raises:
+        DefinitionError: always then. What Soundgate itself did wrong keeps its traceback.
+    """
+    try:
+        yield
+    except SoundgateError:
+        raise
+    except SyntaxError as error:  # no frame stands in a file that cannot be compiled
+        place = f"{_relative(error.filename or module)}:{error.lineno}"
+        raise DefinitionError(f"{place}: {type(error).__name__}: {error.msg}") from error
+    except Exception as error:
+        every = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_own(f.filename)]
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if not frames and missing and (module == missing or module.startswith(f"{missing}.")):
+            raise  # the module itself is not there
+        if not frames or every[-1].is_relative_to(_HERE):
+            raise
+        said = " ".join(str(error).split())
+        place = f"{_relative(frames[-1].filename)}:{frames[-1].lineno}"
+        raise DefinitionError(f"{place}: {type(error).__name__}: {said}") from error
+
+
+def _is_own(file: str) -> bool:
+    """Whether a frame stands in the user's code: in no library, and not in Soundgate."""
+    path = Path(file)
+    installed = "site-packages" in path.parts or "dist-packages" in path.parts
+    return (
+        path.is_file()
+        and not installed
+        and not path.is_relative_to(_HERE)
+        and not (path.is_relative_to(_STANDARD_LIBRARY))
+    )
+
+
+_HERE = Path(__file__).resolve().parent
+_STANDARD_LIBRARY = Path(os.__file__).resolve().parent
+
+
+def _relative(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _unknown(name: str) -> ParameterError:
@@ -100,11 +154,13 @@ def declare(
         own = split_keywords(invocation.kwargs, kind)[0]
         if own or invocation.assignments or invocation.config:
             raise ParameterError(f"{invocation.module} takes no parameters")
-        values, pipeline = None, module.get_pipeline()
+        with own_faults(invocation.module):
+            values, pipeline = None, module.get_pipeline()
     else:
         values = resolve(invocation, kind, defaults).build()
         check_config(values, root)
-        pipeline = module.get_pipeline(values)
+        with own_faults(invocation.module):
+            pipeline = module.get_pipeline(values)
     if not isinstance(pipeline, Pipeline):
         raise ParameterError(f"{invocation.module}.get_pipeline returned {pipeline!r}")
     return pipeline, values

@@ -8,6 +8,8 @@ import yaml
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one where it was built
 
+DEEPEST = 100
+
 
 class _UniqueKeys(_Loader):  # type: ignore[misc]
     """Refuses a mapping with a key that is given twice, which YAML forbids and PyYAML lets pass."""
@@ -32,6 +34,7 @@ def load(text: str) -> Any:
         ValueError: it is not YAML, repeats a key, or is nested too deeply; one line.
     """
     try:
+        _refuse_deep(text)
         return yaml.load(text, _UniqueKeys)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -39,5 +42,15 @@ def load(text: str) -> Any:
         raise ValueError(f"{line}{' '.join(str(error.problem).split())}") from error
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse_deep(text: str) -> None:
+    """Look how deep a text is nested before it is loaded: libyaml would overflow the C stack."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise ValueError("it is nested too deeply")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1

@@ -44,19 +44,21 @@ def split(assignments: Sequence[str], known: Mapping[str, Parameter]) -> Assignm
         if name in known:
             found.own[name] = text
         elif "." in name and name.partition(".")[0] not in groups:
-            found.dotted.append((name, _yaml_value(text)))
+            found.dotted.append((name, _yaml_value(name, text)))
         else:
             raise ParameterError(f"--set {name}: no such parameter{nearest(name, known)}")
     return found
 
 
-def _yaml_value(text: str) -> Any:
+def _yaml_value(name: str, text: str) -> Any:
     import yaml
 
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    except RecursionError:
+        raise ParameterError(f"--set {name}: its value is nested too deeply") from None
 
 
 def check_groups(assignments: Assignments, sections: Mapping[str, set[str]]) -> None:

@@ -22,6 +22,8 @@ TEMPLATE_KEYWORDS = (
 )
 """What SageMaker's project templates pass in --kwargs: for the executor, not for a pipeline."""
 
+LONGEST_SHOWN = 200
+
 
 def parse_keywords(text: str | None, option: str) -> Any:
     """Parse ``--kwargs`` or ``--tags``: JSON first, a Python literal second."""
@@ -29,8 +31,9 @@ def parse_keywords(text: str | None, option: str) -> Any:
         return None
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         try:
             return ast.literal_eval(text)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            raise ParameterError(f"{option}: neither JSON nor a Python literal: {text}") from None
+            shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+            raise ParameterError(f"{option}: neither JSON nor a Python literal: {shown}") from None

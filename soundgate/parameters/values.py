@@ -30,7 +30,7 @@ def read(where: str, hint: Any, value: Any) -> Any:
     plain = bare(hint)
     try:
         found = _read(plain, value)
-    except (ValueError, TypeError, json.JSONDecodeError):
+    except (ValueError, TypeError, RecursionError):
         raise ParameterError(f"{where}: expected {type_name(hint)}, not {value!r}") from None
     refuse(where, hint, found)
     return found

@@ -166,13 +166,48 @@ def test_a_wrong_definition_is_one_line_and_exit_2(toy):
     )
 
 
-def test_a_module_whose_own_import_fails_keeps_its_traceback(toy):
-    toy.write("pipelines/broken.py", "import no_such_library\n")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import no_such_library", "1: ModuleNotFoundError: No module named 'no_such_library'"),
+        ("\nfrom steps.work import wrok", "2: ImportError: cannot import name 'wrok' from "),
+        ("x = (1,\ny = 2", "1: SyntaxError: '(' was never closed"),
+        ("import json\njson.loads('{')", "2: JSONDecodeError: Expecting property name "),
+        ("def get_pipeline():\n    return {}['a']", "2: KeyError: 'a'"),
+    ],
+)
+def test_a_fault_of_a_pipelines_module_is_one_line_with_its_place(toy, text, said):
+    toy.write("pipelines/broken.py", f"{text}\n")
     ended = toy.run("pipelines.broken")
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("Traceback")
-    assert "pipelines/broken.py" in ended.stderr
-    assert ended.stderr.endswith("ModuleNotFoundError: No module named 'no_such_library'\n")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"run-pipeline: pipelines/broken.py:{said}")
+    assert ended.stderr.count("\n") == 1
+
+
+DEEP = f"{'[' * 20_000}{']' * 20_000}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--kwargs", DEEP], "--kwargs: neither JSON nor a Python literal: [[["),
+        (["--kwargs", '{"a":' * 20_000], "--kwargs: neither JSON nor a Python literal: {"),
+        (["--tags", DEEP], "--tags: neither JSON nor a Python literal: [[["),
+        (["--set", f"numbers={DEEP}"], "--set numbers: expected list of int, not "),
+        (["--set", f"section.key={DEEP}"], "--set section.key: its value is nested too deeply"),
+        (["--config", "deep.yaml"], "deep.yaml: not YAML: it is nested too deeply"),
+    ],
+)
+def test_what_is_nested_too_deeply_is_one_line(toy, words, said):
+    toy.write("flat.yaml", "a: 1")
+    toy.write("deep.yaml", f"a: {DEEP * 10}")  # libyaml's loader would overflow the stack
+    parameters = "numbers: list[int] = field(default_factory=list)\nconfig: ConfigFile = "
+    parameters += 'field(default_factory=lambda: ConfigFile("flat.yaml"))\n'
+    module = toy.pipeline("deep", 't.add(work, name="a")', parameters)
+    ended = toy.run(module, *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"run-pipeline: {said}")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_pipeline_may_take_no_parameters(toy):
