@@ -73,6 +73,8 @@ class Context:
     commit: str = ""
     key: str = ""
     attempt: str = "1"
+    token: str = ""
+    """Tells this attempt from every other one, also from those of an earlier runner."""
     root: str = ""
     """The folder of all runs; embedded tracking and the cache live below it."""
     cpus: str = ""
@@ -101,10 +103,29 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def new_run_id() -> str:
-    """Return an id that sorts by time, to the millisecond: ``20261120-101530-2079f``."""
+def new_run_id(root: Path) -> str:
+    """Return an id for a new run below ``root`` that sorts after those of all earlier ones.
+
+    It tells the time to the millisecond, ``20261120-101530-2079f``; where the clock was put back
+    since the latest run, the millisecond after that run's.
+    """
     at = datetime.now(UTC)
+    times = [time for run in _run_folders(root) if (time := _time_in(run.name)) is not None]
+    if times and max(times) >= at.replace(microsecond=at.microsecond // 1000 * 1000):
+        at = max(times) + timedelta(milliseconds=1)
     return f"{at:%Y%m%d-%H%M%S}-{at.microsecond // 1000:03d}{os.urandom(1).hex()}"
+
+
+def _time_in(run_id: str) -> datetime | None:
+    """Return the time that a run's id tells; None for a name that is no such id."""
+    try:
+        return datetime.strptime(f"{run_id[:19]}000+0000", "%Y%m%d-%H%M%S-%f%z")
+    except ValueError:
+        return None
+
+
+def _run_folders(root: Path, pipeline: str | None = None) -> list[Path]:
+    return list(root.glob(f"{pipeline or '[!.]*'}/*/"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -114,6 +135,9 @@ def write_json(path: Path, value: Any) -> None:
     try:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not say of what
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -231,7 +255,7 @@ def all_runs(root: Path, pipeline: str | None = None) -> Iterator[Run]:
     """Yield the runs below ``root``, newest first."""
     found = [
         Run(root, folder.parent.name, folder.name)
-        for folder in root.glob(f"{pipeline or '[!.]*'}/*/")
+        for folder in _run_folders(root, pipeline)
         if (folder / "run.json").is_file()
     ]
     yield from sorted(found, key=lambda run: run.id, reverse=True)

@@ -12,6 +12,7 @@ and a non-zero exit, and the finished mark is written last.
 
 from __future__ import annotations
 
+import glob
 import os
 import resource
 import shutil
@@ -61,24 +62,42 @@ __all__ = [
 REASON_CHARACTERS = 1024  # SageMaker keeps this much of a failure reason
 
 
-def _partial(output: Path) -> Path:
-    return output.with_name(f".{output.name}.partial")
+def _attempt() -> str:
+    """Return what all processes of this attempt, and no other, put into the names of its folders.
+
+    Nobody can then write into the folder of a later attempt, also not a process that was lost.
+    """
+    told = runs.Context.from_environment().token
+    if told:
+        return told
+    if "RANK" in os.environ:  # several processes, and no runner that told them a token
+        return os.environ.get("TORCHELASTIC_RUN_ID", "shared").replace("/", "-")
+    return f"{os.getpid()}-{os.urandom(2).hex()}"
 
 
-def _open_outputs(outputs: Mapping[str, Path]) -> dict[str, Path]:
-    """Make an empty folder beside each output; the step writes there."""
-    partial = {name: _partial(path) for name, path in outputs.items()}
-    for path in partial.values():
+def _partial(output: Path, attempt: str) -> Path:
+    return output.with_name(f".{output.name}.{attempt}.partial")
+
+
+def _open_outputs(outputs: Mapping[str, Path], partial: Mapping[str, Path]) -> None:
+    """Make an empty folder beside each output, where the step writes; remove earlier attempts'."""
+    for name, path in partial.items():
         try:
-            shutil.rmtree(path, ignore_errors=True)
+            for earlier in path.parent.glob(f".{glob.escape(outputs[name].name)}.*.partial"):
+                shutil.rmtree(earlier, ignore_errors=True)
             path.mkdir(parents=True)
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be written ({error.strerror})") from error
-    return partial
 
 
 def _publish(partial: Path, output: Path) -> None:
-    """Move a finished folder to its name, replacing what an earlier attempt left there."""
+    """Move a finished folder to its name, replacing what an earlier attempt left there.
+
+    Raises:
+        _Superseded: a later attempt removed the folder.
+    """
+    if not partial.is_dir():
+        raise _Superseded(f"{output}: a later attempt of this task has begun")
     if output.is_mount() or (output.is_dir() and output.is_symlink()):
         for child in partial.iterdir():  # a folder the platform made: it cannot be replaced
             shutil.move(child, output / child.name)
@@ -128,15 +147,20 @@ def _mark(
 
 def _fail(error: BaseException, started: float, argv: Sequence[str]) -> int:
     """Say why, where the reader looks: the log, the platform's failure file, the mark."""
+    is_bug = False
     if isinstance(error, (SoundgateError, _Terminated)):
         reason, exit_code = str(error), error.exit_code
-        print(f"error: {reason}", file=sys.stderr, flush=True)
     elif place := about_place(error):
         reason, exit_code = place, UserError.exit_code
-        print(f"error: {reason}", file=sys.stderr, flush=True)
     else:
-        reason, exit_code = f"{type(error).__name__}: {error}", 1
-        traceback.print_exception(error)
+        reason, exit_code, is_bug = f"{type(error).__name__}: {error}", 1, True
+    with suppress(OSError):  # the log may be what there is no room for
+        if is_bug:
+            traceback.print_exception(error)
+        else:
+            print(f"error: {reason}", file=sys.stderr, flush=True)
+    if isinstance(error, _Superseded):
+        return exit_code
     context = runs.Context.from_environment()
     if context.failure:
         with suppress(OSError):
@@ -170,6 +194,10 @@ def cache_folder(name: str) -> Path | None:
     """
     root = runs.Context.from_environment().root
     return Path(root) / ".cache" / name if root else None
+
+
+class _Superseded(SoundgateError):
+    """Another attempt of the same task has begun: this one must leave no trace."""
 
 
 class _Terminated(BaseException):
@@ -270,12 +298,13 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     _early.clear()
     signal.signal(signal.SIGUSR1, _remember)
     offline.guard()
-    partial = {name: _partial(path) for name, path in outputs.items()}
+    attempt = _attempt()
+    partial = {name: _partial(path, attempt) for name, path in outputs.items()}
     try:
         for folder in checkpoints:
             folder.mkdir(parents=True, exist_ok=True)
         if first_rank:
-            partial = _open_outputs(outputs)
+            _open_outputs(outputs, partial)
         function(**{**_unpack_inputs(function, values), **partial})
         if first_rank:
             for name, path in outputs.items():

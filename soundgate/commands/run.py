@@ -180,7 +180,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
         if args.graph:
             print(mermaid(pipeline), end="")
             return 0
-        run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id())
+        run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id(root))
         record = {} if args.dry_run else invocation.new_record(asked, pipeline, values, run)
     if executor.capabilities.runs_here:
         modules = [task.module for task in pipeline.tasks.values()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import time
 from contextlib import contextmanager, suppress
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from soundgate import runs
 from soundgate.errors import ParameterError
+from soundgate.executors import leftovers
 from soundgate.executors.base import argument_vector
+from soundgate.executors.leftovers import Hold, Holder
 from soundgate.masking import masked
 from soundgate.reuse.digests import digest_text
 from soundgate.task import File, Output
@@ -76,21 +77,40 @@ def collect(run: Run, task: str, output: str, target: Path) -> None:
 
 
 @contextmanager
-def lock(run: Run) -> Iterator[None]:
-    """Hold a run, so that two runners never work on it.
+def lock(run: Run) -> Iterator[Hold]:
+    """Hold a run, so that two runners never work on it; end what a killed runner left first.
+
+    The processes of a runner hold the run as well, so it stays held until the last has ended.
 
     Raises:
-        ParameterError: another process holds it.
+        ParameterError: another process holds it, or one that a killed runner left does not end.
     """
     path = run.folder / ".lock"
     path.parent.mkdir(parents=True, exist_ok=True)
+    folder = run.folder.resolve()
     with path.open("a+") as file:
         if not _locked(file):
-            raise ParameterError(f"run {run.id} is being run by another process")
+            holder = _holder(file)
+            if holder is None or holder.lives:
+                raise ParameterError(f"run {run.id} is being run by another process")
+            _end_leftovers(run, folder)
+            if not _locked(file):
+                raise ParameterError(f"run {run.id}: {_UNENDED}")
+        if _holder(file) is not None:  # not the first to hold it
+            _end_leftovers(run, folder)
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(str(Holder.this()))
         file.flush()
-        yield
+        yield Hold(folder, file.fileno())
+
+
+_UNENDED = "a process of its killed runner has not ended yet; resume it later"
+
+
+def _end_leftovers(run: Run, folder: Path) -> None:
+    left = leftovers.end(folder)
+    if left:
+        raise ParameterError(f"run {run.id}: {_UNENDED} (process {', '.join(map(str, left))})")
 
 
 def _locked(file: TextIO) -> bool:
@@ -103,8 +123,13 @@ def _locked(file: TextIO) -> bool:
     return False
 
 
-def lock_holder(run: Run) -> int | None:
-    """Return the process id of the run's runner, or None where nothing holds the run."""
+def _holder(file: TextIO) -> Holder | None:
+    file.seek(0)
+    return Holder.parse(file.read())
+
+
+def lock_holder(run: Run) -> Holder | None:
+    """Return the run's runner, or None where it has ended or nothing holds the run."""
     path = run.folder / ".lock"
     if not path.exists():
         return None
@@ -112,6 +137,6 @@ def lock_holder(run: Run) -> int | None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            text = file.read().strip()
-            return int(text) if text.isdigit() else None
+            holder = _holder(file)
+            return holder if holder is not None and holder.lives else None
     return None

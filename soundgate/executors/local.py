@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from soundgate.task import Task
 
 LEAST_FREE_GB = 2.0
+LONGEST_START_S = 60.0
+"""How long the runner of a detached run may take until it holds the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class LocalExecutor:
         from soundgate.reuse.cache import Cache
 
         commands = {each.task: each.argv for each in request.commands}
-        with folders.lock(run):
+        with folders.lock(run) as hold:
             folders.keep_request(run, request)
             work = Work(
                 pipeline=request.pipeline,
@@ -134,7 +136,8 @@ class LocalExecutor:
                 quiet=submission.quiet,
             )
             kept = KeptRecord(record, run.write)
-            with Runner(work, kept, ThisMachine(), timeout_s=submission.timeout_s) as runner:
+            host = ThisMachine(hold=hold)
+            with Runner(work, kept, host, timeout_s=submission.timeout_s) as runner:
                 return runner.execute()
 
     def _detach(
@@ -157,7 +160,10 @@ class LocalExecutor:
                 start_new_session=True,
             )
         record["engine_id"] = str(process.pid)
+        latest = time.monotonic() + LONGEST_START_S
         while process.poll() is None and folders.lock_holder(run) is None:
+            if time.monotonic() > latest:
+                break
             time.sleep(0.05)  # until then the run would be taken for an interrupted one
         process.returncode = 0  # it outlives this process on purpose; nobody will wait for it
         return record
@@ -185,7 +191,9 @@ class LocalExecutor:
         holder = folders.lock_holder(run)
         if holder is None:
             raise ParameterError(f"run {run.id} is not running on this machine")
-        os.kill(holder, signal.SIGTERM)
+        if not holder.is_here:
+            raise ParameterError(f"run {run.id} is running on {holder.host}: cancel it there")
+        os.kill(holder.pid, signal.SIGTERM)
 
     def logs(self, run: Run, task: str) -> Iterator[str]:
         """Yield the log of a task."""

@@ -131,7 +131,7 @@ def test_a_killed_program_leaves_no_output_and_its_next_attempt_goes_on(tmp_path
     environment = os.environ | {"SOUNDGATE_CPUS": "1", "SLOWLY": "1"}
     slow = [sys.executable, "-c", _SLOWLY, *command[3:]]
     process = subprocess.Popen(slow, env=environment, stderr=subprocess.PIPE, text=True)
-    while not list(task.glob(".predictions.partial/.clips.csv.partial")):
+    while not list(task.glob(".predictions.*.partial/.clips.csv.partial")):
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.5)

@@ -14,6 +14,14 @@ import pytest
 from soundgate.executors.running.launcher import ForkLauncher, ProcessLauncher, Spec
 
 
+def children_of(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def threads_of(pid):
+    return list(Path(f"/proc/{pid}/task").iterdir())
+
+
 @pytest.fixture(params=["fork", "fork a library that starts a thread", "fresh"])
 def launcher(request, tmp_path, monkeypatch, until):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -27,7 +35,7 @@ def launcher(request, tmp_path, monkeypatch, until):
         found = ForkLauncher([])
     else:
         found = ForkLauncher(["threaded"])
-        until(lambda: len(list(Path(f"/proc/{found._server.pid}/task").iterdir())) == 2)
+        until(lambda: any(len(threads_of(pid)) == 2 for pid in children_of(found.server.guard)))
     yield found
     found.close()
 
@@ -187,7 +195,7 @@ def test_when_the_server_is_lost_its_tasks_are_reported(tmp_path, monkeypatch):
     log = tmp_path / "log"
     argv = [sys.executable, "-m", "sleeps"]
     found.start(Spec("t", argv, dict(os.environ), str(tmp_path), str(log), 1))
-    found._server.kill()
+    os.kill(found.server.guard, signal.SIGKILL)
     assert ended(found) == ("t", -signal.SIGKILL)
     found.close()
 

@@ -48,7 +48,7 @@ from pathlib import Path
 def run(module, **of):
     asked = Invocation(module=module)
     pipeline, values = invocation.declare(asked, Path("runs"))
-    run = runs.Run(Path("runs"), pipeline.name, runs.new_run_id())
+    run = runs.Run(Path("runs"), pipeline.name, runs.new_run_id(Path("runs")))
     record = invocation.new_record(asked, pipeline, values, run)
     commands = {each.task: each.argv for each in LocalExecutor().render(pipeline, run).commands}
     digests = reuse.file_digests(Cache(run.root), pipeline)
@@ -424,14 +424,14 @@ def test_a_run_can_be_taken_while_others_ask_who_holds_it(tmp_path):
     run = Run(tmp_path, "p", "r")
     assert folders.lock_holder(run) is None
     with folders.lock(run):
-        assert folders.lock_holder(run) == os.getpid()
+        assert folders.lock_holder(run).pid == os.getpid()
         with pytest.raises(ParameterError, match=r"^run r is being run by another process$"):
             folders.lock(run).__enter__()
     with (run.folder / ".lock").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # as lock_holder does, for longer
         threading.Timer(0.2, fcntl.flock, (file, fcntl.LOCK_UN)).start()
         with folders.lock(run):
-            assert folders.lock_holder(run) == os.getpid()
+            assert folders.lock_holder(run).pid == os.getpid()
     assert folders.lock_holder(run) is None
 
 

@@ -65,8 +65,18 @@ def test_last_of_no_runs_is_answered(tmp_path):
         runs.find_run(tmp_path, "last")
 
 
-def test_run_ids_sort_by_time_and_differ():
-    ids = [runs.new_run_id() for _ in range(20)]
+def test_a_run_made_after_the_clock_went_back_is_the_last(tmp_path):
+    for name in ("20991231-235959-999aa", "20261120-101530-2079f", "0-no-time"):
+        Run(tmp_path, "p", name).write({})
+    latest = runs.new_run_id(tmp_path)
+    assert re.fullmatch(r"21000101-000000-000[0-9a-f]{2}", latest)
+    Run(tmp_path, "q", latest).write({})
+    assert runs.find_run(tmp_path, "last").id == latest
+    assert runs.new_run_id(tmp_path)[:-2] == "21000101-000000-001"
+
+
+def test_run_ids_sort_by_time_and_differ(tmp_path):
+    ids = [runs.new_run_id(tmp_path) for _ in range(20)]
     assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4,}", i) for i in ids)
     assert len(set(ids)) > 15
     assert [i[:15] for i in ids] == sorted(i[:15] for i in ids)

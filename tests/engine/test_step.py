@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -289,7 +290,7 @@ def test_the_failure_file_is_cut_to_what_platforms_keep(environment, tmp_path):
 def test_outputs_are_absent_when_a_signal_ends_it(toy, until, number, code, reason):
     env = {"SOUNDGATE_TASK": "t", "SOUNDGATE_TASK_FOLDER": str(toy.folder / "task")}
     process = toy.start("steps.work", "--out", "task/out", "--seconds", "60", env=env)
-    until((toy.folder / "task" / ".out.partial" / "result.txt").exists)
+    until(lambda: list((toy.folder / "task").glob(".out.*.partial/result.txt")))
     process.send_signal(number)
     assert process.wait(timeout=20) == code
     assert not (toy.folder / "task" / "out").exists()
@@ -298,6 +299,51 @@ def test_outputs_are_absent_when_a_signal_ends_it(toy, until, number, code, reas
     assert toy.module("steps.work", "--out", "task/out", "--text", "x", env=env).returncode == 0
     assert (toy.folder / "task" / "out" / "result.txt").read_text() == "x"
     assert not list((toy.folder / "task").glob(".*"))
+
+
+@pytest.mark.parametrize("talks", [False, True], ids=["an output", "the log"])
+def test_a_limit_on_file_sizes_is_one_line(toy, talks):
+    toy.write(
+        "large.py",
+        f"""
+        import resource
+        from soundgate.step import OutputPath, main
+
+        def large(out: OutputPath) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+            if {talks}:
+                print("x" * 20_000)
+            (out / "large.txt").write_text("x" * 20_000)
+
+        if __name__ == "__main__":
+            main(large)
+        """,
+    )
+    env = {"SOUNDGATE_TASK": "t", "SOUNDGATE_TASK_FOLDER": str(toy.folder / "task")}
+    with (toy.folder / "log.txt").open("w") as log:
+        command = [sys.executable, "-m", "large", "--out", "task/out"]
+        ended = subprocess.run(
+            command, cwd=toy.folder, env={**os.environ, **env}, stdout=log, stderr=log, check=False
+        )
+    assert ended.returncode == 2
+    mark = runs.read_mark(toy.folder / "task")
+    said = "File too large: raise the limit on file sizes (ulimit -f) or choose another folder"
+    assert (mark["state"], mark["reason"]) == ("failed", said)
+    assert "Traceback" not in (toy.folder / "log.txt").read_text()
+
+
+def test_a_lost_attempt_leaves_a_later_one_alone(environment, tmp_path, monkeypatch):
+    def step(out: OutputPath, *, lost: bool = False) -> None:
+        (out / "lost" if lost else out / "later").touch()
+        if lost:  # another process begins and ends meanwhile
+            monkeypatch.setenv("SOUNDGATE_TOKEN", "later")
+            assert call(step, "--out", tmp_path / "out") == 0
+
+    monkeypatch.setenv("SOUNDGATE_TOKEN", "first")
+    assert call(step, "--out", tmp_path / "out", "--lost", "true") == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["later"]
+    assert runs.read_mark(environment)["state"] == "succeeded"
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_a_rerun_replaces_what_an_earlier_one_left(environment, tmp_path):

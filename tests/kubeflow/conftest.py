@@ -114,7 +114,7 @@ def start(tmp_path):
     """Makes a run and its record, as ``run-pipeline`` does."""
 
     def make(pipeline):
-        run = Run(tmp_path / "runs", pipeline.name, runs.new_run_id())
+        run = Run(tmp_path / "runs", pipeline.name, runs.new_run_id(tmp_path / "runs"))
         record = {
             "format": runs.RUN_FORMAT,
             "run": run.id,

@@ -114,7 +114,7 @@ class Site:
 
     def begin(self, pipeline: Pipeline) -> tuple[runs.Run, dict[str, Any]]:
         """Return a new run of a pipeline, as the command line makes it."""
-        run = runs.Run(self.folder / "runs", pipeline.name, runs.new_run_id())
+        run = runs.Run(self.folder / "runs", pipeline.name, runs.new_run_id(self.folder / "runs"))
         asked = invocation.Invocation(module="toy", executor="sagemaker")
         record = invocation.new_record(asked, pipeline, None, run)
         run.folder.mkdir(parents=True)

@@ -1,13 +1,13 @@
 """Starts tasks fast: one process that has imported what tasks need, and forks for each of them.
 
-    python -m soundgate.executors.running.forkserver FD [LIBRARY ...]
+    python -m soundgate.executors.running.forkserver FD LIFELINE [LIBRARY ...]
 
 Starting an interpreter costs tens of milliseconds and importing torch seconds; a fork costs a few
 milliseconds. Forking is safe only from a process of one thread, so before every fork this one
 counts its threads, and where a library has started any it starts a fresh interpreter instead. It
 touches no GPU. Libraries are imported while nothing is asked for, so no task waits for one that it
-does not use. Every child leads its own process group; what it leaves behind there ends with it,
-and everything ends with the runner.
+does not use. Every child leads its own process group; what it leaves behind, there or in sessions
+of its own, ends with it. A guard (see ``guard``) ends everything when the runner ends.
 
 The runner sends one JSON object a message over a SOCK_SEQPACKET socket:
 ``{"id", "argv", "env", "cwd", "log", "cpus"}``; the answers are ``{"id", "pid"}`` and
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -33,15 +32,17 @@ import threading
 import traceback
 from typing import Any, NoReturn
 
+from soundgate.executors.running import guard
+from soundgate.executors.running.descendants import (
+    adopt_orphans,
+    die_with_parent,
+    end_children,
+    lead_group,
+    signal_group,
+)
+
 MESSAGE_BYTES = 1 << 20
-PR_SET_PDEATHSIG = 1
 STOPS = (signal.SIGINT, signal.SIGTERM)
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends, however that ends."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def single_threaded() -> bool:
@@ -49,22 +50,11 @@ def single_threaded() -> bool:
     return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - before every fork
 
 
-def lead_group(pid: int) -> None:
-    """Give a process its own group; parent and child both do, so that neither comes too late."""
-    with contextlib.suppress(PermissionError, ProcessLookupError):
-        os.setpgid(pid, pid)
-
-
-def end_group(pid: int) -> None:
-    """Kill a process and all that it left in its group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _prepare(spec: dict[str, Any]) -> None:
+def _prepare(spec: dict[str, Any], parent: int) -> None:
     """Become the task's process: own group, own environment, output into its log."""
     lead_group(0)
-    die_with_parent()
+    die_with_parent(parent)
+    adopt_orphans()  # what it started stays its own as long as it runs
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the step can take note of it
@@ -100,13 +90,13 @@ def _run_module(spec: dict[str, Any]) -> int:
     return 0
 
 
-def become_task(spec: dict[str, Any]) -> NoReturn:
-    """Run a task in this process, which was just forked, and end with it."""
+def become_task(spec: dict[str, Any], parent: int) -> NoReturn:
+    """Run a task in this process, which ``parent`` just forked, and end with it."""
     python_module = spec["argv"][0] == sys.executable and spec["argv"][1] == "-m"
     fresh = spec["fresh"] or not python_module
     code = 1
     try:
-        _prepare(spec)
+        _prepare(spec, parent)
         if fresh:
             os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - no shell
         code = _run_module(spec)
@@ -157,10 +147,11 @@ class Server:
 
     def _start(self, spec: dict[str, Any]) -> None:
         spec["fresh"] = not single_threaded()
+        server = os.getpid()
         pid = os.fork()
         if pid == 0:
             self.connection.close()
-            become_task(spec)
+            become_task(spec, server)
         lead_group(pid)
         self.running.add(pid)
         self.selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (spec["id"], pid))
@@ -168,26 +159,31 @@ class Server:
 
     def _reap(self, key: selectors.SelectorKey) -> None:
         name, pid = key.data
-        end_group(pid)  # before it is reaped: until then its id is nobody else's
+        signal_group(pid, signal.SIGKILL)  # before it is reaped: until then its id is its own
         self.running.discard(pid)
         _, status = os.waitpid(pid, 0)
+        end_children(kept=self.running)  # it handed down what left its group
         self.selector.unregister(key.fileobj)
         os.close(key.fd)
         self._answer({"id": name, "status": os.waitstatus_to_exitcode(status)})
 
     def _end(self) -> None:
         for pid in self.running:
-            end_group(pid)
+            signal_group(pid, signal.SIGKILL)
+        end_children()
 
     def _answer(self, message: dict[str, Any]) -> None:
         self.connection.send(json.dumps(message).encode())
 
 
 def main() -> None:
-    """Serve the connection whose file descriptor is the first argument."""
+    """Serve the connection whose file descriptor is the first argument, under a guard."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # the runner decides what these mean
-    with socket.socket(fileno=int(sys.argv[1])) as connection:
-        Server(connection, sys.argv[2:]).serve()
+    descriptor, lifeline = map(int, sys.argv[1:3])
+    guard.fork(lifeline, not_ours=[descriptor])
+    adopt_orphans()
+    with socket.socket(fileno=descriptor) as connection:
+        Server(connection, sys.argv[3:]).serve()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from soundgate.runs import State
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from soundgate.executors.leftovers import Hold
     from soundgate.task import Task
 
 LONGEST_RETRY_WAIT_S = 30.0
@@ -91,18 +92,21 @@ class ThisMachine:
 
     machine: Machine = field(default_factory=Machine)
     marks_stopped_tasks: bool = True
+    hold: Hold | None = None
+    """The run that the tasks belong to; their processes keep it held and can be found by it."""
 
     def launcher(self, libraries: Sequence[str]) -> Launcher:
         """Return a fork server where the platform has one."""
-        return launcher(libraries)
+        return launcher(libraries, self.hold)
 
     def argv(self, task: Task, command: Sequence[str], share: Share) -> list[str]:  # noqa: ARG002
         """Return the command under this interpreter."""
         return process_argv(command, share)
 
     def variables(self, share: Share) -> dict[str, str]:
-        """Return limits of threads, and which GPUs are the task's."""
-        return environment(share, gpus_here=bool(self.machine.gpus))
+        """Return limits of threads, which GPUs are the task's, and which run it belongs to."""
+        mark = self.hold.environment if self.hold else {}
+        return {**mark, **environment(share, gpus_here=bool(self.machine.gpus))}
 
     def judge(self, failure: Failure) -> Verdict:
         """Cancel a task with the run; else try it again, or give up."""

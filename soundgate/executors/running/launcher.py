@@ -1,7 +1,8 @@
 """Starts tasks' processes on this machine and tells when they end.
 
 On Linux a fork server does the work (see ``forkserver``): starting is fast, and a task cannot
-outlive the runner. Elsewhere each task is a fresh interpreter.
+outlive the runner. Elsewhere each task is a fresh interpreter. Either way a guard stands between
+them and the runner.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import queue
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -20,10 +22,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from soundgate.executors.running import forkserver
+from soundgate.executors.running import forkserver, guard
+from soundgate.executors.running.descendants import lead_group, signal_group
+from soundgate.executors.running.guarded import PATIENCE_S, Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from soundgate.executors.leftovers import Hold
+
+LONGEST_SEND_S = 30
+"""How long the fork server may leave messages unread, for example while it imports a library."""
 
 PRELOADABLE = ("numpy", "torch", "soundfile", "soxr", "pydantic", "yaml", "safetensors")
 """Libraries that start no thread when imported. The server counts its threads all the same."""
@@ -61,51 +70,87 @@ class Launcher(Protocol):
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a process's whole group."""
 
+    def abandon(self, name: str) -> None:
+        """Take a process as ended that was killed some time ago and has not been told to end."""
+
     def close(self) -> None:
         """Kill what still runs."""
 
 
-def launcher(libraries: Sequence[str]) -> Launcher:
-    """Return the launcher of this platform; ``libraries`` are what the tasks will import."""
+def launcher(libraries: Sequence[str], hold: Hold | None = None) -> Launcher:
+    """Return the launcher of this platform.
+
+    Args:
+        libraries: what the tasks will import.
+        hold: the run they belong to, which they keep held as long as one of them lives.
+    """
     if sys.platform == "linux" and not os.environ.get("SOUNDGATE_FRESH_INTERPRETERS"):
         wanted = [name for name in PRELOADABLE if name in libraries]
-        return ForkLauncher(["soundgate.step", *wanted])
-    return ProcessLauncher()
+        return ForkLauncher(["soundgate.step", *wanted], hold)
+    return ProcessLauncher(hold)
 
 
-def _signal_group(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+class _Server:
+    """A fork server as a runner sees it."""
+
+    def __init__(self, libraries: Sequence[str], hold: Hold | None) -> None:
+        """Start it; it imports ``libraries`` while it has nothing else to do."""
+        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        patience = struct.pack("ll", LONGEST_SEND_S, 0)  # a stopped server reads nothing
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        size = forkserver.MESSAGE_BYTES
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        self._hold = hold
+        with theirs:
+            self._guarded = Guarded(
+                ["-m", forkserver.__name__, str(theirs.fileno())],
+                libraries,
+                hold,
+                # numpy's BLAS would start threads when imported; torch has its own
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                pass_fds=[theirs.fileno()],
+            )
+
+    @property
+    def guard(self) -> int:
+        """The process id of its guard, which is its parent."""
+        return self._guarded.process.pid
+
+    def end(self) -> None:
+        """End it and all that descends from it, also where some of them are stopped."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self._guarded.end(self._hold)
 
 
 class ForkLauncher:
-    """Has a fork server start the processes."""
+    """Has a fork server start the processes; another one where the first was lost."""
 
-    def __init__(self, libraries: Sequence[str]) -> None:
+    def __init__(self, libraries: Sequence[str], hold: Hold | None = None) -> None:
         """Start the server; it imports ``libraries`` while it has nothing else to do."""
         self.ended: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self._libraries = libraries
+        self._hold = hold
         self._running: dict[str, int | None] = {}
         self._unsent: dict[str, list[int]] = {}
         self._lock = threading.Lock()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        size = forkserver.MESSAGE_BYTES
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-        command = [sys.executable, "-m", forkserver.__name__, str(theirs.fileno()), *libraries]
-        # numpy's BLAS would start threads when imported; torch has its own
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-        self._server = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], env=environment, start_new_session=True
-        )
-        theirs.close()
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._serve()
+
+    def _serve(self) -> None:
+        self.server = _Server(self._libraries, self._hold)
+        self._reader = threading.Thread(target=self._read, args=(self.server,), daemon=True)
         self._reader.start()
 
     def start(self, spec: Spec) -> None:
         """Ask the server for a process."""
+        if not self._reader.is_alive():  # it was lost, and its tasks with it
+            self.close()
+            self._serve()
         with self._lock:
             self._running[spec.id] = None
         try:
-            self._socket.send(json.dumps(asdict(spec)).encode("utf-8", "surrogateescape"))
+            message = json.dumps(asdict(spec)).encode("utf-8", "surrogateescape")
+            self.server.connection.send(message)
         except OSError:
             self._end(spec.id, -signal.SIGKILL)
 
@@ -116,25 +161,23 @@ class ForkLauncher:
             if name in self._running and pid is None:
                 self._unsent.setdefault(name, []).append(number)
         if pid is not None:
-            _signal_group(pid, number)
+            signal_group(pid, number)
+
+    def abandon(self, name: str) -> None:  # noqa: ARG002 - the server's other tasks end as well
+        """End the server, which does not tell of an end although the task was killed."""
+        self.server.end()
+        self._reader.join(PATIENCE_S)
 
     def close(self) -> None:
-        """Kill what still runs, then the server."""
-        with self._lock:
-            pids = [pid for pid in self._running.values() if pid is not None]
-        for pid in pids:
-            _signal_group(pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._server.kill()
-        self._server.wait()
-        self._reader.join(timeout=5)
-        self._socket.close()
+        """Kill what still runs, and the server."""
+        self.server.end()
+        self._reader.join(PATIENCE_S)
+        self.server.connection.close()
 
-    def _read(self) -> None:
+    def _read(self, server: _Server) -> None:
         while True:
             try:
-                data = self._socket.recv(forkserver.MESSAGE_BYTES)
+                data = server.connection.recv(forkserver.MESSAGE_BYTES)
             except OSError:
                 data = b""
             if not data:
@@ -147,7 +190,7 @@ class ForkLauncher:
                 self._running[message["id"]] = message["pid"]
                 unsent = self._unsent.pop(message["id"], [])
             for number in unsent:
-                _signal_group(message["pid"], number)
+                signal_group(message["pid"], number)
         with self._lock:
             lost = list(self._running)
         for name in lost:  # the server is gone, and its children with it
@@ -155,47 +198,59 @@ class ForkLauncher:
 
     def _end(self, name: str, status: int) -> None:
         with self._lock:
+            known = name in self._running
             self._running.pop(name, None)
-        self.ended.put((name, status))
+            self._unsent.pop(name, None)
+        if known:
+            self.ended.put((name, status))
 
 
 class ProcessLauncher:
-    """Starts a fresh interpreter for each task."""
+    """Starts a fresh interpreter for each task, each under a guard of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold: Hold | None = None) -> None:
         """Start nothing yet."""
         self.ended: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._hold = hold
+        self._running: dict[str, Guarded] = {}
 
     def start(self, spec: Spec) -> None:
         """Start the process, and a thread that waits for it."""
         with Path(spec.log).open("ab") as log:
-            process = subprocess.Popen(
+            guarded = Guarded(
+                ["-m", guard.__name__],
                 spec.argv,
+                self._hold,
                 env=spec.env,
                 cwd=spec.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
-        self._running[spec.id] = process
-        threading.Thread(target=self._wait, args=(spec.id, process), daemon=True).start()
+        self._running[spec.id] = guarded
+        threading.Thread(target=self._wait, args=(spec.id, guarded), daemon=True).start()
 
     def signal(self, name: str, number: int) -> None:
-        """Signal the group."""
-        process = self._running.get(name)
-        if process is not None:
-            _signal_group(process.pid, number)
+        """Have the guard signal the task's group."""
+        if guarded := self._running.get(name):
+            guarded.send(number)
+
+    def abandon(self, name: str) -> None:
+        """Kill a guard that does not end although it was to end its task."""
+        if guarded := self._running.get(name):
+            guarded.kill()
 
     def close(self) -> None:
         """Kill what still runs."""
-        for name in list(self._running):
-            self.signal(name, signal.SIGKILL)
+        running = list(self._running.values())
+        for guarded in running:
+            guarded.let_go()
+        for guarded in running:
+            guarded.end(self._hold)
 
-    def _wait(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        status = process.wait()
-        _signal_group(process.pid, signal.SIGKILL)  # what it left behind
+    def _wait(self, name: str, guarded: Guarded) -> None:
+        status = guarded.process.wait()
+        guarded.let_go()
         self._running.pop(name, None)
         self.ended.put((name, status))
 
@@ -211,21 +266,25 @@ class DirectLauncher:
         """Start nothing yet."""
         self.ended: Endings = self
         self._running: dict[int, str] = {}
+        self._abandoned: list[str] = []
 
     def start(self, spec: Spec) -> None:
         """Fork; the child becomes the task."""
         message = {**asdict(spec), "fresh": not forkserver.single_threaded()}
         sys.stdout.flush()
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            forkserver.become_task(message)
-        forkserver.lead_group(pid)
+            forkserver.become_task(message, parent)
+        lead_group(pid)
         self._running[pid] = spec.id
 
     def get(self, block: bool = True, timeout: float | None = None) -> tuple[str, int]:  # noqa: ARG002, FBT001, FBT002
         """Reap a process; raise ``queue.Empty`` where none ends within ``timeout`` seconds."""
         deadline, pause_s = time.monotonic() + (timeout or 0.0), 0.001
         while True:
+            if self._abandoned:
+                return self._abandoned.pop(), -signal.SIGKILL
             for pid in self._running:
                 # it is looked at without being reaped, so that its id is still its own
                 if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -239,15 +298,20 @@ class DirectLauncher:
         """Signal the group."""
         for pid, running in self._running.items():
             if running == name:
-                _signal_group(pid, number)
+                signal_group(pid, number)
+
+    def abandon(self, name: str) -> None:
+        """Report a process as ended that the kernel holds; Slurm ends it with the job."""
+        for pid in [pid for pid, running in self._running.items() if running == name]:
+            self._abandoned.append(self._running.pop(pid))
 
     def close(self) -> None:
         """Kill what still runs."""
         for pid in list(self._running):
-            forkserver.end_group(pid)
+            signal_group(pid, signal.SIGKILL)
             self._reap(pid)
 
     def _reap(self, pid: int) -> tuple[str, int]:
-        forkserver.end_group(pid)  # what it left behind
+        signal_group(pid, signal.SIGKILL)  # what it left behind
         _, status = os.waitpid(pid, 0)
         return self._running.pop(pid), os.waitstatus_to_exitcode(status)

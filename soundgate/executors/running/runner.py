@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from soundgate.pipeline import Resources, Task
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
+LONGEST_END_S = 5.0  # from SIGKILL to an end that the launcher tells of; it may be stopped
 TICK_S = 0.5
 
 
@@ -202,7 +203,9 @@ class Runner:
             self._launcher = self.host.launcher(sorted(used))
         return self._launcher
 
-    def _context(self, task: Task, key: str, attempt: int, cpus: int) -> runs.Context:
+    def _context(
+        self, task: Task, key: str, attempt: int, cpus: int, token: str = ""
+    ) -> runs.Context:
         folder = self.run.task(task.name).absolute()
         return runs.Context(
             task=task.name,
@@ -212,13 +215,15 @@ class Runner:
             commit=self.record.values["commit"],
             key=key,
             attempt=str(attempt),
+            token=token,
             root=str(self.run.root.absolute()),
             cpus=str(cpus),
             failure=str(folder / "failure.txt"),
         )
 
     def _environment(self, task: Task, attempt: Attempt) -> dict[str, str]:
-        context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
+        cpus = attempt.share.cpus
+        context = self._context(task, attempt.key, attempt.number, cpus, attempt.token)
         return {**os.environ, **context.environment(), **self.host.variables(attempt.share)}
 
     # -- waiting ----------------------------------------------------------------------------------
@@ -247,7 +252,10 @@ class Runner:
                     attempt.asked_to_stop = now
                     self._processes().signal(name, signal.SIGTERM)
             elif self.impatient or now - attempt.asked_to_stop > GRACE_S:
+                attempt.killed = attempt.killed or now
                 self._processes().signal(name, signal.SIGKILL)
+                if now - attempt.killed > LONGEST_END_S:
+                    self._processes().abandon(name)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stop_signal:  # asked twice: no more grace

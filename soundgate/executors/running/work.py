@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class Attempt:
     log_start: int
     """Bytes that earlier attempts left in the log."""
     asked_to_stop: float | None = None
+    killed: float | None = None
+    """When it was sent SIGKILL for the first time."""
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells its folders from those of every other attempt, also of an earlier runner."""
 
     @classmethod
     def begin(

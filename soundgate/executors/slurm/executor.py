@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from soundgate.executors.leftovers import Hold
     from soundgate.executors.slurm.jobs import Job
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
@@ -110,10 +111,10 @@ class SlurmExecutor:
     ) -> dict[str, Any]:
         """Submit the graph and wait for it; with ``no_wait`` return once it is submitted."""
         watcher = states.Watcher(run, request.pipeline, self.client)
-        with folders.lock(run):
+        with folders.lock(run) as hold:
             if _is_over(record) or not self._in_queue(run):
                 self._withdraw(run)
-                self._submit_jobs(request, run, record, submission)
+                self._submit_jobs(request, run, record, submission, hold)
             record["engine_id"] = ",".join(states.job_ids(run)[:1])
             watcher.look(record)
             states.conclude(record, run)
@@ -194,13 +195,18 @@ class SlurmExecutor:
         )
 
     def _submit_jobs(
-        self, request: SlurmRequest, run: Run, record: dict[str, Any], submission: Submission
+        self,
+        request: SlurmRequest,
+        run: Run,
+        record: dict[str, Any],
+        submission: Submission,
+        hold: Hold,
     ) -> None:
         folders.keep_request(run, request)
         digests = reuse.file_digests(Cache(run.root), request.pipeline)
         folders.write_inputs(run, digests)
         adopt(request, run, record, digests)
-        run_here(request, run, record, submission, digests)
+        run_here(request, run, record, submission, digests, hold)
         folder = run.folder / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         (folder / states.CANCELLED).unlink(missing_ok=True)

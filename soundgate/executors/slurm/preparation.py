@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundgate.executors.base import Submission
+    from soundgate.executors.leftovers import Hold
     from soundgate.executors.slurm.scripts import SlurmRequest
     from soundgate.reuse.cache import Hit
     from soundgate.runs import Run
@@ -42,6 +43,7 @@ def run_here(
     record: dict[str, Any],
     submission: Submission,
     digests: reuse.Digests,
+    hold: Hold,
 ) -> None:
     """Run the tasks that need the network on this host, before anything is submitted.
 
@@ -64,7 +66,8 @@ def run_here(
         quiet=submission.quiet,
     )
     kept = records.KeptRecord(part, run.write)
-    with Runner(work, kept, ThisMachine(), timeout_s=submission.timeout_s) as runner:
+    host = ThisMachine(hold=hold)
+    with Runner(work, kept, host, timeout_s=submission.timeout_s) as runner:
         done = runner.execute()
     record["tasks"].update(done["tasks"])
     run.write({**record, "state": State.RUNNING})
