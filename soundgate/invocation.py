@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
+    from soundgate.runs import RunRecord
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
@@ -247,9 +249,7 @@ def _stamp(module: str) -> str:
     return " ".join(f"{path} {path.stat().st_mtime_ns}" for path in sorted(files))
 
 
-def new_record(
-    invocation: Invocation, pipeline: Pipeline, values: Any, run: runs.Run
-) -> dict[str, Any]:
+def new_record(invocation: Invocation, pipeline: Pipeline, values: Any, run: runs.Run) -> RunRecord:
     """Return ``run.json`` of a run that has not started."""
     config = str(Path(invocation.config).resolve()) if invocation.config else None
     profile = str(Path(invocation.profile).resolve()) if invocation.profile else ""
@@ -272,7 +272,7 @@ def new_record(
     }
 
 
-def recorded(record: dict[str, Any]) -> Invocation:
+def recorded(record: RunRecord) -> Invocation:
     """Return the invocation of an earlier run, its passwords and tokens masked.
 
     Raises:

@@ -19,13 +19,13 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.masking import masked_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 RUN_FORMAT = "soundgate.run/1"
 TASK_FORMAT = "soundgate.task/1"
@@ -56,6 +56,62 @@ class State(StrEnum):
     def final(self) -> bool:
         """Whether it can still change."""
         return self not in (State.PENDING, State.RUNNING)
+
+
+class OutputRecord(TypedDict):
+    """What is known of an output: of the lines that `sha256sum` prints for its files."""
+
+    digest: str
+    bytes: int
+    files: int
+
+
+class TaskRecord(TypedDict):
+    """A task in ``run.json``."""
+
+    state: str
+    """A ``State``."""
+    module: str
+    depends_on: Sequence[str]
+    group: str
+    """The map that it is an item of; else empty."""
+    item: dict[str, Any]
+    """Its values on the map's axes."""
+    reason: str
+    """Why it runs, was reused, failed or was skipped."""
+    duration_s: float | None
+    attempt: int
+    started_at: NotRequired[str]
+    engine_id: str
+    outputs: Mapping[str, OutputRecord]
+    note: str
+    """The last line of its log."""
+
+
+class RunRecord(TypedDict):
+    """``run.json``: one execution of a pipeline."""
+
+    format: str
+    run: str
+    pipeline: str
+    state: str
+    """A ``State``."""
+    reason: str
+    """Why it did not succeed; else empty."""
+    created_at: str
+    ended_at: str | None
+    duration_s: float | None
+    """Of the last start, where it was resumed."""
+    exit_signal: NotRequired[int]
+    """The signal that stopped it, 0 where none did."""
+    executor: str
+    engine_id: str
+    host: str
+    commit: str
+    parameters: dict[str, Any]
+    invocation: dict[str, Any]
+    """What was typed; ``--resume`` starts from it."""
+    tasks: dict[str, TaskRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +270,7 @@ class Run:
         """Return the log of one task."""
         return self.task(name) / LOG
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> RunRecord:
         """Return ``run.json`` as it was last written.
 
         Raises:
@@ -228,9 +284,9 @@ class Run:
             raise ParameterError(
                 f"{path}: damaged ({', '.join(damaged)}): restore it or delete the run's folder"
             )
-        return record
+        return cast("RunRecord", record)
 
-    def write(self, record: Mapping[str, Any]) -> None:
+    def write(self, record: RunRecord) -> None:
         """Replace ``run.json``; passwords and tokens are not recorded."""
         write_json(self.folder / "run.json", masked_values(record))
 

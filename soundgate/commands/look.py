@@ -17,8 +17,10 @@ from soundgate.executors.pace import Pace
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from soundgate.executors.base import Executor
+    from soundgate.runs import RunRecord
 
 FOLLOW_INTERVAL_S = 0.5
 FOLLOW_LONGEST_S = 30.0
@@ -64,13 +66,13 @@ def get_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def executor_of(record: dict[str, Any]) -> Executor[Any]:
+def executor_of(record: RunRecord) -> Executor[Any]:
     """Return the executor of a run, with the site it was given."""
     asked = invocation.recorded(record)
     return executors.load(asked.executor, asked.options)
 
 
-def _as_it_stands(run: runs.Run, silent: dict[tuple[str, str], str]) -> dict[str, Any]:
+def _as_it_stands(run: runs.Run, silent: dict[tuple[str, str], str]) -> RunRecord:
     """Return a run's record, or the last known one if the engine does not answer.
 
     Args:
@@ -106,7 +108,7 @@ def _damaged(run: runs.Run, reason: str) -> dict[str, Any]:
 
 def list_runs(args: argparse.Namespace) -> int:
     """List runs, newest first."""
-    found: list[dict[str, Any]] = []
+    found: list[Mapping[str, Any]] = []
     silent: dict[tuple[str, str], str] = {}
     if args.pipeline:
         _check_pipeline(args.pipeline)
@@ -193,7 +195,7 @@ def _print_log(executor: Executor[Any], run: runs.Run, name: str, *, follow: boo
     print("".join(list(executor.logs(run, name))[shown:]), end="", flush=True)
 
 
-def _is_over(record: dict[str, Any], task: str) -> bool:
+def _is_over(record: RunRecord, task: str) -> bool:
     return any(runs.State(each["state"]).final for each in (record, record["tasks"][task]))
 
 
@@ -232,7 +234,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _check_task(record: dict[str, Any], task: str) -> None:
+def _check_task(record: RunRecord, task: str) -> None:
     if task not in record["tasks"]:
         hint = nearest(task, record["tasks"])
         raise ParameterError(f"run {record['run']} has no task {task!r}{hint}")

@@ -20,10 +20,11 @@ from soundgate.reuse.cache import Cache
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from soundgate.executors.base import Executor
     from soundgate.pipeline import Pipeline
+    from soundgate.runs import RunRecord, TaskRecord
 
 RECORDED = (
     "module_name",
@@ -181,7 +182,6 @@ def run_pipeline(args: argparse.Namespace) -> int:
             print(mermaid(pipeline), end="")
             return 0
         run = runs.Run(root, pipeline.name, UNRUN if args.dry_run else runs.new_run_id(root))
-        record = {} if args.dry_run else invocation.new_record(asked, pipeline, values, run)
     if executor.capabilities.runs_here:
         modules = [task.module for task in pipeline.tasks.values()]
         requirements.require(modules, Cache(root).sources)
@@ -192,6 +192,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
         return _show_plan(plan, request, args)
     run.folder.mkdir(parents=True, exist_ok=True)
     if not args.resume:  # a resumed run may still be held, and only its holder writes the record
+        record = invocation.new_record(asked, pipeline, values, run)
         run.write(record)
     submission = Submission(
         no_wait=args.no_wait, timeout_s=args.timeout, quiet=args.output == "json"
@@ -202,7 +203,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
 
 def _resumed(
     args: argparse.Namespace, root: Path
-) -> tuple[runs.Run, dict[str, Any], Executor[Any], Pipeline]:
+) -> tuple[runs.Run, RunRecord, Executor[Any], Pipeline]:
     """Return an earlier run with the executor and the pipeline that it was started with."""
     if any(getattr(args, name) for name in RECORDED):
         raise ParameterError(
@@ -218,7 +219,7 @@ def _resumed(
     return run, record, executor, pipeline
 
 
-def _kept(record: dict[str, Any], tasks: Any) -> dict[str, Any]:
+def _kept(record: RunRecord, tasks: Container[str]) -> dict[str, TaskRecord]:
     return {name: task for name, task in record["tasks"].items() if name in tasks}
 
 
@@ -232,7 +233,7 @@ def _show_plan(plan: Sequence[Any], request: Any, args: argparse.Namespace) -> i
     return 0
 
 
-def _report(run: runs.Run, record: dict[str, Any], args: argparse.Namespace) -> int:
+def _report(run: runs.Run, record: RunRecord, args: argparse.Namespace) -> int:
     state = record["state"]
     if args.output == "json":
         print(json.dumps(record, indent=1))

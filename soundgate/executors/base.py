@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import File, Output, Pipeline, Task
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord, TaskRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +135,15 @@ class Executor(Protocol[RequestT]):
         """Tell for each task whether it would be run or reused, and why. Starts nothing."""
 
     def submit(
-        self, request: RequestT, run: Run, record: dict[str, Any], submission: Submission
-    ) -> dict[str, Any]:
+        self, request: RequestT, run: Run, record: RunRecord, submission: Submission
+    ) -> RunRecord:
         """Send a request as it was rendered, keep its text as ``request.txt``, and wait.
 
         Returns:
             The run's record as it stands when this returns.
         """
 
-    def poll(self, run: Run) -> dict[str, Any]:
+    def poll(self, run: Run) -> RunRecord:
         """Return the run's record, brought up to date."""
 
     def cancel(self, run: Run) -> None:
@@ -274,7 +274,7 @@ def open_parameters(pipeline: Pipeline) -> dict[str, Any]:
     return found
 
 
-def initial_tasks(pipeline: Pipeline) -> dict[str, Any]:
+def initial_tasks(pipeline: Pipeline) -> dict[str, TaskRecord]:
     """Return the ``tasks`` of a new run's record."""
     return {
         task.name: {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.table import Table
+
+    from soundgate.runs import TaskRecord
 
 COLORS = {
     "running": "cyan",
@@ -29,7 +31,7 @@ LOG_TAIL_LINES = 20
 class Display(Protocol):
     """Where the progress of a run is shown."""
 
-    def update(self, name: str, task: Mapping[str, Any]) -> None:
+    def update(self, name: str, task: TaskRecord) -> None:
         """Show that a task's record changed."""
 
     def progress(self, name: str, line: str) -> None:
@@ -42,7 +44,7 @@ class Display(Protocol):
         """Leave the last state on the screen."""
 
 
-def display(tasks: Mapping[str, Mapping[str, Any]], stream: TextIO | None = None) -> Display:
+def display(tasks: Mapping[str, TaskRecord], stream: TextIO | None = None) -> Display:
     """Return a live table where ``stream`` is a terminal, plain lines otherwise."""
     stream = stream or sys.stdout
     return LiveDisplay(tasks, stream) if stream.isatty() else PlainDisplay(tasks, stream)
@@ -94,12 +96,12 @@ def duration(seconds: float | None) -> str:
 class PlainDisplay:
     """One line an event; a log of CI stays readable."""
 
-    def __init__(self, tasks: Mapping[str, Mapping[str, Any]], stream: TextIO) -> None:
+    def __init__(self, tasks: Mapping[str, TaskRecord], stream: TextIO) -> None:
         """Write to ``stream``."""
         self.stream = stream
         self.width = max((len(name) for name in tasks), default=0)
 
-    def update(self, name: str, task: Mapping[str, Any]) -> None:
+    def update(self, name: str, task: TaskRecord) -> None:
         """Print the task's state."""
         took = duration(task["duration_s"]) if task["state"] in ("succeeded", "failed") else ""
         about = task["note"] if task["state"] == "succeeded" else task["reason"]
@@ -120,12 +122,12 @@ class PlainDisplay:
 class LiveDisplay:
     """A table that rich redraws in place."""
 
-    def __init__(self, tasks: Mapping[str, Mapping[str, Any]], stream: TextIO) -> None:
+    def __init__(self, tasks: Mapping[str, TaskRecord], stream: TextIO) -> None:
         """Start drawing on a terminal."""
         from rich.console import Console
         from rich.live import Live
 
-        self.tasks = {name: dict(task) for name, task in tasks.items()}
+        self.tasks: dict[str, TaskRecord] = {name: {**task} for name, task in tasks.items()}
         self.started: dict[str, float] = {}
         self.live = Live(
             console=Console(file=stream),
@@ -136,9 +138,9 @@ class LiveDisplay:
         )
         self.live.start()
 
-    def update(self, name: str, task: Mapping[str, Any]) -> None:
+    def update(self, name: str, task: TaskRecord) -> None:
         """Take over the task's state."""
-        self.tasks[name] = dict(task)
+        self.tasks[name] = {**task}
         if task["state"] == "running":
             self.started.setdefault(name, time.monotonic())
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord
     from soundgate.task import Task
 
 LEAST_FREE_GB = 2.0
@@ -112,8 +112,8 @@ class LocalExecutor:
         )
 
     def submit(
-        self, request: LocalRequest, run: Run, record: dict[str, Any], submission: Submission
-    ) -> dict[str, Any]:
+        self, request: LocalRequest, run: Run, record: RunRecord, submission: Submission
+    ) -> RunRecord:
         """Run the commands; with ``no_wait`` in a process of its own."""
         if submission.no_wait:
             folders.keep_request(run, request)
@@ -141,8 +141,8 @@ class LocalExecutor:
                 return runner.execute()
 
     def _detach(
-        self, request: LocalRequest, run: Run, record: dict[str, Any], submission: Submission
-    ) -> dict[str, Any]:
+        self, request: LocalRequest, run: Run, record: RunRecord, submission: Submission
+    ) -> RunRecord:
         command = [sys.executable, "-m", "soundgate.cli", "run-pipeline"]
         command += ["--resume", str(run.folder.resolve())]
         if submission.timeout_s is not None:
@@ -168,7 +168,7 @@ class LocalExecutor:
         process.returncode = 0  # it outlives this process on purpose; nobody will wait for it
         return record
 
-    def poll(self, run: Run) -> dict[str, Any]:
+    def poll(self, run: Run) -> RunRecord:
         """Return the run's record; one whose runner is gone is shown as interrupted."""
         record = run.read()
         held = folders.lock_holder(run) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate import runs
 from soundgate.errors import ParameterError
@@ -13,7 +13,7 @@ from soundgate.runs import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord, TaskRecord
 
 SAVE_INTERVAL_S = 0.25
 SAVE_SHARE = 0.05  # of the time goes to writing run.json, which grows with the number of tasks
@@ -21,22 +21,23 @@ SAVE_SHARE = 0.05  # of the time goes to writing run.json, which grows with the 
 NOTHING = "nothing was submitted"
 
 
-def end(record: dict[str, Any], state: State, reason: str) -> None:
+def end(record: RunRecord, state: State, reason: str) -> None:
     """Note in what state a run ended, now."""
-    record.update(state=state, reason=reason, ended_at=runs.now())
-    record["duration_s"] = runs.seconds_between(record["created_at"], record["ended_at"])
+    ended_at = runs.now()
+    took_s = runs.seconds_between(record["created_at"], ended_at)
+    record.update({"state": state, "reason": reason, "ended_at": ended_at, "duration_s": took_s})
 
 
-def refuse(run: Run, record: dict[str, Any], reason: str, state: State = State.FAILED) -> None:
+def refuse(run: Run, record: RunRecord, reason: str, state: State = State.FAILED) -> None:
     """Note that nothing reached the engine, or no more than what is done already."""
     for task in record["tasks"].values():
         if not State(task["state"]).final:
-            task.update(state=State.SKIPPED, reason=NOTHING)
+            task.update({"state": State.SKIPPED, "reason": NOTHING})
     end(record, state, f"{NOTHING}: {reason}")
     run.write(record)
 
 
-def require_running(run: Run, record: dict[str, Any]) -> None:
+def require_running(run: Run, record: RunRecord) -> None:
     """Refuse to stop what does not run.
 
     Raises:
@@ -50,21 +51,22 @@ def require_running(run: Run, record: dict[str, Any]) -> None:
 class KeptRecord:
     """A run's record while it changes; written now and then, because marks are the truth."""
 
-    values: dict[str, Any]
-    write: Callable[[dict[str, Any]], None] | None
+    values: RunRecord
+    write: Callable[[RunRecord], None] | None
     """Writes it whole; None where it belongs to another process."""
     _next_s: float = 0.0
     _unsaved: bool = False
 
     @property
-    def tasks(self) -> dict[str, dict[str, Any]]:
+    def tasks(self) -> dict[str, TaskRecord]:
         """The record of each task."""
-        tasks: dict[str, dict[str, Any]] = self.values["tasks"]
-        return tasks
+        return self.values["tasks"]
 
-    def change(self, name: str, state: State, **values: Any) -> None:
-        """Note what became of a task."""
-        self.tasks[name].update(state=state, **values)
+    def change(self, name: str, state: State, *, reason: str, note: str | None = None) -> None:
+        """Note what became of a task; without a note the last one stays."""
+        self.tasks[name].update({"state": state, "reason": reason})
+        if note is not None:
+            self.tasks[name]["note"] = note
         self._unsaved = True
         self.save()
 
@@ -87,14 +89,14 @@ class KeptRecord:
         states = {task["state"] for task in self.tasks.values()}
         cancelled: list[str] = []
         if states <= {State.SUCCEEDED, State.REUSED}:
-            self.values.update(state=State.SUCCEEDED, reason="")
+            self.values.update({"state": State.SUCCEEDED, "reason": ""})
         elif stopped:
             cancelled = [n for n, t in self.tasks.items() if not State(t["state"]).final]
             for name in cancelled:
-                self.tasks[name].update(state=State.CANCELLED, reason=stopped)
-            self.values.update(state=State.CANCELLED, reason=stopped)
+                self.tasks[name].update({"state": State.CANCELLED, "reason": stopped})
+            self.values.update({"state": State.CANCELLED, "reason": stopped})
         else:
             failed = [n for n, task in self.tasks.items() if task["state"] == State.FAILED]
             reasons = [f"{name}: {self.tasks[name]['reason']}" for name in failed]
-            self.values.update(state=State.FAILED, reason="; ".join(reasons))
+            self.values.update({"state": State.FAILED, "reason": "; ".join(reasons)})
         return cancelled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from soundgate.errors import ExecutorError, SoundgateError
 from soundgate.executors.display import Display, FailureLogs, display
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from soundgate.executors.base import Submission
     from soundgate.executors.pace import Pace
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord
 
 SHORTEST_REST_S = 0.05
 
@@ -50,26 +50,26 @@ class Watched(Protocol):
     def is_usual(self) -> str:
         """Said when nothing is unusual any longer: "the controller answers again"."""
 
-    def look(self, record: dict[str, Any], *, due: bool) -> Seen:
+    def look(self, record: RunRecord, *, due: bool) -> Seen:
         """Bring the record up to date; ask the engine only where that is ``due``."""
 
-    def end(self, record: dict[str, Any], reason: str) -> None:
+    def end(self, record: RunRecord, reason: str) -> None:
         """Ask the engine to end it.
 
         Raises:
             ExecutorError: it refuses, or does not answer.
         """
 
-    def last_lines(self, record: dict[str, Any], task: str) -> tuple[Sequence[str], str]:
+    def last_lines(self, record: RunRecord, task: str) -> tuple[Sequence[str], str]:
         """Return the end of a task's log, and where all of it is."""
 
-    def rest_s(self, record: dict[str, Any]) -> float | None:
+    def rest_s(self, record: RunRecord) -> float | None:
         """How long to rest between looks; None: until the engine may be asked again."""
 
 
 def wait(
-    watched: Watched, run: Run, record: dict[str, Any], submission: Submission, pace: Pace
-) -> dict[str, Any]:
+    watched: Watched, run: Run, record: RunRecord, submission: Submission, pace: Pace
+) -> RunRecord:
     """Look again and again, ever less often while nothing happens, until the run is over.
 
     Raises:
@@ -115,7 +115,7 @@ def wait(
 
 def _show(
     watched: Watched,
-    record: dict[str, Any],
+    record: RunRecord,
     changed: Sequence[str],
     shown: Display,
     logs: FailureLogs,
@@ -127,7 +127,7 @@ def _show(
             logs.show(name, record["tasks"][name]["reason"], lines, whole)
 
 
-def _ended(watched: Watched, record: dict[str, Any], limit_s: float | None) -> str:
+def _ended(watched: Watched, record: RunRecord, limit_s: float | None) -> str:
     """End a run that took too long; return why that was refused: it is tried again then."""
     try:
         watched.end(record, f"the run exceeded --timeout {limit_s:g} s")

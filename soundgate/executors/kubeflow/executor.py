@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from soundgate.executors.kubeflow.rendering.request import KubeflowRequest
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord
 
 ENDED = (states.FAILED, states.CANCELED)
 """States that a run can be tried again from."""
@@ -105,8 +105,8 @@ class KubeflowExecutor:
         ]
 
     def submit(
-        self, request: KubeflowRequest, run: Run, record: dict[str, Any], submission: Submission
-    ) -> dict[str, Any]:
+        self, request: KubeflowRequest, run: Run, record: RunRecord, submission: Submission
+    ) -> RunRecord:
         """Start the run, or go on with it, and wait; with ``no_wait`` return once it is in."""
         with folders.lock(run):
             try:
@@ -123,7 +123,7 @@ class KubeflowExecutor:
             wait(watch, run, record, submission, Pace(self.profile.poll_s))
         return record
 
-    def poll(self, run: Run) -> dict[str, Any]:
+    def poll(self, run: Run) -> RunRecord:
         """Return the run's record, brought up to date.
 
         Raises:
@@ -201,7 +201,7 @@ class KubeflowExecutor:
                     "network: set mlflow_tracking_uri in the profile"
                 )
 
-    def _send(self, request: KubeflowRequest, run: Run, record: dict[str, Any]) -> Watch:
+    def _send(self, request: KubeflowRequest, run: Run, record: RunRecord) -> Watch:
         """Start a run, or let the one that ended go on where what would be sent is the same."""
         folder = run.folder / FOLDER
         addresses = files.upload(request.pipeline, request.files, self.profile.files, run.root)
@@ -227,8 +227,8 @@ class KubeflowExecutor:
         (folder / CANCELLED).unlink(missing_ok=True)
         for task in record["tasks"].values():
             if task not in kept or not State(task["state"]).done:
-                task.update(state=State.PENDING, reason="", note="", attempt=0)
-        record.update(state=State.RUNNING, reason="", ended_at=None)
+                task.update({"state": State.PENDING, "reason": "", "note": "", "attempt": 0})
+        record.update({"state": State.RUNNING, "reason": "", "ended_at": None})
         return Watch(run, self.client, sent)
 
     def _create(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from soundgate.executors.running.machine import Share
     from soundgate.executors.running.work import Work
     from soundgate.pipeline import Resources, Task
+    from soundgate.runs import RunRecord
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
 LONGEST_END_S = 5.0  # from SIGKILL to an end that the launcher tells of; it may be stopped
@@ -90,11 +91,11 @@ class Runner:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self) -> RunRecord:
         """Run until every task is final; return the run's record."""
-        self.record.values.update(state=State.RUNNING, reason="", ended_at=None)
+        self.record.values.update({"state": State.RUNNING, "reason": "", "ended_at": None})
         for task in self.tasks.values():  # what an earlier runner finished is found by its mark
-            task.update(state=State.PENDING, reason="", note="", attempt=0)
+            task.update({"state": State.PENDING, "reason": "", "note": "", "attempt": 0})
         self.record.save(force=True)
         folders.write_inputs(self.run, self.digests)
         while True:
@@ -167,7 +168,8 @@ class Runner:
         reason = "finished before" if own else hit.reason
         state = State(mark["state"]) if own else State.REUSED
         self.record.change(task.name, state, reason=reason, note=last_line(self.run.log(task.name)))
-        self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark.get("duration_s"))
+        took_s = mark.get("duration_s")
+        self.tasks[task.name].update({"outputs": mark["outputs"], "duration_s": took_s})
         self.schedule.finish(task)
         self.display.update(task.name, {**self.tasks[task.name], "state": State.REUSED})
         return True
@@ -192,7 +194,7 @@ class Runner:
             cpus=share.cpus,
         )
         self._processes().start(spec)
-        self.tasks[task.name].update(attempt=number, started_at=runs.now())
+        self.tasks[task.name].update({"attempt": number, "started_at": runs.now()})
         self.record.change(task.name, State.RUNNING, reason=reason)
         self.display.update(task.name, self.tasks[task.name])
 
@@ -309,7 +311,7 @@ class Runner:
 
     def _done(self, task: Task, mark: dict[str, Any], doubt: str) -> None:
         note = doubt or last_line(self.run.log(task.name))
-        self.tasks[task.name].update(outputs=mark["outputs"], duration_s=mark["duration_s"])
+        self.tasks[task.name].update({"outputs": mark["outputs"], "duration_s": mark["duration_s"]})
         self.record.change(task.name, State.SUCCEEDED, reason="", note=note)
         self.schedule.finish(task)
         self.display.update(task.name, self.tasks[task.name])
@@ -346,13 +348,11 @@ class Runner:
         lines = tail(path, LOG_TAIL_LINES, start=attempt.log_start)
         self.logs.show(task.name, self.tasks[task.name]["reason"], lines, str(path))
 
-    # -- the end ----------------------------------------------------------------------------------
-
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> RunRecord:
         for name in self.record.conclude(self.stop_reason):
             self.display.update(name, self.tasks[name])
         took = runs.seconds_since(self.started)
-        values = {"ended_at": runs.now(), "duration_s": took, "exit_signal": self.stop_signal}
-        self.record.values.update(values)
+        self.record.values.update({"ended_at": runs.now(), "duration_s": took})
+        self.record.values["exit_signal"] = self.stop_signal
         self.record.save(force=True)
         return self.record.values

@@ -43,9 +43,7 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run
-
-Record = dict[str, Any]
+    from soundgate.runs import Run, RunRecord
 
 LOOK_S = 2.0
 """Within this time after a poll the last known state is shown, because SageMaker limits
@@ -110,8 +108,8 @@ class SageMakerExecutor:
         return planned
 
     def submit(
-        self, request: SageMakerRequest, run: Run, record: Record, submission: Submission
-    ) -> Record:
+        self, request: SageMakerRequest, run: Run, record: RunRecord, submission: Submission
+    ) -> RunRecord:
         """Start an execution and wait for it; with ``no_wait`` return once it has started."""
         with folders.lock(run):
             try:
@@ -126,7 +124,7 @@ class SageMakerExecutor:
         watched = WatchedExecution(self.aws, run, watcher)
         return wait(watched, run, record, submission, Pace(self.profile.poll_s))
 
-    def poll(self, run: Run) -> Record:
+    def poll(self, run: Run) -> RunRecord:
         """Return the run's record, updated from its execution."""
         record = run.read()
         if State(record["state"]).final or not record["engine_id"]:
@@ -177,7 +175,7 @@ class SageMakerExecutor:
 
     # -- starting ---------------------------------------------------------------------------------
 
-    def _start(self, request: SageMakerRequest, run: Run, record: Record) -> states.Watcher:
+    def _start(self, request: SageMakerRequest, run: Run, record: RunRecord) -> states.Watcher:
         validation.check(request.definition)
         values = self._values(request, record)
         previous = record["engine_id"]
@@ -212,7 +210,7 @@ class SageMakerExecutor:
             return self._retry(way.source)
         return self._deploy(request, values, run, way)
 
-    def _values(self, request: SageMakerRequest, record: Record) -> dict[str, Any]:
+    def _values(self, request: SageMakerRequest, record: RunRecord) -> dict[str, Any]:
         """The parameters of this execution: those of the request, and the commit."""
         declared = {each["Name"]: each for each in request.definition.get("Parameters", [])}
         values = dict(request.parameters)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from soundgate.executors.slurm.jobs import Job
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord
 
 LAST_POLL_S = 60.0
 """Longest time between two polls of the controller."""
@@ -107,8 +107,8 @@ class SlurmExecutor:
         )
 
     def submit(
-        self, request: SlurmRequest, run: Run, record: dict[str, Any], submission: Submission
-    ) -> dict[str, Any]:
+        self, request: SlurmRequest, run: Run, record: RunRecord, submission: Submission
+    ) -> RunRecord:
         """Submit the graph and wait for it; with ``no_wait`` return once it is submitted."""
         watcher = states.Watcher(run, request.pipeline, self.client)
         with folders.lock(run) as hold:
@@ -125,7 +125,7 @@ class SlurmExecutor:
         self._withdraw_skipped(run, record)
         return record
 
-    def poll(self, run: Run) -> dict[str, Any]:
+    def poll(self, run: Run) -> RunRecord:
         """Return the updated record of the run, with one query to the controller."""
         record = run.read()
         if record["state"] != State.RUNNING:
@@ -178,7 +178,7 @@ class SlurmExecutor:
             with suppress(ExecutorError):  # the controller has already purged them
                 self.client.cancel(ids)
 
-    def _withdraw_skipped(self, run: Run, record: dict[str, Any]) -> None:
+    def _withdraw_skipped(self, run: Run, record: RunRecord) -> None:
         """Take jobs that could only say that their tasks are skipped out of the queue."""
         if record["state"] == State.FAILED:
             with suppress(ExecutorError):  # they end by themselves when their turn comes
@@ -198,7 +198,7 @@ class SlurmExecutor:
         self,
         request: SlurmRequest,
         run: Run,
-        record: dict[str, Any],
+        record: RunRecord,
         submission: Submission,
         hold: Hold,
     ) -> None:
@@ -213,8 +213,8 @@ class SlurmExecutor:
         forget_starts(run)
         for task in record["tasks"].values():
             if not State(task["state"]).done:
-                task.update(state=State.PENDING, reason="", note="", attempt=0)
-        record.update(state=State.RUNNING, reason="", ended_at=None)
+                task.update({"state": State.PENDING, "reason": "", "note": "", "attempt": 0})
+        record.update({"state": State.RUNNING, "reason": "", "ended_at": None})
         job_description.JobDescription(
             run=run,
             commit=record["commit"],
@@ -249,7 +249,7 @@ class SlurmExecutor:
             raise
 
 
-def _is_over(record: dict[str, Any]) -> bool:
+def _is_over(record: RunRecord) -> bool:
     return all(State(task["state"]).final for task in record["tasks"].values())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from soundgate.executors.leftovers import Hold
     from soundgate.executors.slurm.scripts import SlurmRequest
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord
 
 
 def check_network(pipeline: Pipeline) -> None:
@@ -40,7 +40,7 @@ def check_network(pipeline: Pipeline) -> None:
 def run_here(
     request: SlurmRequest,
     run: Run,
-    record: dict[str, Any],
+    record: RunRecord,
     submission: Submission,
     digests: reuse.Digests,
     hold: Hold,
@@ -56,7 +56,7 @@ def run_here(
         return
     here = Pipeline(request.pipeline.name)
     here.tasks = {name: request.pipeline.tasks[name] for name in request.here}
-    part = {**record, "tasks": {name: record["tasks"][name] for name in here.tasks}}
+    part: RunRecord = {**record, "tasks": {name: record["tasks"][name] for name in here.tasks}}
     work = Work(
         pipeline=here,
         run=run,
@@ -76,7 +76,7 @@ def run_here(
         raise ExecutorError(record["reason"])
 
 
-def adopt(request: SlurmRequest, run: Run, record: dict[str, Any], digests: reuse.Digests) -> None:
+def adopt(request: SlurmRequest, run: Run, record: RunRecord, digests: reuse.Digests) -> None:
     """Take over the results that are there already; the other tasks begin without a mark.
 
     Raises:
@@ -97,7 +97,7 @@ def adopt(request: SlurmRequest, run: Run, record: dict[str, Any], digests: reus
 
 
 def _adopted(
-    cache: Cache, run: Run, task: str, hit: Hit, record: dict[str, Any]
+    cache: Cache, run: Run, task: str, hit: Hit, record: RunRecord
 ) -> Mapping[str, Any] | None:
     folder = run.task(task)
     if hit.folder == folder:

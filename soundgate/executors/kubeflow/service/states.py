@@ -18,6 +18,8 @@ from soundgate.runs import State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from soundgate.runs import RunRecord, TaskRecord
+
 DONE, FAILED, CANCELED = "SUCCEEDED", "FAILED", "CANCELED"
 OVER = (DONE, FAILED, CANCELED, "SKIPPED")
 """States in which a run stays."""
@@ -44,7 +46,7 @@ ENDINGS = {
 """What Kubernetes says, in words of the pipeline."""
 
 
-def update(record: dict[str, Any], seen: Any, names: Mapping[str, str]) -> list[str]:
+def update(record: RunRecord, seen: Any, names: Mapping[str, str]) -> list[str]:
     """Bring a run's record up to date; return the names of the tasks that changed.
 
     Args:
@@ -52,7 +54,7 @@ def update(record: dict[str, Any], seen: Any, names: Mapping[str, str]) -> list[
         seen: the run as the API server tells it.
         names: task to its name in KFP.
     """
-    tasks: dict[str, dict[str, Any]] = record["tasks"]
+    tasks = record["tasks"]
     before = {name: (task["state"], task["reason"]) for name, task in tasks.items()}
     nodes = _Nodes(seen)
     for name, task in tasks.items():
@@ -61,18 +63,18 @@ def update(record: dict[str, Any], seen: Any, names: Mapping[str, str]) -> list[
         if State(task["state"]).done:
             continue
         if driver is not None and str(driver.state) == FAILED:
-            task.update(state=State.FAILED, reason=_reason([driver]))
+            task.update({"state": State.FAILED, "reason": _reason([driver])})
         elif node is not None:
             _take(task, node, nodes, [tasks[n] for n in task["depends_on"] if n in tasks])
     _conclude(record, seen)
     return [n for n, task in tasks.items() if (task["state"], task["reason"]) != before[n]]
 
 
-def lose(record: dict[str, Any], reason: str) -> list[str]:
+def lose(record: RunRecord, reason: str) -> list[str]:
     """End the record of a run that is there no more; return the names of the tasks that changed."""
     lost = [n for n, task in record["tasks"].items() if not State(task["state"]).final]
     for name in lost:
-        record["tasks"][name].update(state=State.CANCELLED, reason=reason)
+        record["tasks"][name].update({"state": State.CANCELLED, "reason": reason})
     records.end(record, State.CANCELLED, reason)
     return lost
 
@@ -112,7 +114,7 @@ class _Nodes:
                     yield self.by_id[identity]
 
 
-def _take(task: dict[str, Any], node: Any, nodes: _Nodes, upstream: list[dict[str, Any]]) -> None:
+def _take(task: TaskRecord, node: Any, nodes: _Nodes, upstream: list[TaskRecord]) -> None:
     """Take over what a node says of its task."""
     below = list(nodes.below(node))
     pods = [n for n in below if ATTEMPT.fullmatch(n.display_name or "")]
@@ -128,10 +130,12 @@ def _take(task: dict[str, Any], node: Any, nodes: _Nodes, upstream: list[dict[st
         reason = task["reason"]
     pod = attempts[-1] if attempts else node
     task.update(
-        state=state,
-        reason=reason,
-        attempt=len(attempts) or task["attempt"],
-        engine_id=pod.pod_name or pod.task_id or task["engine_id"],
+        {
+            "state": state,
+            "reason": reason,
+            "attempt": len(attempts) or task["attempt"],
+            "engine_id": pod.pod_name or pod.task_id or task["engine_id"],
+        }
     )
     if node.start_time and node.end_time and (state.done or state == State.FAILED):
         took_s = (node.end_time - node.start_time).total_seconds()
@@ -154,11 +158,11 @@ def _reason(nodes: list[Any]) -> str:
     return text[found.end() :] or f"exit code {found['code']}"
 
 
-def _conclude(record: dict[str, Any], seen: Any) -> None:
+def _conclude(record: RunRecord, seen: Any) -> None:
     """Set the run's own state; say what became of tasks that never began."""
     tasks, state = record["tasks"], str(seen.state)
     if state not in OVER:
-        record.update(state=State.RUNNING, reason=said(seen))
+        record.update({"state": State.RUNNING, "reason": said(seen)})
         return
     failed = [name for name, task in tasks.items() if task["state"] == State.FAILED]
     for task in tasks.values():
@@ -169,24 +173,25 @@ def _conclude(record: dict[str, Any], seen: Any) -> None:
         if state == DONE:
             task["state"] = State.SUCCEEDED
         elif state == CANCELED:
-            task.update(state=State.CANCELLED, reason="the run was cancelled")
+            task.update({"state": State.CANCELLED, "reason": "the run was cancelled"})
         else:
             behind = _behind(task, tasks, failed)
             reason = f"{behind} failed" if behind else _not_begun(failed)
-            task.update(state=State.SKIPPED, reason=reason)
+            task.update({"state": State.SKIPPED, "reason": reason})
     done = all(State(task["state"]).done for task in tasks.values())
     told = "; ".join(f"{name}: {tasks[name]['reason']}" for name in failed)
     if state == CANCELED:
-        record.update(state=State.CANCELLED, reason=record.get("reason") or "cancelled")
+        record.update({"state": State.CANCELLED, "reason": record.get("reason") or "cancelled"})
     elif done:
-        record.update(state=State.SUCCEEDED, reason="")
+        record.update({"state": State.SUCCEEDED, "reason": ""})
     else:
         error = getattr(seen.error, "message", None) if seen.error is not None else None
-        record.update(state=State.FAILED, reason=told or error or f"Kubeflow says {state}")
+        record.update({"state": State.FAILED, "reason": told or error or f"Kubeflow says {state}"})
     if not record["ended_at"]:
-        record["ended_at"] = _text(seen.finished_at) if seen.finished_at else runs.now()
-        took_s = runs.seconds_between(record["created_at"], record["ended_at"])
-        record["duration_s"] = max(0.0, took_s)  # clocks of two machines
+        ended_at = _text(seen.finished_at) if seen.finished_at else runs.now()
+        took_s = runs.seconds_between(record["created_at"], ended_at)
+        # the two times may be by clocks of two machines
+        record.update({"ended_at": ended_at, "duration_s": max(0.0, took_s)})
 
 
 def _text(moment: datetime) -> str:
@@ -195,7 +200,7 @@ def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _behind(task: Mapping[str, Any], tasks: Mapping[str, Any], failed: list[str]) -> str:
+def _behind(task: TaskRecord, tasks: Mapping[str, TaskRecord], failed: list[str]) -> str:
     """Return the failed task that one waited for, directly or not; empty where there is none."""
     waiting, seen = list(task["depends_on"]), set()
     while waiting:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.executors.kubeflow.service.client import Client
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord
 
 FOLDER = "kubeflow"
 """Below the run's folder: what was sent."""
@@ -58,7 +58,7 @@ class Watch:
         """Where Kubeflow shows it."""
         return f"run {self.sent['run_id']}: {self.client.address(self.sent['run_id'])}"
 
-    def update(self, record: dict[str, Any]) -> list[str]:
+    def update(self, record: RunRecord) -> list[str]:
         """Bring the record up to date; return the names of the tasks that changed.
 
         Raises:
@@ -76,7 +76,7 @@ class Watch:
             record["reason"] = self._note.read_text("utf-8").strip()
         return changed
 
-    def look(self, record: dict[str, Any], *, due: bool) -> Seen:  # noqa: ARG002 - every look asks
+    def look(self, record: RunRecord, *, due: bool) -> Seen:  # noqa: ARG002 - every look asks
         """Ask for the run and its tasks.
 
         Raises:
@@ -92,7 +92,7 @@ class Watch:
         self.unanswered = 0
         return Seen(changed, record["reason"])
 
-    def end(self, record: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - a note tells
+    def end(self, record: RunRecord, reason: str) -> None:  # noqa: ARG002 - a note tells
         """Ask for the end of the run, and remember why.
 
         Raises:
@@ -101,7 +101,7 @@ class Watch:
         self._note.write_text(f"{reason}\n", "utf-8")
         self.client.terminate(self.sent["run_id"])
 
-    def last_lines(self, record: dict[str, Any], task: str) -> tuple[list[str], str]:
+    def last_lines(self, record: RunRecord, task: str) -> tuple[list[str], str]:
         """Return the end of a task's log, as far as the server keeps it."""
         try:
             lines = [line.rstrip("\n") for line in deque(self.log(record, task), LOG_TAIL_LINES)]
@@ -109,10 +109,10 @@ class Watch:
             return [], str(error)
         return lines, f"show-logs {self.run.id} {task}"
 
-    def rest_s(self, record: dict[str, Any]) -> None:
+    def rest_s(self, record: RunRecord) -> None:
         """Rest until Kubeflow may be asked again."""
 
-    def log(self, record: dict[str, Any], task: str) -> Iterator[str]:
+    def log(self, record: RunRecord, task: str) -> Iterator[str]:
         """Yield the log of a task's last attempt, as far as the server keeps it.
 
         Raises:

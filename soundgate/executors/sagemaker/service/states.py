@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.executors.sagemaker.rendering.names import owner_of
 from soundgate.executors.sagemaker.service import executions
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from soundgate.executors.sagemaker.service.client import Aws
-
-Record = dict[str, Any]
+    from soundgate.runs import RunRecord, TaskRecord
 
 FOREWORDS = re.compile(r"^(ClientError: |AlgorithmError: |InternalServerError: )+")
 EXIT_CODE = re.compile(r",?\s*exit code:? \d+\s*$")
@@ -36,14 +35,14 @@ class Watcher:
     """Tasks that failed before a retry; each counts as pending until it starts again."""
     _steps: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def look(self, record: Record) -> list[str]:
+    def look(self, record: RunRecord) -> list[str]:
         """Update ``record`` in place; return the names of the tasks that changed.
 
         Raises:
             AwsRefused: SageMaker does not answer, or refuses to.
         """
         execution = executions.look(self.aws, self.arn)
-        tasks: dict[str, Record] = record["tasks"]
+        tasks = record["tasks"]
         if not self._steps and execution.status != executions.DELETED:
             definition = executions.definition_of(self.aws, self.arn)
             self._steps = executions.steps_by_task(definition, tasks)
@@ -65,7 +64,7 @@ class Watcher:
         bad = state.status in ("Failed", "Stopped")
         return bool(bad and self.since and state.ended and state.ended < self.since)
 
-    def _update(self, name: str, task: Record, listed: Sequence[StepState]) -> None:
+    def _update(self, name: str, task: TaskRecord, listed: Sequence[StepState]) -> None:
         """Set a task's state from the states of its steps."""
         if State(task["state"]).done:
             return
@@ -81,13 +80,13 @@ class Watcher:
             task["engine_id"] = executions.job_of(self.aws, main) or task["engine_id"]
         if failed:
             if task["state"] != State.FAILED:
-                task.update(state=State.FAILED, reason=self._reason(failed))
+                task.update({"state": State.FAILED, "reason": self._reason(failed)})
         elif any(state.status in ("Stopped", "Stopping") for state in listed):
-            task.update(state=State.CANCELLED, reason="stopped with its execution")
+            task.update({"state": State.CANCELLED, "reason": "stopped with its execution"})
         elif there >= expected and not missed:
             _finish(task, [state for state in listed if state.outcome is None])
         else:
-            task.update(state=State.RUNNING, reason="the gate is missed" if missed else "")
+            task.update({"state": State.RUNNING, "reason": "the gate is missed" if missed else ""})
         if State(task["state"]).final and times and ends:
             task["duration_s"] = round((max(ends) - min(times)).total_seconds(), 3)
 
@@ -104,7 +103,7 @@ class Watcher:
             text = " ".join(job.get("ExitMessage", "").split()) or job.get("FailureReason") or text
         return plain_reason(text) or "failed without a reason"
 
-    def _conclude(self, record: Record, execution: Execution) -> None:
+    def _conclude(self, record: RunRecord, execution: Execution) -> None:
         """Set the run's state and, once it has ended, the final state of every task."""
         if not execution.is_over:
             record["state"] = State.RUNNING
@@ -123,27 +122,29 @@ class Watcher:
             if not State(task["state"]).final:
                 self._close(task, name, state, reason, failed)
         ended = (execution.modified or datetime.now(UTC)).astimezone(UTC)
-        record.update(state=state, reason=reason)
+        record.update({"state": state, "reason": reason})
         record["ended_at"] = ended.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         started = self.since or execution.created
         if started:
             record["duration_s"] = max(0.0, round((ended - started).total_seconds(), 3))
 
     def _close(
-        self, task: Record, name: str, state: State, reason: str, failed: Mapping[str, str]
+        self, task: TaskRecord, name: str, state: State, reason: str, failed: Mapping[str, str]
     ) -> None:
         """Set the final state of a task that the execution did not reach or complete."""
         if state == State.SUCCEEDED:
             own = bool(self._steps.get(name))
-            task.update(state=State.SKIPPED if own else State.SUCCEEDED)
-            task.update(reason="was not run" if own else "", note="" if own else NOT_JUDGED)
+            task.update({"state": State.SKIPPED if own else State.SUCCEEDED})
+            task.update({"reason": "was not run" if own else "", "note": "" if own else NOT_JUDGED})
         elif state == State.CANCELLED:
-            task.update(state=State.CANCELLED, reason=reason)
+            task.update({"state": State.CANCELLED, "reason": reason})
         elif task["state"] == State.RUNNING:
-            task.update(state=State.CANCELLED, reason=f"stopped: {', '.join(failed) or reason}")
+            task.update(
+                {"state": State.CANCELLED, "reason": f"stopped: {', '.join(failed) or reason}"}
+            )
         else:
             first = next(iter(failed), "")
-            task.update(state=State.SKIPPED, reason=f"{first} failed" if first else reason)
+            task.update({"state": State.SKIPPED, "reason": f"{first} failed" if first else reason})
 
 
 def plain_reason(text: str) -> str:
@@ -156,17 +157,17 @@ def plain_reason(text: str) -> str:
     return EXIT_CODE.sub("", FOREWORDS.sub("", flat)) or flat
 
 
-def _finish(task: Record, jobs: Sequence[StepState]) -> None:
+def _finish(task: TaskRecord, jobs: Sequence[StepState]) -> None:
     """Mark a task as done, or as reused if all of its jobs were."""
     sources = {state.source for state in jobs if state.source}
     if jobs and all(state.source for state in jobs):
         shown = ", ".join(sorted(short(source) for source in sources))
-        task.update(state=State.REUSED, reason=f"unchanged since execution {shown}")
+        task.update({"state": State.REUSED, "reason": f"unchanged since execution {shown}"})
     else:
-        task.update(state=State.SUCCEEDED, reason="")
+        task.update({"state": State.SUCCEEDED, "reason": ""})
 
 
-def reset(record: Record, *, keep: bool, steps: Collection[str] = ()) -> None:
+def reset(record: RunRecord, *, keep: bool, steps: Collection[str] = ()) -> None:
     """Prepare a record for a resumed run.
 
     Args:
@@ -177,6 +178,8 @@ def reset(record: Record, *, keep: bool, steps: Collection[str] = ()) -> None:
     again = {owner_of(step, record["tasks"]) for step in steps}
     for name, task in record["tasks"].items():
         if not (keep and State(task["state"]).done) or name in again:
-            task.update(state=State.PENDING, reason="", note="", attempt=0, engine_id="")
+            task.update(
+                {"state": State.PENDING, "reason": "", "note": "", "attempt": 0, "engine_id": ""}
+            )
             task["duration_s"] = None
-    record.update(state=State.RUNNING, reason="", ended_at=None, duration_s=None)
+    record.update({"state": State.RUNNING, "reason": "", "ended_at": None, "duration_s": None})

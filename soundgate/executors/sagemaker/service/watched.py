@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.executors.display import LOG_TAIL_LINES
 from soundgate.executors.sagemaker.service import executions, logs
@@ -13,9 +13,7 @@ from soundgate.executors.waiting import Seen
 if TYPE_CHECKING:
     from soundgate.executors.sagemaker.service.client import Aws
     from soundgate.executors.sagemaker.service.states import Watcher
-    from soundgate.runs import Run
-
-Record = dict[str, Any]
+    from soundgate.runs import Run, RunRecord
 
 
 @dataclass(slots=True)
@@ -29,7 +27,7 @@ class WatchedExecution:
     goes_on: str = "the execution goes on"
     is_usual: str = "AWS answers again"
 
-    def look(self, record: Record, *, due: bool) -> Seen:  # noqa: ARG002 - every look asks
+    def look(self, record: RunRecord, *, due: bool) -> Seen:  # noqa: ARG002 - every look asks
         """Read the execution and its steps.
 
         Raises:
@@ -42,11 +40,11 @@ class WatchedExecution:
                 raise
             return Seen([], str(error))  # a missing answer does not mean that the execution ended
 
-    def end(self, record: Record, reason: str) -> None:
+    def end(self, record: RunRecord, reason: str) -> None:
         """Stop it."""
         stop(self.aws, self.run, record, reason)
 
-    def last_lines(self, record: Record, task: str) -> tuple[list[str], str]:
+    def last_lines(self, record: RunRecord, task: str) -> tuple[list[str], str]:
         """Return the end of the log of a task's job; empty for a task without one."""
         job = record["tasks"][task]["engine_id"]
         if logs.group_of(job) is None:
@@ -57,11 +55,11 @@ class WatchedExecution:
         except AwsRefused:  # the reason is known even without the log
             return [], whole
 
-    def rest_s(self, record: Record) -> None:
+    def rest_s(self, record: RunRecord) -> None:
         """Return the seconds until the next poll."""
 
 
-def stop(aws: Aws, run: Run, record: Record, reason: str) -> None:
+def stop(aws: Aws, run: Run, record: RunRecord, reason: str) -> None:
     """Stop an execution and record the reason; SageMaker stops its running jobs.
 
     An execution that is between two steps answers with a conflict; the call is then repeated.

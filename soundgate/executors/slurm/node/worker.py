@@ -18,7 +18,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from soundgate.errors import ExecutorError, SoundgateError
 from soundgate.executors import folders
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from soundgate.executors.slurm.job_description import JobDescription
+    from soundgate.runs import RunRecord
     from soundgate.task import Resources
 
 NO_CACHE = "--no-cache"
@@ -77,10 +78,9 @@ def _runner(
         use_cache=use_cache,
         digests=known_digests(description, pipeline),
     )
-    # run.json is written by the process that polls the run
-    record = KeptRecord(
-        {"commit": description.commit, "tasks": initial_tasks(pipeline)}, write=None
-    )
+    # run.json is written by the process that polls the run: here is only what a runner reads
+    read = {"commit": description.commit, "tasks": initial_tasks(pipeline)}
+    record = KeptRecord(cast("RunRecord", read), write=None)
     return Runner(work, record, JobHost(description, pipeline, machine_of(share)))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from soundgate.executors.slurm.service.client import Client, QueuedJob
     from soundgate.pipeline import Pipeline
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord, TaskRecord
     from soundgate.task import Task
 
 SUBMITTED = "jobs.json"
@@ -59,14 +59,14 @@ class Watcher:
     _restarted: frozenset[str] = frozenset()
     _unfinished: dict[str, tuple[int, str, int]] = field(default_factory=dict)
 
-    def look(self, record: dict[str, Any], *, ask: bool = True) -> list[str]:
+    def look(self, record: RunRecord, *, ask: bool = True) -> list[str]:
         """Update ``record`` in place; return the names of the tasks that changed.
 
         Args:
             record: the run's record.
             ask: whether to query the controller about silent tasks; otherwise only marks are read.
         """
-        tasks: dict[str, dict[str, Any]] = record["tasks"]
+        tasks = record["tasks"]
         self.asked = self.puzzled = False
         self._restarted = marks.restarted(self.run)
         before = {name: (task["state"], task["reason"]) for name, task in tasks.items()}
@@ -86,7 +86,7 @@ class Watcher:
             self._ids = task_ids(self.run)
         return self._ids
 
-    def _take_mark(self, task: dict[str, Any], name: str) -> bool:
+    def _take_mark(self, task: TaskRecord, name: str) -> bool:
         """Copy a finished mark into the record; False if there is no final one."""
         mark = runs.read_mark(self.run.task(name))
         if mark is None or mark["run"] != self.run.id:
@@ -95,12 +95,14 @@ class Watcher:
             self.puzzled = self.puzzled or self._is_news(name, mark)
             return False
         task.update(
-            state=mark["state"],
-            reason=mark["reason"],
-            outputs=mark["outputs"],
-            duration_s=mark["duration_s"],
-            attempt=mark["attempt"],
-            note=last_line(self.run.log(name)),
+            {
+                "state": mark["state"],
+                "reason": mark["reason"],
+                "outputs": mark["outputs"],
+                "duration_s": mark["duration_s"],
+                "attempt": mark["attempt"],
+                "note": last_line(self.run.log(name)),
+            }
         )
         if mark["reused_from"]:
             task["reason"] = f"unchanged since run {mark['reused_from']}"
@@ -114,7 +116,7 @@ class Watcher:
         known, self._unfinished[name] = self._unfinished.get(name), by
         return known != by
 
-    def _ask(self, tasks: dict[str, dict[str, Any]], silent: Iterable[str]) -> None:
+    def _ask(self, tasks: dict[str, TaskRecord], silent: Iterable[str]) -> None:
         self.asked = True
         try:
             queue = self.client.queue()
@@ -146,11 +148,11 @@ class Watcher:
                 job = job or asked[whole].get(ids[name])
                 self._lost(tasks[name], self.pipeline.tasks[name], ids[name], job)
 
-    def _has_inputs(self, name: str, tasks: dict[str, dict[str, Any]]) -> bool:
+    def _has_inputs(self, name: str, tasks: dict[str, TaskRecord]) -> bool:
         """Whether all that a task needs is known to be done; else its job ends without a mark."""
         return all(State(tasks[n]["state"]).done for n in self.pipeline.tasks[name].depends_on)
 
-    def _lost(self, record: dict[str, Any], task: Task, job_id: str, job: QueuedJob | None) -> None:
+    def _lost(self, record: TaskRecord, task: Task, job_id: str, job: QueuedJob | None) -> None:
         """Describe what happened to a job that ended without a mark."""
         if job is not None and job.state not in slurm.ENDED:
             self.absent.pop(task.name, None)
@@ -168,7 +170,7 @@ class Watcher:
         else:
             reason = f"job {job_id} ended as {job.state} without a finished mark"
             reason = f"{reason}: {note}" if note else reason
-        record.update(state=State.FAILED, reason=reason, note=note)
+        record.update({"state": State.FAILED, "reason": reason, "note": note})
 
     def _said(self, task: Task) -> str:
         """Return the reason of a task that was stopped although the controller reports no cause."""
@@ -190,7 +192,7 @@ class Watcher:
         ]
         return found[0] if found else ""
 
-    def _skip(self, tasks: dict[str, dict[str, Any]]) -> None:
+    def _skip(self, tasks: dict[str, TaskRecord]) -> None:
         schedule = None
         for name, record in tasks.items():
             if record["state"] != State.FAILED:
@@ -198,7 +200,7 @@ class Watcher:
             schedule = schedule or Schedule(self.pipeline)
             for lost in schedule.lose(self.pipeline.tasks[name]):
                 if not State(tasks[lost]["state"]).final:
-                    tasks[lost].update(state=State.SKIPPED, reason=f"{name} failed")
+                    tasks[lost].update({"state": State.SKIPPED, "reason": f"{name} failed"})
 
 
 def _why(job: QueuedJob) -> str:
@@ -229,7 +231,7 @@ def job_ids(run: Run) -> list[str]:
     return [job["id"] for job in submitted.values()]
 
 
-def conclude(record: dict[str, Any], run: Run) -> bool:
+def conclude(record: RunRecord, run: Run) -> bool:
     """Set the run's state from the states of its tasks; return whether it has ended."""
     tasks = record["tasks"]
     cancelled = run.folder / FOLDER / CANCELLED
@@ -238,21 +240,22 @@ def conclude(record: dict[str, Any], run: Run) -> bool:
         for task in tasks.values():
             ended = task["state"] == State.FAILED and not task["reason"].startswith(CANCELS)
             if not (State(task["state"]).done or ended):
-                task.update(state=State.CANCELLED, reason=reason)
+                task.update({"state": State.CANCELLED, "reason": reason})
         if not all(State(task["state"]).done for task in tasks.values()):
-            record.update(state=State.CANCELLED, reason=reason)
+            record.update({"state": State.CANCELLED, "reason": reason})
             return _over(record)
     if not all(State(task["state"]).final for task in tasks.values()):
         record["state"] = State.RUNNING
         return False
     failed = [f"{n}: {t['reason']}" for n, t in tasks.items() if t["state"] == State.FAILED]
     done = all(State(task["state"]).done for task in tasks.values())
-    record.update(state=State.SUCCEEDED if done else State.FAILED, reason="; ".join(failed))
+    record.update({"state": State.SUCCEEDED if done else State.FAILED, "reason": "; ".join(failed)})
     return _over(record)
 
 
-def _over(record: dict[str, Any]) -> bool:
+def _over(record: RunRecord) -> bool:
     if not record["ended_at"]:
-        record["ended_at"] = runs.now()
-        record["duration_s"] = runs.seconds_between(record["created_at"], record["ended_at"])
+        ended_at = runs.now()
+        took_s = runs.seconds_between(record["created_at"], ended_at)
+        record.update({"ended_at": ended_at, "duration_s": took_s})
     return True

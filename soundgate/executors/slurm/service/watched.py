@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.executors.display import LOG_TAIL_LINES
 from soundgate.executors.logs import tail
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.executors.slurm.service.client import Client
-    from soundgate.runs import Run
+    from soundgate.runs import Run, RunRecord
 
 LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.1, 0.0005, 2.0
 """Time between two scans for finished marks; scans do not involve the controller."""
@@ -30,7 +30,7 @@ class WatchedJobs:
     goes_on: str = "the jobs go on"
     is_usual: str = "the controller answers again"
 
-    def look(self, record: dict[str, Any], *, due: bool) -> Seen:
+    def look(self, record: RunRecord, *, due: bool) -> Seen:
         """Read finished marks; query the controller about silent tasks if that is due."""
         changed = self.watcher.look(record, ask=due)
         states.conclude(record, self.watcher.run)
@@ -41,16 +41,16 @@ class WatchedJobs:
             unsettled=self.watcher.puzzled,
         )
 
-    def end(self, record: dict[str, Any], reason: str) -> None:  # noqa: ARG002 - marks tell
+    def end(self, record: RunRecord, reason: str) -> None:  # noqa: ARG002 - marks tell
         """End all jobs."""
         end(self.watcher.run, self.watcher.client, reason)
 
-    def last_lines(self, record: dict[str, Any], task: str) -> tuple[list[str], str]:  # noqa: ARG002
+    def last_lines(self, record: RunRecord, task: str) -> tuple[list[str], str]:  # noqa: ARG002
         """Return the end of a task's log, and its path."""
         log = logs_of(self.watcher.run, task)[-1]
         return tail(log, LOG_TAIL_LINES), str(log)
 
-    def rest_s(self, record: dict[str, Any]) -> float:
+    def rest_s(self, record: RunRecord) -> float:
         """Rest longer the more marks there are to look for."""
         return min(LOOK_S + LOOK_A_TASK_S * len(record["tasks"]), LONGEST_LOOK_S)
 
