@@ -114,8 +114,6 @@ class Runner:
         if name in self.attempts:
             self._processes().signal(name, number)
 
-    # -- starting ---------------------------------------------------------------------------------
-
     def _start_ready(self) -> None:
         progress = True
         # a reused task may make others ready at once
@@ -227,8 +225,6 @@ class Runner:
         cpus = attempt.share.cpus
         context = self._context(task, attempt.key, attempt.number, cpus, attempt.token)
         return {**os.environ, **context.environment(), **self.host.variables(attempt.share)}
-
-    # -- waiting ----------------------------------------------------------------------------------
 
     def _wait(self) -> None:
         """Take note of one process that ended, or of the time."""
