@@ -29,9 +29,27 @@ if TYPE_CHECKING:
 
 
 class SoundgateError(Exception):
-    """An expected failure; the text is for the person who reads it."""
+    """An expected failure; the text is one line for the person who reads it.
+
+    Names of files and classes are part of it, and may hold line breaks and what steers a terminal.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The text, as :func:`printable` gives it."""
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    r"""A text in one line that no terminal obeys, whatever the names in it hold.
+
+    >>> printable("a\nb\x1b[2J")
+    'a\\nb\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class UserError(SoundgateError):
@@ -113,7 +131,7 @@ def about_place(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or error.errno not in _PLACE_ERRORS:
         return None
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}: {_PLACE_ERRORS[error.errno]}"
+    return printable(f"{where}{error.strerror}: {_PLACE_ERRORS[error.errno]}")
 
 
 def unreadable(path: object, error: OSError) -> DataError:

@@ -21,6 +21,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from soundgate.errors import printable
 from soundgate.registry import hooks
 
 if TYPE_CHECKING:
@@ -251,15 +252,6 @@ def _end(connection: socket.socket) -> None:
     """End a connection; its thread then sees the end of the stream and closes it."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-def printable(text: str) -> str:
-    """Return a text in one line that no terminal obeys: what others sent may hold anything.
-
-    >>> printable("a\nb\x1b[2J")
-    'a\\nb\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def tell(line: str) -> None:

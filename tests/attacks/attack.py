@@ -41,12 +41,14 @@ def kinds() -> list[Kind]:
     import hostile_audio
     import hostile_predictions
     import killed_runners
+    import odd_names
 
     return [
         Kind("changed files", changed_files.attack, 40, 1_000),
         Kind("damaged audio through the reader", hostile_audio.attack, 600, 10_000),
         Kind("damaged audio through predict", hostile_predictions.attack, 300, 3_000),
         Kind("killed runners, resumed at once", killed_runners.attack, 4, 24),
+        Kind("odd names", odd_names.attack, 36, 600),
         Kind("damaged records", damaged_records.attack, 15, 300),
     ]
 

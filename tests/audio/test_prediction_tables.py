@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 CLASSES = ("dog", "rain, heavy", 'say "hi"', "größe")
 RESULTS = [
     Scored(
-        'a "b", c\n☂.wav',
+        'a "b", c\n☂\r.wav',
         1.25,
         3.25,
         np.array([[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25]], np.float32),
@@ -61,7 +61,7 @@ def test_what_is_written_is_read_back(tmp_path, format_):
     assert first["remark"] == "silent: no sound; clipped: much"
     assert second["remark"] == ""
     assert tables.remarks == {"silent": 1, "clipped": 1}
-    assert first["path"] == 'a "b", c\n☂.wav'
+    assert first["path"] == 'a "b", c\n☂\r.wav'
     assert (first["start_s"], first["end_s"]) == (1.25, 3.25)
     assert (first["predicted"], first["score"], first["unknown"]) == ("größe", 0.325, True)
     assert [first[name] for name in CLASSES] == [0.175, 0.225, 0.275, 0.325]

@@ -7,6 +7,7 @@ declared where no audio library, pydantic or YAML need be.
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, get_type_hints
 
@@ -239,6 +240,24 @@ def check_class(where: str, label: str, classes: Sequence[str]) -> None:
         raise DataError(f"{where}: class {label!a} {wrong}")
     if classes and label not in classes:
         raise DataError(f"{where}: unknown class {label!r}{nearest(label, classes)}")
+
+
+def check_path(folder: Path, path: str) -> None:
+    """Refuse a clip whose path cannot be a row of a manifest, or a name in every store.
+
+    Raises:
+        DataError: names the file and what is wrong with its name.
+    """
+    held = {unicodedata.category(letter) for letter in path}
+    if "Cs" in held:
+        wrong = "is not valid UTF-8"
+    elif "Cc" in held:
+        wrong = "holds a control character"
+    elif "\\" in path:
+        wrong = "holds a back-slash, which separates folders on other systems"
+    else:
+        return
+    raise DataError(f"{folder / path}: its name {wrong}: rename it")
 
 
 def check_folder(source: Source) -> None:

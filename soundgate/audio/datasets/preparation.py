@@ -19,7 +19,7 @@ from soundgate.audio.clips.manifest import (
     sort_key,
     write_manifest,
 )
-from soundgate.audio.datasets.base import check_folder, rules
+from soundgate.audio.datasets.base import check_folder, check_path, rules
 from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError, nearest
 from soundgate.progress import track
@@ -131,6 +131,7 @@ def _source_entries(
         raise ParameterError(f"split {source.split!r} is unknown{nearest(source.split, SPLITS)}")
     assert dataset.list_clips is not None
     for clip in dataset.list_clips(source, options):
+        check_path(source.audio, clip.path)
         split = (clip.split or source.split) if dataset.own_split else (source.split or clip.split)
         if clip.split not in (None, split):
             raise DataError(

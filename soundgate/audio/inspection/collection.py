@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from soundgate.errors import printable
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -65,7 +67,8 @@ class Collection:
 
 
 def _name(clip: Clip) -> str:
+    path = printable(clip.path)
     if clip.start_s is None and clip.end_s is None:
-        return clip.path
+        return path
     end = "" if clip.end_s is None else f"{clip.end_s:g}"
-    return f"{clip.path} [{clip.start_s or 0:g}..{end} s]"
+    return f"{path} [{clip.start_s or 0:g}..{end} s]"

@@ -10,7 +10,7 @@ from soundgate.audio.config.sections.inspection import Inspection
 from soundgate.audio.files import reading
 from soundgate.audio.formats.predictions import Failure
 from soundgate.audio.inspection import signals
-from soundgate.errors import DataError
+from soundgate.errors import DataError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -157,4 +157,4 @@ def _clip(
 
 
 def _reason(file: Path, error: DataError) -> str:
-    return str(error).removeprefix(f"{file}: ")
+    return str(error).removeprefix(printable(f"{file}: "))

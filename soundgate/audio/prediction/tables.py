@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TextIO
 
 import numpy as np
 
@@ -250,7 +250,7 @@ class CsvTable:
     def __init__(self, path: Path) -> None:
         """Open the file."""
         self._file = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer = csv.writer(_LineFeeds(self._file), lineterminator="\r\n")
         self._has_header = False
 
     def write(self, block: Block) -> None:
@@ -270,6 +270,21 @@ class CsvTable:
     def close(self) -> None:
         """See ``Table``."""
         self._file.close()
+
+
+class _LineFeeds:
+    """Ends lines as the table does, where csv quotes what holds any character of its own ending.
+
+    With "\\n" for an ending it leaves a carriage return in a name as it is, which readers take for
+    the end of the row.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Write a row, which ends as csv was told."""
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 class ParquetTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
 
 import numpy as np
@@ -330,3 +331,22 @@ def test_class_names_with_control_characters_are_refused(tmp_path, audio, label)
     set_of(folder, audio, f"{label}/a.wav", "dog/a.wav")
     with pytest.raises(DataError, match="name the class"):
         listed(tmp_path, "folder", Source(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a\nb.wav", r"dog/a\nb.wav: its name holds a control character: rename it"),
+        ("a\x1b[2J.wav", r"dog/a\x1b[2J.wav: its name holds a control character: rename it"),
+        ("a\udcff.wav", r"dog/a\udcff.wav: its name is not valid UTF-8: rename it"),
+        ("a\\b.wav", "dog/a\\b.wav: its name holds a back-slash, which separates folders"),
+    ],
+)
+def test_names_that_no_manifest_can_hold_are_refused_in_one_line(tmp_path, audio, name, said):
+    folder = tmp_path / "set"
+    set_of(folder, audio, "dog/b.wav", "rain/a.wav")
+    shutil.copy(audio / "a.wav", folder / "dog" / name)
+    with pytest.raises(DataError) as caught:
+        listed(tmp_path, "folder", Source(folder))
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
