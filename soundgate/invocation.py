@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
-    from soundgate.runs import RunRecord
+    from soundgate.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

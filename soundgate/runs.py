@@ -19,13 +19,15 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.masking import masked_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
+
+    from soundgate.run_record import RunRecord
 
 RUN_FORMAT = "soundgate.run/1"
 TASK_FORMAT = "soundgate.task/1"
@@ -56,62 +58,6 @@ class State(StrEnum):
     def final(self) -> bool:
         """Whether it can still change."""
         return self not in (State.PENDING, State.RUNNING)
-
-
-class OutputRecord(TypedDict):
-    """What is known of an output: of the lines that `sha256sum` prints for its files."""
-
-    digest: str
-    bytes: int
-    files: int
-
-
-class TaskRecord(TypedDict):
-    """A task in ``run.json``."""
-
-    state: str
-    """A ``State``."""
-    module: str
-    depends_on: Sequence[str]
-    group: str
-    """The map that it is an item of; else empty."""
-    item: dict[str, Any]
-    """Its values on the map's axes."""
-    reason: str
-    """Why it runs, was reused, failed or was skipped."""
-    duration_s: float | None
-    attempt: int
-    started_at: NotRequired[str]
-    engine_id: str
-    outputs: Mapping[str, OutputRecord]
-    note: str
-    """The last line of its log."""
-
-
-class RunRecord(TypedDict):
-    """``run.json``: one execution of a pipeline."""
-
-    format: str
-    run: str
-    pipeline: str
-    state: str
-    """A ``State``."""
-    reason: str
-    """Why it did not succeed; else empty."""
-    created_at: str
-    ended_at: str | None
-    duration_s: float | None
-    """Of the last start, where it was resumed."""
-    exit_signal: NotRequired[int]
-    """The signal that stopped it, 0 where none did."""
-    executor: str
-    engine_id: str
-    host: str
-    commit: str
-    parameters: dict[str, Any]
-    invocation: dict[str, Any]
-    """What was typed; ``--resume`` starts from it."""
-    tasks: dict[str, TaskRecord]
 
 
 @dataclass(frozen=True, slots=True)

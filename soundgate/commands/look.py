@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soundgate.executors.base import Executor
-    from soundgate.runs import RunRecord
+    from soundgate.run_record import RunRecord
 
 FOLLOW_INTERVAL_S = 0.5
 FOLLOW_LONGEST_S = 30.0

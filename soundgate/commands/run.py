@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from soundgate.executors.base import Executor
     from soundgate.pipeline import Pipeline
-    from soundgate.runs import RunRecord, TaskRecord
+    from soundgate.run_record import RunRecord, TaskRecord
 
 RECORDED = (
     "module_name",

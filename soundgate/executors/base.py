@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import File, Output, Pipeline, Task
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run, RunRecord, TaskRecord
+    from soundgate.run_record import RunRecord, TaskRecord
+    from soundgate.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

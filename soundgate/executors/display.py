@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from soundgate.runs import TaskRecord
+    from soundgate.run_record import TaskRecord
 
 COLORS = {
     "running": "cyan",

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
     from soundgate.task import Task
 
 LEAST_FREE_GB = 2.0

@@ -13,7 +13,8 @@ from soundgate.runs import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundgate.runs import Run, RunRecord, TaskRecord
+    from soundgate.run_record import RunRecord, TaskRecord
+    from soundgate.runs import Run
 
 SAVE_INTERVAL_S = 0.25
 SAVE_SHARE = 0.05  # of the time goes to writing run.json, which grows with the number of tasks

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from soundgate.executors.base import Submission
     from soundgate.executors.pace import Pace
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 SHORTEST_REST_S = 0.05
 

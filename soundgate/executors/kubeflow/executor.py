@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from soundgate.executors.kubeflow.rendering.request import KubeflowRequest
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 ENDED = (states.FAILED, states.CANCELED)
 """States that a run can be tried again from."""

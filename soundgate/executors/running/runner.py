@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from soundgate.executors.running.machine import Share
     from soundgate.executors.running.work import Work
     from soundgate.pipeline import Resources, Task
-    from soundgate.runs import RunRecord
+    from soundgate.run_record import RunRecord
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
 LONGEST_END_S = 5.0  # from SIGKILL to an end that the launcher tells of; it may be stopped

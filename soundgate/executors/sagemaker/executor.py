@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 LOOK_S = 2.0
 """Within this time after a poll the last known state is shown, because SageMaker limits

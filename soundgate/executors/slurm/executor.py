@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from soundgate.executors.slurm.jobs import Job
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 LAST_POLL_S = 60.0
 """Longest time between two polls of the controller."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from soundgate.executors.leftovers import Hold
     from soundgate.executors.slurm.scripts import SlurmRequest
     from soundgate.reuse.cache import Hit
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 
 def check_network(pipeline: Pipeline) -> None:

@@ -18,7 +18,7 @@ from soundgate.runs import State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from soundgate.runs import RunRecord, TaskRecord
+    from soundgate.run_record import RunRecord, TaskRecord
 
 DONE, FAILED, CANCELED = "SUCCEEDED", "FAILED", "CANCELED"
 OVER = (DONE, FAILED, CANCELED, "SKIPPED")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.executors.kubeflow.service.client import Client
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 FOLDER = "kubeflow"
 """Below the run's folder: what was sent."""

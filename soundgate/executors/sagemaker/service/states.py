@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from soundgate.executors.sagemaker.service.client import Aws
-    from soundgate.runs import RunRecord, TaskRecord
+    from soundgate.run_record import RunRecord, TaskRecord
 
 FOREWORDS = re.compile(r"^(ClientError: |AlgorithmError: |InternalServerError: )+")
 EXIT_CODE = re.compile(r",?\s*exit code:? \d+\s*$")

@@ -13,7 +13,8 @@ from soundgate.executors.waiting import Seen
 if TYPE_CHECKING:
     from soundgate.executors.sagemaker.service.client import Aws
     from soundgate.executors.sagemaker.service.states import Watcher
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from soundgate.executors.slurm.job_description import JobDescription
-    from soundgate.runs import RunRecord
+    from soundgate.run_record import RunRecord
     from soundgate.task import Resources
 
 NO_CACHE = "--no-cache"

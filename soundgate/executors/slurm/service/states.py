@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from soundgate.executors.slurm.service.client import Client, QueuedJob
     from soundgate.pipeline import Pipeline
-    from soundgate.runs import Run, RunRecord, TaskRecord
+    from soundgate.run_record import RunRecord, TaskRecord
+    from soundgate.runs import Run
     from soundgate.task import Task
 
 SUBMITTED = "jobs.json"

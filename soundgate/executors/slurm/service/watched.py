@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.executors.slurm.service.client import Client
-    from soundgate.runs import Run, RunRecord
+    from soundgate.run_record import RunRecord
+    from soundgate.runs import Run
 
 LOOK_S, LOOK_A_TASK_S, LONGEST_LOOK_S = 0.1, 0.0005, 2.0
 """Time between two scans for finished marks; scans do not involve the controller."""

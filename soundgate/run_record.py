@@ -1,0 +1,64 @@
+"""The fields of ``run.json``, as ``docs/schemas/run.schema.json`` describes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class OutputRecord(TypedDict):
+    """What is known of an output: of the lines that `sha256sum` prints for its files."""
+
+    digest: str
+    bytes: int
+    files: int
+
+
+class TaskRecord(TypedDict):
+    """A task in ``run.json``."""
+
+    state: str
+    """A ``State``."""
+    module: str
+    depends_on: Sequence[str]
+    group: str
+    """The map that it is an item of; else empty."""
+    item: dict[str, Any]
+    """Its values on the map's axes."""
+    reason: str
+    """Why it runs, was reused, failed or was skipped."""
+    duration_s: float | None
+    attempt: int
+    started_at: NotRequired[str]
+    engine_id: str
+    outputs: Mapping[str, OutputRecord]
+    note: str
+    """The last line of its log."""
+
+
+class RunRecord(TypedDict):
+    """``run.json``: one execution of a pipeline."""
+
+    format: str
+    run: str
+    pipeline: str
+    state: str
+    """A ``State``."""
+    reason: str
+    """Why it did not succeed; else empty."""
+    created_at: str
+    ended_at: str | None
+    duration_s: float | None
+    """Of the last start, where it was resumed."""
+    exit_signal: NotRequired[int]
+    """The signal that stopped it, 0 where none did."""
+    executor: str
+    engine_id: str
+    host: str
+    commit: str
+    parameters: dict[str, Any]
+    invocation: dict[str, Any]
+    """What was typed; ``--resume`` starts from it."""
+    tasks: dict[str, TaskRecord]
