@@ -142,10 +142,11 @@ def test_approve_reject_retrain_approve_and_roll_back_twice(world):
     released = world.tags(world.model, "2")
     for tag in ("model.digest", "report.digest", "pipeline.run", "gate.clip:accuracy"):
         assert released[tag] == world.tags(name, "3")[tag]
-    assert world.tags(name, "3")["review.comment"] == "retrained"
+    assert world.tags(name, "3")["review.comment"] == "the old one"
+    assert world.tags(name, "1")["review.comment"] == "good on all classes"
     found = overview(world.desk(), 20)
     assert [(row.version, row.status, row.released, row.champion) for row in found.candidates] == [
-        ("3", "approved", "2", False),
+        ("3", "rolled back", "2", False),
         ("2", "rejected", None, False),
         ("1", "approved", "1", True),
     ]

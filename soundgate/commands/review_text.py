@@ -33,7 +33,8 @@ def _columns(row: Row, *, with_title: bool = False) -> list[str]:
     missed = [metric for metric, verdict in row.gates.items() if verdict != "pass"]
     status = row.status
     if row.released:
-        status += f" as {row.released}, champion" if row.champion else f" as {row.released}"
+        as_ = f" as {row.released}" if status == "approved" else f" (version {row.released})"
+        status += f"{as_}, champion" if row.champion else as_
     return [
         row.version,
         status,

@@ -6,6 +6,7 @@ import fcntl
 import functools
 import logging
 import os
+import shlex
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from soundgate.errors import MissingExtra, RegistryError
+from soundgate.registry.addresses import is_sqlite, sqlite_address, sqlite_file
 from soundgate.registry.mlflow_errors import no_address, one_line
 
 if TYPE_CHECKING:
@@ -32,11 +34,12 @@ QUIET = {
 # A server that is not there shows at once; one that was there is worth waiting for.
 FIRST_REQUEST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 LATER_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+ARTIFACTS = "mlartifacts"
 
 
 def tracking_uri(root: Path) -> str:
     """``MLFLOW_TRACKING_URI`` if it is set, else the sqlite file ``mlflow.db`` in ``root``."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(root.resolve() / "mlflow.db")
 
 
 class Registry:
@@ -64,8 +67,8 @@ class Registry:
         if self._artifacts is not None:
             has_scheme = "://" in self._artifacts
             return self._artifacts if has_scheme else Path(self._artifacts).absolute().as_uri()
-        database = sqlite_file(self.uri)
-        return (database.parent / "mlartifacts").as_uri() if database else None
+        database = self.database
+        return (database.parent / ARTIFACTS).as_uri() if database else None
 
     @property
     def database(self) -> Path | None:
@@ -89,6 +92,39 @@ class Registry:
                 "correct --registry or MLFLOW_TRACKING_URI"
             )
 
+    def moved(self) -> str:
+        """Say that an embedded registry was moved away from its files; empty where it was not.
+
+        MLflow keeps the full path of every file, so that a moved folder of runs still has its
+        records but points at the place where it was.
+
+        Raises:
+            RegistryError: MLflow refused or failed.
+        """
+        database = self.database
+        if database is None or not database.is_file() or not (database.parent / ARTIFACTS).is_dir():
+            return ""
+        with self.reading() as client:
+            found = client.get_experiment_by_name(self.experiment)
+        place = urlsplit(found.artifact_location if found else "")
+        before = Path(unquote(place.path))
+        if place.scheme != "file" or before.name != ARTIFACTS or before.exists():
+            return ""
+        old, new = (shlex.quote(str(folder)) for folder in (before.parent, database.parent))
+        return (
+            f"the files of {self.uri} are expected in {before}, which is gone: its folder was "
+            f"moved; move it back, or link the old path to it: ln -s {new} {old}"
+        )
+
+    def require_files(self) -> None:
+        """Refuse an embedded registry that was moved away from its files.
+
+        Raises:
+            RegistryError: says from where and what to do.
+        """
+        if moved := self.moved():
+            raise RegistryError(moved)
+
     @functools.cached_property
     def client(self) -> MlflowClient:
         """The connected client; makes the schema of a new sqlite file.
@@ -97,7 +133,7 @@ class Registry:
             MissingExtra: mlflow is not installed.
             RegistryError: nothing usable answers at ``uri``.
         """
-        if self.uri.startswith("sqlite:") and sqlite_file(self.uri) is None:
+        if is_sqlite(self.uri) and self.database is None:
             raise RegistryError(no_address(self.uri))
         _set_default(QUIET)
         # MLflow's dependencies deprecate each other at import; no reader of ours can mend that.
@@ -121,8 +157,14 @@ class Registry:
 
     @functools.cached_property
     def experiment_id(self) -> str:
-        """The experiment's id; creates it, with its artifact location, where it is absent."""
+        """The experiment's id; creates it, with its artifact location, where it is absent.
+
+        Raises:
+            RegistryError: the experiment was deleted, the registry was moved away from its files,
+                or MLflow refused or failed.
+        """
         client = self.client
+        self.require_files()
         from mlflow.exceptions import MlflowException
 
         with one_line(self.uri):
@@ -185,7 +227,7 @@ class Registry:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the embedded registry's file lock; nothing for a server."""
-        database = sqlite_file(self.uri)
+        database = self.database
         if database is None:
             yield
             return
@@ -193,14 +235,6 @@ class Registry:
         with database.with_name(f"{database.name}.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """Return the file of an embedded registry; None for any other address."""
-    parts = urlsplit(uri)
-    if parts.scheme != "sqlite" or parts.path in {"", "/", "/:memory:"}:
-        return None
-    return Path(unquote(parts.path.removeprefix("/"))).absolute()
 
 
 def _set_default(values: Mapping[str, str]) -> None:

@@ -67,6 +67,8 @@ class Decision:
         what = f"{DONE[self.verdict]} candidate {self.candidate}"
         if self.verdict == "rollback":
             what = f"rolled back from version {self.expected_champion} to {self.target}"
+            if self.expected_champion is None:  # the alias had been removed by other means
+                what = f"rolled back to version {self.target}"
         return f"{self.by} {what} at {self.at}: {self.comment.splitlines()[0]}"
 
     def as_bytes(self) -> bytes:
@@ -209,12 +211,31 @@ def _bytes(values: dict[str, Any]) -> bytes:
     return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def status_of(candidate: str, entries: list[Entry]) -> str:
-    """``pending``, ``approved`` or ``rejected``: the last decision on it that took effect."""
+def standing(candidate: str, entries: list[Entry]) -> tuple[str, Entry | None]:
+    """The status of a candidate, and the decision that gave it.
+
+    The last decision on it that took effect counts: ``approved`` or ``rejected``. A rollback that
+    withdrew its release makes it ``rolled back``, until another one restores that release.
+    """
+    made = {e.outcome.released: e.decision.candidate for e in entries if e.applied and e.outcome}
+    restored = False
     for entry in reversed(entries):
-        if entry.applied and entry.decision.candidate == candidate:
-            return DONE[entry.decision.verdict]
-    return "pending"
+        decision = entry.decision
+        if not entry.applied:
+            continue
+        if decision.candidate == candidate:
+            return DONE[decision.verdict], entry
+        if decision.verdict == "rollback":
+            if made.get(decision.target) == candidate:
+                restored = True
+            elif not restored and made.get(decision.expected_champion) == candidate:
+                return DONE["rollback"], entry
+    return "pending", None
+
+
+def status_of(candidate: str, entries: list[Entry]) -> str:
+    """``pending``, ``approved``, ``rejected`` or ``rolled back``."""
+    return standing(candidate, entries)[0]
 
 
 def rejected_twin(candidate: str, digest: str, entries: list[Entry]) -> str | None:
@@ -226,9 +247,8 @@ def rejected_twin(candidate: str, digest: str, entries: list[Entry]) -> str | No
 
 
 def last_on(candidate: str, entries: list[Entry]) -> Entry | None:
-    """The last decision on a candidate that took effect."""
-    found = [e for e in entries if e.applied and e.decision.candidate == candidate]
-    return found[-1] if found else None
+    """The decision that gave a candidate its status."""
+    return standing(candidate, entries)[1]
 
 
 def release_of(candidate: str, entries: list[Entry]) -> Entry | None:
@@ -241,9 +261,18 @@ def release_of(candidate: str, entries: list[Entry]) -> Entry | None:
     return found[-1] if found else None
 
 
-def candidate_of(released: str, entries: list[Entry]) -> str | None:
-    """The candidate that a released version was made from."""
-    for entry in entries:
-        if entry.applied and entry.outcome and entry.outcome.released == released:
-            return entry.decision.candidate
+def approval_of(released: str | None, entries: list[Entry]) -> Decision | None:
+    """The approval that made a released version; None where the record has none.
+
+    The newest counts: MLflow begins at 1 again where the whole model was deleted.
+    """
+    for entry in reversed(entries):
+        if entry.applied and entry.outcome and released and entry.outcome.released == released:
+            return entry.decision
     return None
+
+
+def candidate_of(released: str | None, entries: list[Entry]) -> str | None:
+    """The candidate that a released version was made from."""
+    approval = approval_of(released, entries)
+    return approval.candidate if approval else None

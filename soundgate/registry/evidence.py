@@ -128,6 +128,7 @@ def check(registry: Registry, version: Version) -> str:
 
 def _check_report(registry: Registry, version: Version, expected: str, folder: str) -> None:
     path = version.tags[REPORT_PATH_TAG]
+    registry.require_files()
     try:
         with registry.reading() as client:
             found = file_sha256(Path(client.download_artifacts(version.run_id, path, folder)))

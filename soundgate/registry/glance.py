@@ -10,8 +10,8 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from soundgate.registry.addresses import read_only
 from soundgate.registry.bundle import DIGEST_TAG
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ def glance(database: Path | None, name: str, alias: str) -> Glance:
         return Glance(known=False)
     if not database.is_file():
         return Glance(known=True)
-    uri = f"file:{quote(str(database))}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=WAIT_S)) as connection:
+        with closing(sqlite3.connect(read_only(database), uri=True, timeout=WAIT_S)) as connection:
             aliases = connection.execute(ALIAS, (name, alias)).fetchall()
             if not aliases:
                 return Glance(known=True)

@@ -91,7 +91,7 @@ def overview(desk: Desk, limit: int) -> Overview:
     champion = find(desk.registry, desk.model, CHAMPION)
     rows = [_row(version, entries, champion) for version in found]
     rows.sort(key=lambda row: row.status != "pending")
-    notes = _notes(announced, entries, champion)
+    notes = [*_notes(announced, entries, champion), *filter(None, [desk.registry.moved()])]
     if not found:
         suffix = candidates_of("")
         names = [model for model in model_names(desk.registry) if model.endswith(suffix)]

@@ -6,11 +6,11 @@ import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from soundgate.errors import RegistryError
 from soundgate.masking import masked
-from soundgate.registry.connection import Registry, sqlite_file
+from soundgate.registry.addresses import is_sqlite, read_only, sqlite_file
+from soundgate.registry.connection import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,15 +38,14 @@ def missing(entry: Path, uri: str) -> str:
     # The run's id is unique and moves with its registry. The address changes where a folder of
     # runs is moved, and another registry may hold the same name and number.
     gone = f"{name} version {version} of run {run_id} is not in {masked(uri)}"
-    if not uri.startswith("sqlite:"):
+    if not is_sqlite(uri):
         return "" if _is_served(uri, name, version, run_id) else gone
     database = sqlite_file(uri)
     if database is None or not database.is_file():
         return f"no registry at {masked(uri)}"
     # read directly: MLflow's import would cost seconds in every run that changes nothing
-    address = f"file:{quote(str(database))}?mode=ro"
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=WAIT_S)) as connection:
+        with closing(sqlite3.connect(read_only(database), uri=True, timeout=WAIT_S)) as connection:
             [[count]] = connection.execute(VERSION, (name, int(version), run_id)).fetchall()
     except (sqlite3.Error, ValueError) as error:
         return f"its registry cannot be read ({error})"

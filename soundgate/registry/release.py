@@ -11,15 +11,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from soundgate.registry.candidates import STATUS_TAG, candidates_of
-from soundgate.registry.decisions import APPLIED, DONE, FAILED, Decision, Outcome
+from soundgate.registry.decisions import (
+    APPLIED,
+    DONE,
+    FAILED,
+    Decision,
+    Outcome,
+    approval_of,
+    candidate_of,
+    status_of,
+)
 from soundgate.registry.mlflow_errors import is_refusal
 from soundgate.registry.tracking import quoted
-from soundgate.registry.versions import registered_model
+from soundgate.registry.versions import ABSENT, registered_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from soundgate.registry.decisions import DecisionLog
+    from soundgate.registry.decisions import DecisionLog, Entry
 
 CHAMPION, PREVIOUS = "champion", "previous"
 DECIDING_TAG = "review.deciding"
@@ -67,7 +76,7 @@ def carry_out(client: MlflowClient, decision: Decision, log: DecisionLog) -> Out
     if decision.verdict != "reject":
         champion, previous = decision.target or released, decision.expected_champion
         _point(client, decision.model, champion, previous)
-    reason = _tag(client, decision, released)
+    reason = _tag(client, decision, released, log.entries())
     outcome = log.close(
         Outcome(
             number=decision.number,
@@ -133,31 +142,53 @@ def _yield_to_later(client: MlflowClient, decision: Decision, log: DecisionLog) 
         _point(client, decision.model, later[-1].champion, later[-1].previous)
 
 
-def _tag(client: MlflowClient, decision: Decision, released: str | None) -> str:
-    """Write the decision on the versions it is about; returns what could not be written."""
+def _tag(
+    client: MlflowClient, decision: Decision, released: str | None, entries: list[Entry]
+) -> str:
+    """Write decisions on the versions that they are about; returns what could not be written."""
     from mlflow.exceptions import MlflowException
 
-    status = DONE[decision.verdict]
-    if decision.verdict == "rollback":
-        about = [
-            (decision.model, decision.expected_champion, status),
-            (decision.model, decision.target, DONE["approve"]),
-        ]
-    else:
-        about = [
-            (decision.model, released, status),
-            (candidates_of(decision.model), decision.candidate, status),
-        ]
-    for name, version, word in about:
+    faults = []
+    for name, version, tags in _tagged(decision, released, entries):
         try:
-            for key, value in {**_tags(decision), STATUS_TAG: word}.items():
-                if version is not None:
-                    client.set_model_version_tag(name, version, key, value)
+            for key, value in tags.items():
+                client.set_model_version_tag(name, version, key, value)
         except MlflowException as error:
-            if not is_refusal(error):
+            if error.error_code == ABSENT:
+                faults.append(f"{name} version {version} could not be tagged: it was deleted")
+            elif is_refusal(error):
+                faults.append(f"{name} version {version} could not be tagged: MLflow refused it")
+            else:
                 raise
-            return f"{name} version {version} could not be tagged: MLflow refused it"
-    return ""
+    return "; ".join(faults)
+
+
+def _tagged(
+    decision: Decision, released: str | None, entries: list[Entry]
+) -> list[tuple[str, str, dict[str, str]]]:
+    """The versions that a decision changes: model, number, and the tags that each then has.
+
+    A rollback is about the version that it withdraws. The one that it restores gets the words of
+    its own approval back: the reason to withdraw another says nothing about it.
+    """
+    candidates = candidates_of(decision.model)
+    said = _tags(decision)
+    if decision.verdict != "rollback":
+        about = [(decision.model, released, said), (candidates, decision.candidate, said)]
+        return [(name, version, tags) for name, version, tags in about if version is not None]
+    withdrawn, target = decision.expected_champion, decision.target
+    approval = approval_of(target, entries)
+    again = _tags(approval) if approval else {STATUS_TAG: DONE["approve"]}
+    restored = approval.candidate if approval else None
+    if restored is not None and status_of(restored, entries) == DONE["reject"]:
+        restored = None  # released by an override: the candidate stays rejected
+    about = [
+        (decision.model, withdrawn, said),
+        (candidates, candidate_of(withdrawn, entries), said),
+        (decision.model, target, again),
+        (candidates, restored, again),
+    ]
+    return [(name, version, tags) for name, version, tags in about if version is not None]
 
 
 def _tags(decision: Decision) -> dict[str, str]:

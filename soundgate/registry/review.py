@@ -74,7 +74,7 @@ class Desk:
         entries = self.finished_entries()
         candidate = evidence.get_candidate(self.registry, self.model, which)
         champion = find(self.registry, self.model, CHAMPION)
-        _refuse_released(candidate, entries, champion)
+        self._refuse_released(candidate, entries, champion)
         doubts = evidence.doubts(candidate)
         if status_of(candidate.version, entries) == "rejected":
             doubts.append(f"it was rejected ({_last(candidate.version, entries)})")
@@ -118,14 +118,10 @@ class Desk:
         """
         entries = self.finished_entries()
         champion = find(self.registry, self.model, CHAMPION)
-        if champion is None:
-            raise RegistryError(f"model {self.model!r} has no champion; approve a candidate first")
-        if to is None and find(self.registry, self.model, PREVIOUS) is None:
-            raise RegistryError(
-                f"{champion.uri} has no previous champion; name a version with --to"
-            )
+        if to is None:
+            self._require_previous(champion, entries)
         target = get(self.registry, self.model, to or PREVIOUS)
-        if target.version == champion.version:
+        if champion is not None and target.version == champion.version:
             raise RegistryError(f"{target.uri} is already the champion")
         came_from = candidate_of(target.version, entries)
         rejected = came_from is not None and status_of(came_from, entries) == "rejected"
@@ -137,11 +133,41 @@ class Desk:
         decision = self._decision(
             "rollback",
             target=target.version,
-            expected_champion=champion.version,
+            expected_champion=champion.version if champion else None,
             override=rejected,
             model_digest=target.tags.get(DIGEST_TAG, ""),
         )
         return self._decide(len(entries), decision)
+
+    def _require_previous(self, champion: Version | None, entries: list[Entry]) -> None:
+        """Refuse to go back where no alias says to which version."""
+        if champion is None:
+            placed = _placed(entries)
+            advice = "approve a candidate first"
+            if placed is not None and find(self.registry, self.model, placed) is not None:
+                advice = f"version {placed} was the last one: make it champion with --to {placed}"
+            raise RegistryError(f"model {self.model!r} has no champion; {advice}")
+        if find(self.registry, self.model, PREVIOUS) is None:
+            raise RegistryError(
+                f"{champion.uri} has no previous champion; name a version with --to"
+            )
+
+    def _refuse_released(
+        self, candidate: Version, entries: list[Entry], champion: Version | None
+    ) -> None:
+        """Refuse to release a candidate twice; one whose release was deleted has none."""
+        done = release_of(candidate.version, entries)
+        if done is None or done.outcome is None or done.outcome.released is None:
+            return
+        if status_of(candidate.version, entries) == "rejected":
+            return  # what was rejected is released anew, with an override
+        released = done.outcome.released
+        if find(self.registry, self.model, released) is None:
+            return
+        told = f"{candidate.uri} is released already, as version {released} ({done.decision.said})"
+        if champion is not None and champion.version == released:
+            raise RegistryError(f"{told}; it is the champion")
+        raise RegistryError(f"{told}; make it champion again with rollback --to {released}")
 
     def finished_entries(self) -> list[Entry]:
         """Every decision, once the one that was interrupted, if any, is finished or given up."""
@@ -265,26 +291,26 @@ def unfinished(entries: list[Entry]) -> list[str]:
 
 def moved_by_others(champion: Version | None, entries: list[Entry]) -> str:
     """Says that ``champion`` is not where the record has it; empty where it is."""
-    placed = [e.outcome.champion for e in entries if e.applied and e.outcome]
-    if not placed or (champion is not None and champion.version == placed[-1]):
+    placed = _placed(entries)
+    if not any(entry.applied for entry in entries):
         return ""
-    at = f"version {champion.version}" if champion else "no version"
-    if placed[-1] is None and champion is None:
+    if placed == (champion.version if champion else None):
         return ""
-    return f"champion is at {at}, but the record has version {placed[-1]}: moved by other means"
+    if champion is None:
+        return (
+            f"no version is the champion, but the record has version {placed}: the alias was "
+            "removed by other means; make a version champion with rollback --to"
+        )
+    return (
+        f"champion is at version {champion.version}, but the record has version {placed}: moved "
+        "by other means"
+    )
 
 
-def _refuse_released(candidate: Version, entries: list[Entry], champion: Version | None) -> None:
-    done = release_of(candidate.version, entries)
-    if done is None or done.outcome is None:
-        return
-    if status_of(candidate.version, entries) != "approved":
-        return
-    released = done.outcome.released
-    told = f"{candidate.uri} is released already, as version {released} ({done.decision.said})"
-    if champion is not None and champion.version == released:
-        raise RegistryError(f"{told}; it is the champion")
-    raise RegistryError(f"{told}; make it champion again with rollback --to {released}")
+def _placed(entries: list[Entry]) -> str | None:
+    """The version that the record has as champion."""
+    placed = [entry.outcome.champion for entry in entries if entry.applied and entry.outcome]
+    return placed[-1] if placed else None
 
 
 def _last(candidate: str, entries: list[Entry]) -> str:

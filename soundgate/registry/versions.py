@@ -153,6 +153,7 @@ def download(registry: Registry, version: Version, folder: Path) -> None:
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RegistryError(f"{folder} is not empty; give a new folder for {version.uri}")
+    registry.require_files()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         files = downloaded_files(_fetched(registry, version, Path(scratch)))
