@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from soundgate.errors import ParameterError
 
 if TYPE_CHECKING:
     import argparse
@@ -15,8 +18,16 @@ RUNS_VARIABLE = "SOUNDGATE_RUNS"
 
 
 def runs_root() -> Path:
-    """Return the folder of all runs: ``SOUNDGATE_RUNS`` if set, otherwise ``runs``."""
-    return Path(os.environ.get(RUNS_VARIABLE) or "runs")
+    """Return the folder of all runs: ``SOUNDGATE_RUNS`` if set, otherwise ``runs``.
+
+    Raises:
+        ParameterError: a line break or another control character would end the comment of a printed
+            script, and be a command.
+    """
+    named = os.environ.get(RUNS_VARIABLE) or "runs"
+    if any(unicodedata.category(letter) == "Cc" for letter in named):
+        raise ParameterError(f"{RUNS_VARIABLE}: {named!r} holds a control character: rename it")
+    return Path(named)
 
 
 def output_argument(parser: argparse.ArgumentParser) -> None:

@@ -499,3 +499,16 @@ def test_arguments_that_mean_nothing_to_the_executor_are_named(toy, one):
     )
     assert ended.returncode == 0
     assert toy.run(one, "--kwargs", "{'text': 'k'}", "--dry-run").stderr == ""
+
+
+def test_a_line_break_in_the_folder_of_runs_is_refused(toy, one):
+    """It would end the comment of the printed script, and what follows would be a command."""
+    ended = toy.cli(
+        "get-pipeline-definition", "-n", one, env={"SOUNDGATE_RUNS": "runs\ntouch stray"}
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        "get-pipeline-definition: SOUNDGATE_RUNS: 'runs\\ntouch stray' holds a control character: "
+        "rename it\n"
+    )
