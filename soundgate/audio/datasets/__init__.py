@@ -29,6 +29,7 @@ DATASETS: Final[dict[str, str]] = {
     "csv": "soundgate.audio.datasets.csv_labels",
     "folder": "soundgate.audio.datasets.folder",
     "synthetic": "soundgate.audio.datasets.synthetic.dataset",
+    "synthetic-instruments": "soundgate.audio.datasets.synthetic.instruments.dataset",
 }
 
 CUSTOM: Final = "custom"

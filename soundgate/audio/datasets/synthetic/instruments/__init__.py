@@ -1,0 +1,1 @@
+"""A rendered multi-label set: six families of instruments by simple physical models."""
