@@ -53,10 +53,11 @@ def register(
 ) -> None:
     """Create the candidate version; print its name and version."""
     from soundgate.audio.formats.dataset import read_card
+    from soundgate.audio.formats.reports.clip_results import clips_digest
     from soundgate.audio.formats.reports.report import read_report
     from soundgate.registry.candidates import register_candidate
     from soundgate.registry.connection import Registry, tracking_uri
-    from soundgate.registry.figures import Headline
+    from soundgate.registry.figures import TEST_TAG, Headline
     from soundgate.registry.signatures import signature_of
     from soundgate.runs import Context
 
@@ -82,6 +83,7 @@ def register(
             "dataset": data.digest,
             "dataset.name": data.name,
             "dataset.licence": data.licence,
+            TEST_TAG: clips_digest(report, figures),
             "modelzoo.version": modelzoo_version,
         },
         verdicts=verdicts,

@@ -59,7 +59,7 @@ class World:
             report=report,
             review=review,
             name=self.model,
-            provenance={"run": run, "commit": "abc"},
+            provenance={"run": run, "commit": "abc", "test.digest": "t"},
             verdicts=[verdict],
             signature=patch_signature(64, 2),
             metrics={"clip_accuracy": verdict["value"]},

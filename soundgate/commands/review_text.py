@@ -69,7 +69,11 @@ def dossier_text(found: Dossier) -> str:
     at = f"champion {found.champion}" if found.champion else "no champion yet"
     names = [*found.metrics, *(n for n in found.champion_metrics if n not in found.metrics)]
     values = [_compared(n, found.metrics.get(n), found.champion_metrics.get(n)) for n in names]
-    lines += table_lines([["metric", "candidate", at, "difference"], *values])
+    if found.incomparable:
+        lines += table_lines([["metric", "candidate", at], *(row[:3] for row in values)])
+        lines.append(f"no differences: {found.incomparable}; the report compares on common clips")
+    else:
+        lines += table_lines([["metric", "candidate", at, "difference"], *values])
     lines.append("")
     lines += [f"{tag:16}  {value}" for tag, value in found.tags.items()]
     lines.append("")

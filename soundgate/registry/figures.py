@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 METRIC_TAG = "metric."
 HEADLINE_TAG = "metrics.headline"
+TEST_TAG = "test.digest"
+"""Digest of the test clips that the metrics were measured on: equal for the same clips alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,19 @@ def metrics_in(tags: Mapping[str, str]) -> dict[str, float]:
             except ValueError:
                 continue
     return found
+
+
+def incomparable(candidate: Mapping[str, str], champion: Mapping[str, str]) -> str:
+    """Why the metrics of two versions must not be subtracted; empty where both had one test set.
+
+    Args:
+        candidate: tags of a candidate.
+        champion: tags of the champion.
+    """
+    of_candidate, of_champion = candidate.get(TEST_TAG), champion.get(TEST_TAG)
+    if not of_candidate or not of_champion:
+        return "it is not recorded whether both were measured on the same test clips"
+    return "" if of_candidate == of_champion else "they were measured on different test clips"
 
 
 def headline_in(tags: Mapping[str, str]) -> list[Figure]:

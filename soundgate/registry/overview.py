@@ -10,7 +10,7 @@ from soundgate.errors import SoundgateError, nearest
 from soundgate.registry import evidence
 from soundgate.registry.candidates import TAGS, candidates_of
 from soundgate.registry.decisions import candidate_of, last_on, release_of, status_of
-from soundgate.registry.figures import metrics_in
+from soundgate.registry.figures import incomparable, metrics_in
 from soundgate.registry.release import CHAMPION
 from soundgate.registry.review import another_record, moved_by_others, unfinished
 from soundgate.registry.versions import all_versions, find, model_names
@@ -70,6 +70,8 @@ class Dossier:
     champion: str | None
     champion_candidate: str | None
     champion_metrics: dict[str, float]
+    incomparable: str
+    """Why candidate's and champion's metrics must not be subtracted; empty where they may be."""
     report: str
     decisions: list[dict[str, Any]]
     """On this candidate and on what was released of it, oldest first, with what became of each."""
@@ -136,6 +138,7 @@ def dossier(desk: Desk, which: str) -> Dossier:
         champion=champion.version if champion else None,
         champion_candidate=candidate_of(champion.version, entries) if champion else None,
         champion_metrics=metrics_in(champion.tags) if champion else {},
+        incomparable=incomparable(version.tags, champion.tags) if champion else "",
         report=report,
         decisions=[
             {**asdict(e.decision), "outcome": asdict(e.outcome) if e.outcome else None}

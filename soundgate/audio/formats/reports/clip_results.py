@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping  # noqa: TC003 - the schema is made of the fields' types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from soundgate.audio.clips.manifest import Identity
     from soundgate.audio.formats.record import JsonObject
+    from soundgate.audio.formats.reports.report import Report
 
 FORMAT: Final = "soundgate.clip_results/1"
 PREDICTIONS: Final = "predictions.jsonl"
@@ -65,6 +68,21 @@ def read_results(path: Path) -> Iterator[ClipResult]:
 def write_results(path: Path, results: Iterable[ClipResult]) -> None:
     """Write rows as a stream; times only of clips that are segments."""
     write_lines(path, map(_fields, results))
+
+
+def clips_digest(folder: Path, report: Report) -> str:
+    """SHA-256 of the test clips of a report, their paths, segments and true labels, in any order.
+
+    Empty where the report has no rows of clips, so that nothing is known of what was tested.
+
+    Raises:
+        DataError: the rows are missing or damaged.
+    """
+    if report.results is None or report.results.format != FORMAT:
+        return ""
+    rows = read_results(folder / report.results.file)
+    clips = sorted(json.dumps([*row.identity, sorted(row.truth)]) for row in rows)
+    return hashlib.sha256("\n".join(clips).encode()).hexdigest()
 
 
 def _result(row: JsonObject) -> ClipResult:
