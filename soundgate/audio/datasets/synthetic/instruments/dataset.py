@@ -26,13 +26,13 @@ FOLDS: Final = 5
 class Options:
     """The embedded data set of synthetic instruments."""
 
-    clips: int = option(480, low=12, high=1_000_000)
+    clips: int = option(720, low=12, high=1_000_000)
     """Number of clips; six make an ensemble."""
     duration_s: float = option(3.0, low=1, high=60)
     """Length of a clip, seconds."""
     seed: int = option(0, low=0, high=2**32 - 1)
     """Seed of everything about the sounds."""
-    snr_db: tuple[float, float] = option((10.0, 35.0), low=-100, high=100)
+    snr_db: tuple[float, float] = option((15.0, 40.0), low=-100, high=100)
     """Range from which a clip's signal-to-noise ratio is drawn, dB."""
 
 
@@ -58,7 +58,7 @@ DATASET: Final = Dataset(
     licence="CC0 1.0",
     citation="",
     homepage="",
-    size="480 clips, 0.4 h, rendered",
+    size="720 clips, 0.6 h, rendered",
     labels="The instruments that were rendered into the clip; its events say when they play.",
     render=render,
     options=Options,

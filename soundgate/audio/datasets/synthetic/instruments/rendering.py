@@ -69,8 +69,8 @@ FAMILIES: Final[dict[str, type[Instrument]]] = {
     "reed": Reed,
     "voice": Voice,
 }
-MOST: Final = 3
-"""Instruments in a clip, at most."""
+COUNTS: Final = (1, 1, 2, 2, 3)
+"""How many instruments a clip has, each as likely as another."""
 SEMITONE: Final = 2 ** (1 / 12)
 # Independent streams of random numbers: (seed, stream, number).
 _INSTRUMENT_STREAM: Final = 11
@@ -84,7 +84,7 @@ def describe(number: int, seed: int) -> Clip:
     names = list(FAMILIES)
     # Each family leads one clip of an ensemble, so that all are equally common.
     chosen = {names[take % len(names)]}
-    count = 1 + random.randint(MOST)
+    count = COUNTS[random.randint(len(COUNTS))]
     while len(chosen) < count:
         chosen.add(names[random.randint(len(names))])
     return Clip(
@@ -107,7 +107,7 @@ def render_clip(number: int, options: Options) -> tuple[NDArray[np.int16], tuple
         )
         random = RandomState([options.seed, _CLIP_STREAM, number, family])
         part, event = _perform(random, instrument, label, samples)
-        level = 10 ** (uniform(random, -8, 0) / 20)
+        level = 10 ** (uniform(random, -6, 0) / 20)
         mix += part * np.float32(level / max(rms(part), 1e-9))
         events.append(event)
     random = RandomState([options.seed, _CLIP_STREAM, number, len(FAMILIES)])
