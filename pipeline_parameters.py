@@ -24,6 +24,7 @@ from pipelines.parameters.aed import (
 )
 from pipelines.parameters.data import UNNAMED_DATASET
 from pipelines.parameters.predict import PredictParameters
+from pipelines.parameters.tagging import TaggingParameters
 
 __all__ = [
     "AED_FOLDER_NAME",
@@ -39,5 +40,6 @@ __all__ = [
     "UNNAMED_DATASET",
     "AedParameters",
     "PredictParameters",
+    "TaggingParameters",
     "get_pipeline_parameters",
 ]

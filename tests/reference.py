@@ -13,8 +13,11 @@ from pydantic import BaseModel
 import pipeline_parameters
 from soundgate import cli
 from soundgate.audio.config import UserConfig
+from soundgate.audio.config.tagging import TaggingConfig
 from soundgate.bounds import bare, choices
 from soundgate.parameters import describe, meanings, spelled
+
+CONFIGS = {"pipelines.aed": UserConfig, "pipelines.tagging": TaggingConfig}
 
 HEAD = """# Reference
 
@@ -35,9 +38,13 @@ def reference() -> str:
         ]
         head = ("parameter", "type", "default", "meaning", "group")
         parts += [f"### {kind.__name__}", kind.__doc__ or "", table(head, *rows)]
-    parts.append("## User config")
-    rows = [(f"`{key}`", kind, f"`{default}`", text) for key, kind, default, text in config_keys()]
-    parts.append(table(("key", "type", "default", "meaning"), *rows))
+    for pipeline, config in CONFIGS.items():
+        parts.append(f"## User config of {pipeline}")
+        rows = [
+            (f"`{key}`", kind, f"`{default}`", text)
+            for key, kind, default, text in config_keys(config)
+        ]
+        parts.append(table(("key", "type", "default", "meaning"), *rows))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from reference import config_keys, parameter_types, parser, reference
+from reference import CONFIGS, config_keys, parameter_types, parser, reference
 
 from soundgate import cli, executors
 from soundgate.audio.config import UserConfig
@@ -41,7 +41,8 @@ def test_the_reference_is_up_to_date(update_golden):
 
 
 def test_every_parameter_and_config_value_says_what_it_means():
-    undocumented = [key for key, _, _, meaning in config_keys() if not meaning]
+    keys = [row for config in CONFIGS.values() for row in config_keys(config)]
+    undocumented = [key for key, _, _, meaning in keys if not meaning]
     undocumented += [d.name for kind in parameter_types() for d in describe(kind) if not d.meaning]
     assert undocumented == []
 
@@ -119,8 +120,12 @@ def test_the_readme_s_tree_has_every_top_level_entry():
     "path", sorted((ROOT / "user_configs").glob("*.yaml")), ids=lambda p: p.name
 )
 def test_every_user_config_is_valid(path):
-    from soundgate.audio.config import check
+    from soundgate.audio.config import check, check_tagging
 
+    if path.stem.startswith("tagging"):
+        sections, notice = check_tagging(path.read_text(), path.name)
+        assert (bool(sections), notice) == (True, "")
+        return
     values = yaml.safe_load(path.read_text())
     values.pop("pipeline", None)
     adopted, notice = check(yaml.safe_dump(values), path.name)

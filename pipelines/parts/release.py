@@ -36,7 +36,7 @@ class Trained:
     """The task that fetched its data."""
     features: Output
     model: Output
-    exported: Output
+    exported: Output | None
     """Programs of the model that run without Soundgate."""
     report: Output
     """Its evaluation on the test clips."""
@@ -84,7 +84,22 @@ def _calibration(pipeline: Pipeline, config: ConfigFile) -> File | None:
 def add_comparison(
     pipeline: Pipeline, p: ReleaseParameters, config: ConfigFile, trained: Trained
 ) -> Output:
-    """Hold the candidate against the champion, the model that the registry says is released now."""
+    """Hold the candidate against the champion on the same clips."""
+    compared = pipeline.add(
+        compare,
+        features=trained.features,
+        clips=trained.data["clips"],
+        report=trained.report,
+        model=trained.model,
+        champion=add_champion(pipeline, p),
+        **judging(config),
+        resources=CPU,
+    )
+    return compared["comparison"]
+
+
+def add_champion(pipeline: Pipeline, p: ReleaseParameters) -> Output:
+    """Add the task that brings the model that the registry says is released now."""
     champion = pipeline.add(
         pull,
         name="champion",
@@ -93,17 +108,7 @@ def add_comparison(
         reuse=False,  # another model may have been released since
         environment=["MLFLOW_TRACKING_URI"],
     )
-    compared = pipeline.add(
-        compare,
-        features=trained.features,
-        clips=trained.data["clips"],
-        report=trained.report,
-        model=trained.model,
-        champion=champion["version"],
-        **judging(config),
-        resources=CPU,
-    )
-    return compared["comparison"]
+    return champion["version"]
 
 
 def add_gates(pipeline: Pipeline, p: ReleaseParameters, wanted: Sequence[Wanted]) -> list[Task]:
@@ -135,7 +140,7 @@ def add_candidate(
     comparison: Output,
     gates: Sequence[Task],
     *,
-    modelzoo_version: str,
+    modelzoo_version: str = "",
 ) -> Task:
     """Make the review page, and register the model once every gate let it pass."""
     evidence: dict[str, Any] = {

@@ -29,6 +29,7 @@ from soundgate.audio.config.sections.learning import (
     VolumeAugment,
 )
 from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
+from soundgate.audio.config.tagging import check_tagging
 
 __all__ = [
     "Callbacks",
@@ -54,6 +55,7 @@ __all__ = [
     "UserConfig",
     "VolumeAugment",
     "check",
+    "check_tagging",
     "check_training",
     "load",
     "parse",

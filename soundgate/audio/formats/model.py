@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 import safetensors
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from soundgate.audio.clips.manifest import Identity
     from soundgate.audio.formats.feature_set import FeatureSet
-    from soundgate.audio.formats.features import Row
 
 FORMAT: Final = "soundgate.model/1"
 DESCRIPTION = "model.json"
@@ -108,6 +107,31 @@ class SplitRow(Record):
     split: Literal["training", "validation", "test"]
 
 
+class Described(Protocol):
+    """What a ``model.json`` holds, of any system."""
+
+    def as_json(self) -> JsonObject:
+        """The object as the file holds it."""
+
+
+class Segmented(Protocol):
+    """Which clip it is: a row of features or of waveforms."""
+
+    @property
+    def path(self) -> str:
+        """Path below the ``clips/`` folder."""
+
+    @property
+    def start_s(self) -> float | None:
+        """Where the clip begins in its file."""
+
+    @property
+    def end_s(self) -> float | None:
+        """Where it ends."""
+
+
+AnyRow = TypeVar("AnyRow", bound=Segmented)
+
 _TRAINING = ("seed", "epochs", "best_epoch", "rounds", "parameters", "test_fold", "pretrained")
 
 
@@ -156,9 +180,9 @@ class Description:
 
 def write(
     folder: Path,
-    description: Description,
+    description: Described,
     weights: Mapping[str, Tensor],
-    split: Sequence[tuple[Row, str]],
+    split: Sequence[tuple[Segmented, str]],
 ) -> None:
     """Write a model; ``model.json`` last, so that a folder without it is known to be unfinished."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -216,7 +240,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise DataError(f"{path}: is damaged; {_REMEDY}: {str(error).splitlines()[0]}") from error
 
 
-def rows_of(folder: Path, rows: Sequence[Row], split: str) -> list[Row]:
+def rows_of(folder: Path, rows: Sequence[AnyRow], split: str) -> list[AnyRow]:
     """Those of ``rows`` that the model's ``split.jsonl`` puts on the side ``split``.
 
     Raises:
@@ -268,11 +292,11 @@ def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _segment(row: Row) -> JsonObject:
+def _segment(row: Segmented) -> JsonObject:
     """The path, and the times where the clip is a segment."""
     fields = {"path": row.path, "start_s": row.start_s, "end_s": row.end_s}
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _identity(row: Row) -> Identity:
+def _identity(row: Segmented) -> Identity:
     return row.path, row.start_s, row.end_s

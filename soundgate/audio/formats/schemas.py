@@ -18,9 +18,11 @@ from soundgate.audio.formats import features, model, predictions, waveforms
 from soundgate.audio.formats.dataset import DatasetCard
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.inspection import Inspection
+from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
 from soundgate.audio.formats.reports.comparison import Comparison
 from soundgate.audio.formats.reports.report import Report
+from soundgate.audio.formats.reports.tags import TagReport
 from soundgate.audio.formats.version import VersionCard
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "waveforms_row": waveforms.Row,
     "model": model.ModelFile,
     "split_row": model.SplitRow,
+    "tagger": TaggerFile,
     "report": Report,
+    "tag_report": TagReport,
     "clip_result_row": ClipResult,
     "comparison": Comparison,
     "export": Export,

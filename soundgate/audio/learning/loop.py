@@ -80,7 +80,7 @@ def session(*, deterministic: bool = False) -> Iterator[Group]:
         yield group
 
 
-def train(
+def train(  # noqa: PLR0913 - what is trained, how, and who is asked and told
     system: System[Batch],
     recipe: Recipe,
     *,

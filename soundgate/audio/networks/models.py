@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ from soundgate.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+Network = TypeVar("Network", bound=nn.Module)
 
 MIN_FRAMES = 16
 """The deepest plain stack of poolings halves an axis four times."""
@@ -208,7 +210,7 @@ def build(name: str, n_classes: int, size: Mapping[str, Any]) -> nn.Module:
     return MODELS[name](n_classes, **known)
 
 
-def place(model: nn.Module, device: torch.device) -> nn.Module:
+def place(model: Network, device: torch.device) -> Network:
     """``model`` on ``device``, its weights laid out channels last, the faster way on CPUs too."""
     # Torch's type stubs leave the argument out.
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

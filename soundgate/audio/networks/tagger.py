@@ -76,6 +76,8 @@ class Tagger(nn.Module):
         self.front_end, self.backbone, self.head = front_end, backbone, head
         self.origin: Origin | None = None
         """Which weights it started from."""
+        self.encoder_config: Any = None
+        """Of AST and WAV2VEC: the config of ``transformers`` that says how large the network is."""
         self.copies = 3 if settings.use_rgb and front_end.channels == 1 else 1
 
     @property
@@ -195,6 +197,7 @@ def _encoder(
         backbone = Wav2VecBackbone(model) if name == "WAV2VEC" else Wav2VecConvolutions(model)
     head = _head(kind, settings, backbone, labels)
     tagger = Tagger(settings, front, backbone, head)
+    tagger.encoder_config = model.config
     if settings.weights is not None and origin is not None:
         kept = starting.take_last(head, layer)
         if not kept and settings.other_labels != NEW_HEAD:

@@ -6,11 +6,11 @@ These are test clips with the same label in both models that the champion was no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from soundgate.audio.clips.selection import OTHER
 from soundgate.audio.clips.splits import TEST
-from soundgate.audio.formats.model import Description, clips_of
+from soundgate.audio.formats.model import clips_of
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
     from soundgate.audio.clips.manifest import Clip, Identity
     from soundgate.audio.formats.reports.clip_results import ClipResult
+
+
+class Labelled(Protocol):
+    """What a model says of its classes."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its outputs."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a clip may carry several at once."""
 
 
 @dataclass
@@ -101,7 +113,7 @@ def _recordings(trained: set[Identity], listed: Mapping[Identity, Clip]) -> set[
     }
 
 
-def obstacle(chosen: Chosen, candidate: Description, champion: Description) -> str:
+def obstacle(chosen: Chosen, candidate: Labelled, champion: Labelled) -> str:
     """Why there is nothing to compare on; empty where there is."""
     if champion.multi_label != candidate.multi_label:
         kinds = {True: "multi-label", False: "single-label"}

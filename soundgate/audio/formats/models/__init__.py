@@ -1,0 +1,1 @@
+"""``model.json`` of each kind of system."""
