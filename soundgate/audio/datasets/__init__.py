@@ -111,8 +111,8 @@ def prepare(
 ) -> None:
     """Write the ``clips/`` folder of a data set that lies on disk (or needs no download).
 
-    ``out`` gets ``audio/``, ``manifest.jsonl`` and, last, ``dataset.json``; audio files are hard
-    links where the file system allows it. After a failure ``out`` is as it was.
+    ``out`` gets copies of the audio in ``audio/``, ``manifest.jsonl`` and, last, ``dataset.json``.
+    After a failure ``out`` is as it was.
 
     Args:
         name: A key of :data:`DATASETS`, an alias of it, or the path of a YAML description.

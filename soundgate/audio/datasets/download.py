@@ -56,7 +56,7 @@ def acquire(dataset: Dataset[OptionsT], out: Path, command: str | None, options:
         if dataset.unpack is not None:
             dataset.unpack(folder / DOWNLOAD)
         source = Source(folder / DOWNLOAD)
-        prepare(dataset, [source], out, options, complete=True)
+        prepare(dataset, [source], out, options, complete=True, link=True)
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ class _Entry:
     file: Path
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - a data set, where it lies, and how strictly it is taken
     dataset: Dataset[OptionsT],
     sources: Sequence[Source],
     out: Path,
@@ -53,6 +53,7 @@ def prepare(
     *,
     complete: bool = False,
     tolerant: bool = False,
+    link: bool = False,
 ) -> None:
     """Write the ``clips/`` folder; see :func:`soundgate.audio.datasets.prepare`.
 
@@ -63,6 +64,9 @@ def prepare(
         options: Of the data set's own type.
         complete: Insist on every clip that the data set is known to have.
         tolerant: Keep damaged files, and name them; otherwise they are an error.
+        link: Hard-link the audio instead of copying it: for files that nobody else uses. A file of
+            the user's is copied: what is written into it later must not reach ``out``, and a link
+            changes its ctime, by which changed inputs are noticed.
 
     Raises:
         DataError: a file, a label or the set as a whole is wrong, or ``out`` cannot be written.
@@ -78,7 +82,7 @@ def prepare(
             clips = [entry.clip for entry in entries]
             _check_counts(dataset, clips, complete=complete)
             _check_audio(entries, tolerant=tolerant)
-            _place(entries, out)
+            _place(entries, out, link=link)
         write_manifest(out / MANIFEST, clips, allow_unlabelled=dataset.unlabelled)
         _describe(dataset, clips, out)
 
@@ -219,7 +223,7 @@ def _check_end(entry: _Entry, duration_s: float) -> None:
         )
 
 
-def _place(entries: Sequence[_Entry], out: Path) -> None:
+def _place(entries: Sequence[_Entry], out: Path, *, link: bool) -> None:
     files: Mapping[str, Path] = {entry.clip.path: entry.file for entry in entries}
     folders = {(out / path).parent for path in files}
     try:
@@ -228,21 +232,28 @@ def _place(entries: Sequence[_Entry], out: Path) -> None:
     except OSError as error:
         raise _cannot_write(out, error) from error
     for path, file in files.items():
-        _link_or_copy(file, out / path)
+        _link_or_copy(file, out / path, link=link)
 
 
-def _link_or_copy(file: Path, target: Path) -> None:
+def _link_or_copy(file: Path, target: Path, *, link: bool) -> None:
     # A link to a symbolic link would dangle once the output is moved.
     real = os.path.realpath(file)
     try:
-        try:
-            os.link(real, target)
-        except OSError as error:
-            if error.errno not in _NO_LINK:
-                raise
+        if not (link and _linked(real, target)):
             shutil.copyfile(real, target)
     except OSError as error:
         raise _cannot_write(target, error) from error
+
+
+def _linked(real: str, target: Path) -> bool:
+    """Hard-link a file; whether the file system can."""
+    try:
+        os.link(real, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
 
 
 def narrow(dataset: Dataset[OptionsT], out: Path, options: OptionsT) -> bool:

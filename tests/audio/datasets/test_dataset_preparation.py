@@ -102,9 +102,21 @@ def test_symbolic_links_are_resolved(tmp_path, classes):
     (classes / "dog" / "b.wav").rename(tmp_path / "real.wav")
     (classes / "dog" / "b.wav").symlink_to("../../real.wav")
     datasets.prepare("folder", [Source(classes)], tmp_path / "clips")
-    linked = tmp_path / "clips" / "audio" / "dog" / "b.wav"
-    assert not linked.is_symlink()
-    assert linked.samefile(tmp_path / "real.wav")
+    copied = tmp_path / "clips" / "audio" / "dog" / "b.wav"
+    assert not copied.is_symlink()
+    assert copied.read_bytes() == (tmp_path / "real.wav").read_bytes()
+
+
+def test_the_files_of_a_user_are_copied_and_left_as_they_were(tmp_path, classes):
+    """A link would carry later edits into the output, and changes the ctime that keys look at."""
+    file = classes / "dog" / "a.wav"
+    before = file.stat()
+    datasets.prepare("folder", [Source(classes)], tmp_path / "clips")
+    copied = tmp_path / "clips" / "audio" / "dog" / "a.wav"
+    assert not copied.samefile(file)
+    assert copied.read_bytes() == file.read_bytes()
+    after = file.stat()
+    assert (after.st_ctime_ns, after.st_nlink) == (before.st_ctime_ns, before.st_nlink)
 
 
 def test_copies_where_links_are_not_possible(tmp_path, classes, monkeypatch):
@@ -112,7 +124,9 @@ def test_copies_where_links_are_not_possible(tmp_path, classes, monkeypatch):
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
     monkeypatch.setattr(os, "link", refuse)
-    datasets.prepare("folder", [Source(classes)], tmp_path / "clips")
+    loaded = datasets.load("folder")
+    options = datasets.read_options(loaded, {})
+    preparation.prepare(loaded, [Source(classes)], tmp_path / "clips", options, link=True)
     copied = tmp_path / "clips" / "audio" / "dog" / "a.wav"
     assert not copied.samefile(classes / "dog" / "a.wav")
     assert copied.read_bytes() == (classes / "dog" / "a.wav").read_bytes()
@@ -136,7 +150,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, classes, monkeypatch, fails_at):
 
     out = tmp_path / "clips"
     if fails_at == "audio":
-        monkeypatch.setattr(os, "link", full)
+        monkeypatch.setattr(shutil, "copyfile", full)
     else:
         replace = type(out).replace
         monkeypatch.setattr(

@@ -45,7 +45,8 @@ def test_unknown_name():
     with pytest.raises(ParameterError, match="'ESC-100' is unknown; did you mean 'ESC-10'"):
         datasets.load("ESC-100")
     with pytest.raises(
-        ParameterError, match="known: ESC-10, ESC-50, FSD50K, csv, folder, synthetic, custom"
+        ParameterError,
+        match="known: ESC-10, ESC-50, FSD50K, csv, folder, synthetic, synthetic-instruments, custom",
     ):
         datasets.load("zzz")
 

@@ -12,6 +12,7 @@ import pytest
 
 from soundgate.audio import datasets
 from soundgate.audio.clips.manifest import read_manifest
+from soundgate.audio.datasets import preparation
 from soundgate.audio.datasets.base import Source
 from soundgate.audio.files import reading
 from soundgate.errors import DataError
@@ -111,9 +112,11 @@ def test_esc50_however_it_is_given(tmp_path, given):
     assert [clip.labels[0] for clip in clips] == ["dog", "dog", "cat", "rain"]
 
 
-def test_the_audio_is_linked_not_copied(tmp_path):
+def test_audio_that_nobody_else_uses_is_linked_not_copied(tmp_path):
     checkout = make_esc50(tmp_path / "ESC-50", ROWS)
-    datasets.prepare("ESC-50", [Source(checkout)], tmp_path / "clips")
+    dataset = datasets.load("ESC-50")
+    options = datasets.read_options(dataset, {})
+    preparation.prepare(dataset, [Source(checkout)], tmp_path / "clips", options, link=True)
     assert (tmp_path / "clips/audio/1-10-A-0.wav").samefile(checkout / "audio/1-10-A-0.wav")
 
 

@@ -1,0 +1,127 @@
+"""The tagging pipeline: what its parameters mean, and a whole run on clips of the user's own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tagging_runs
+
+from pipelines.parameters.tagging import TaggingParameters, read_gate
+from pipelines.tagging import get_pipeline
+from soundgate.audio.formats.reports.report import read_report
+from soundgate.errors import ParameterError
+from soundgate.parameters import ConfigFile
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "at_most", "bound"),
+    [
+        ("macro_f1>=0.6", "metrics.macro_f1.value", False, 0.6),
+        ("hamming_distance <= 0.1", "metrics.hamming_distance.value", True, 0.1),
+        ("f1.cel>=0.5", "labels.cel.f1.value", False, 0.5),
+        ("average_precision.lead guitar>=0.5", "labels.leadguitar.average_precision.value", 0, 0.5),
+    ],
+)
+def test_a_gate_is_asked_for_by_its_metric(text, path, at_most, bound):
+    asked = read_gate(text)
+    assert (asked.at_most, asked.bound) == (bool(at_most), bound)
+    if "lead" not in text:
+        assert asked.metric.json_path == path
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("macro_f1>0.6", "is no gate: write metric>=bound"),
+        ("macro_f2>=0.6", "no metric 'macro_f2'; did you mean 'macro_f1'"),
+        ("f1>=0.6", "no metric 'f1'"),
+        ("macro_f1>=75", "the bound must be between 0 and 1"),
+        ("macro_f1>=1.2.3", "is no gate"),
+    ],
+)
+def test_a_wrong_gate_is_refused_when_the_parameters_are_read(text, problem):
+    with pytest.raises(ParameterError, match=f"gates: .*{problem}"):
+        TaggingParameters(gates=[text])
+
+
+def test_folds_are_refused_rather_than_ignored():
+    with pytest.raises(ParameterError, match="folds: tagging holds out one fold"):
+        TaggingParameters(folds=[1, 2])
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return tagging_runs.write_table(tmp_path_factory.mktemp("clips") / "own")
+
+
+def test_the_pipeline_declares_its_gates(table, tmp_path):
+    config = ConfigFile(str(tagging_runs.write_config(tmp_path / "tagging.yaml")))
+    p = TaggingParameters(
+        config=config,
+        train_paths=[f"csv:{table}"],
+        gates=["f1.low>=0.9"],
+        q_worse_than_champion=0.1,
+        q_mean_average_precision_threshold=None,
+    )
+    names = list(get_pipeline(p).tasks)
+    assert [name for name in names if name.startswith("gate")] == [
+        "gate-macro-f1",
+        "gate-macro-f1-gain",
+        "gate-f1-low",
+    ]
+    assert names[:4] == ["collect", "prepare", "accept", "train"]
+
+
+@pytest.fixture(scope="module")
+def done(table, tmp_path_factory):
+    root = tmp_path_factory.mktemp("tagging_run")
+    config = tagging_runs.write_config(root / "tagging.yaml")
+    settings = tagging_runs.settings_of(table, root / "store")
+    first = tagging_runs.run(root / "runs", settings=settings, config=config)
+    return root, settings, config, first
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_a_candidate(done):
+    root, _, _, first = done
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "registered tagging-candidates version 1" in first.stdout
+    (run,) = [path for path in (root / "runs/tagging").iterdir() if not path.is_symlink()]
+    report = read_report(run / "tasks/evaluate/report")
+    assert report.metrics["macro_f1"].value >= 0.9
+    assert (run / "tasks/review/review/report.html").stat().st_size > 10_000
+    log = (run / "tasks/train/log.txt").read_text("utf-8")
+    assert "Macro F1 on validation set : " in log
+
+
+@pytest.mark.slow
+def test_nothing_is_trained_again_for_another_gate_and_a_missed_one_registers_nothing(done):
+    root, settings, config, _ = done
+    again = tagging_runs.run(
+        root / "runs",
+        "--output",
+        "json",
+        settings=(*settings[:-1], "gates=hamming_distance>=1"),
+        config=config,
+    )
+    tasks = json.loads(again.stdout)["tasks"]
+    assert {tasks[name]["state"] for name in ("collect", "prepare", "train", "evaluate")} == {
+        "reused"
+    }
+    assert tasks["gate-hamming-distance"]["state"] == "failed"
+    assert tasks["register"]["state"] == "skipped"
+
+
+@pytest.mark.slow
+def test_a_changed_clip_is_noticed(done, table):
+    root, settings, config, _ = done
+    clip = table.parent / "000.wav"
+    before = clip.read_bytes()
+    try:
+        clip.write_bytes(before[:-4] + bytes(4))
+        shown = tagging_runs.run(root / "runs", "--dry-run", settings=settings, config=config)
+    finally:
+        clip.write_bytes(before)
+    line = next(each for each in shown.stdout.splitlines() if each.startswith("collect"))
+    assert "reused" not in line
