@@ -11,7 +11,7 @@ setup: $(STAMP)  ## make .venv with everything a laptop needs
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable ".[dev]"
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --build-constraints constraints.txt --editable ".[dev]"
 	touch $@
 
 run: setup  ## run the AED pipeline on the embedded default and print the result

@@ -13,9 +13,10 @@ set -eu
 
 libraries() {
   # What download commands of data sets use. Debian keeps one version of each, which a pin would soon ask for in vain; the
-  # base image's digest says which release they come from.
+  # base image's digest says which release they come from, and the list says which versions an image has.
   apt-get update
   apt-get install --yes --no-install-recommends ca-certificates git unzip wget zip
+  dpkg-query --show --showformat='${Package}=${Version}\n' >debian-packages.txt
   rm -rf /var/lib/apt/lists/*
 
   python -m pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt uv
@@ -27,13 +28,13 @@ libraries() {
     rm torch.txt
   fi
   # sagemaker-mlflow: where the tracking address is an ARN, MLflow asks it how to get there.
-  uv pip install --system --no-cache --compile-bytecode --constraint constraints.txt sagemaker-mlflow \
-    --requirement pyproject.toml --extra audio --extra aws --extra export --extra registry
+  uv pip install --system --no-cache --compile-bytecode --build-constraints constraints.txt \
+    --constraint constraints.txt sagemaker-mlflow --requirement pyproject.toml --extra audio --extra aws --extra export --extra registry
 }
 
 programs() {
   touch README.md # the package's description, of no use in an image
-  uv pip install --system --no-cache --compile-bytecode --no-deps --editable .
+  uv pip install --system --no-cache --compile-bytecode --no-deps --build-constraints constraints.txt --editable .
   # An editable install leaves the sources where they are, so that uv compiles none of them.
   python -m compileall -q pipeline_parameters.py pipelines soundgate steps
 }

@@ -63,6 +63,28 @@ def test_what_is_not_joined(tmp_path):
     assert joint_sources(tmp_path, listed) == [None] * len(listed)
 
 
+def test_one_sound_in_two_formats_is_one_recording(tmp_path):
+    for name, seed in {"a.wav": 1, "b.wav": 2, "c.wav": 1, "zero.wav": None}.items():
+        write(tmp_path, name, seed)
+    for name, of in {"a2.flac": "a.wav", "b2.FLAC": "b.wav", "zero2.flac": "zero.wav"}.items():
+        samples, rate_hz = soundfile.read(tmp_path / of, dtype="int16")
+        soundfile.write(tmp_path / name, samples, rate_hz, format="FLAC")
+    samples, _ = soundfile.read(tmp_path / "b.wav", dtype="int16")
+    samples[100] += 1  # of equal length, but not the same
+    soundfile.write(tmp_path / "b3.aiff", samples, RATE_HZ, subtype="PCM_16")
+    soundfile.write(tmp_path / "b4.aiff", samples[:-1], RATE_HZ, subtype="PCM_16")
+    soundfile.write(tmp_path / "b5.flac", samples, RATE_HZ // 2)
+    (tmp_path / "bad.flac").write_bytes(b"no audio")
+    names = ["a.wav", "a2.flac", "b.wav", "b2.FLAC", "b3.aiff", "b4.aiff", "b5.flac", "bad.flac"]
+    names += ["c.wav", "zero.wav", "zero2.flac"]
+    listed = [Clip(name, ("dog",)) for name in names]
+    assert dict(zip(names, joint_sources(tmp_path, listed), strict=True)) == {
+        **dict.fromkeys(names),
+        **dict.fromkeys(("a.wav", "a2.flac", "c.wav"), "a.wav"),
+        **dict.fromkeys(("b.wav", "b2.FLAC"), "b.wav"),
+    }
+
+
 @pytest.fixture
 def copied(tmp_path):
     """Ten recordings of each of two classes, each under two names, the second one far away."""

@@ -84,6 +84,7 @@ def test_the_three_install_one_list():
     ]
     script = (FOLDER / "install.sh").read_text("utf-8")
     assert script.count("--constraint constraints.txt") == 2, "uv, and what it installs"
+    assert script.count("--build-constraints constraints.txt") == 2, "what builds both"
     extras = set(re.findall(r"--extra (\w+)", script))
     assert extras == {"audio", "aws", "export", "registry"}, "what steps import, and no more"
     for name in re.findall(r"--constraint constraints.txt (\S+)", script):
@@ -158,13 +159,13 @@ def test_hadolint_finds_nothing(name):
 
 
 INSTALLED = """#!/bin/sh
-echo "$(basename "$0") $*" >> "$CALLS"
+echo "$(basename "$0") $*" | tee -a "$CALLS"
 """
 
 
 def test_everything_an_image_installs_is_compiled(tmp_path):
     """A container is started for each task, by a user who cannot write compiled files."""
-    for name in ("apt-get", "python", "uv", "rm"):
+    for name in ("apt-get", "dpkg-query", "python", "uv", "rm"):
         command = tmp_path / "bin" / name
         command.parent.mkdir(exist_ok=True)
         command.write_text(INSTALLED)
@@ -179,6 +180,7 @@ def test_everything_an_image_installs_is_compiled(tmp_path):
         command = ["sh", str(FOLDER / "install.sh"), part]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     calls = (tmp_path / "calls").read_text().splitlines()
+    assert "dpkg-query --show" in (tmp_path / "debian-packages.txt").read_text()
     installs = [call for call in calls if call.startswith("uv ")]
     assert len(installs) == 3
     assert all("--compile-bytecode" in call for call in installs)
@@ -204,7 +206,8 @@ def test_setup_installs_the_locked_uv_and_compiles_what_it_installs():
     assert "--constraint constraints.txt" in own
     assert "\nuv==" in (ROOT / "constraints.txt").read_text("utf-8")
     [rest] = [line for line in lines if "/uv pip install" in line]
-    assert {"--compile-bytecode", "--constraint"} <= set(rest.split())
+    assert {"--compile-bytecode", "--constraint", "--build-constraints"} <= set(rest.split())
+    assert "\nsetuptools==" in (ROOT / "constraints.txt").read_text("utf-8")
 
 
 # Stand for Docker and for AWS's command line: the repository is a folder of tags.

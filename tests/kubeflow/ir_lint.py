@@ -167,11 +167,12 @@ class _Lint:
         return f"['{name}']" in f"{task.inputs}{executor}".replace("\\'", "'")
 
     def _types(self, here: str, given: int, wanted: int) -> None:
-        """Everything fits a string; numbers fit each other; nothing else is converted."""
+        """Everything fits a string, a final status a struct, and numbers fit each other."""
         kinds = pb.ParameterType
         numbers = {kinds.NUMBER_DOUBLE, kinds.NUMBER_INTEGER}
         name = kinds.ParameterTypeEnum.Name
-        fits = wanted in (given, kinds.STRING) or {given, wanted} <= numbers
+        status = (given, wanted) == (kinds.TASK_FINAL_STATUS, kinds.STRUCT)
+        fits = status or wanted in (given, kinds.STRING) or {given, wanted} <= numbers
         if not fits and 0 not in (given, wanted):
             self.say(here, f"{name(given)} given, {name(wanted)} wanted")
 

@@ -117,9 +117,9 @@ FAULTS = {
     ),
     # and more
     "no command": (
-        drop((*EXECUTORS, "exec-read", "container", "command")),
+        change((*EXECUTORS, "exec-read", "container"), {"image": "i"}),
         "comp-read: exec-read",
-        "container.command is empty",
+        "container.command and container.args are empty",
     ),
     "no image": (
         drop((*EXECUTORS, "exec-read", "container", "image")),

@@ -211,7 +211,7 @@ def test_secrets_come_from_the_cluster_or_the_pod_does_not_start(execute):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda spec: spec.pop("command"), "no command"),
+        (lambda spec: (spec.pop("command"), spec.pop("args")), "neither command nor arguments"),
         (lambda spec: spec.update(command=["{{$.inputs.parameters['word']}}"]), "executable file"),
         (lambda spec: spec.update(command=["no-such-program"]), "executable file not found"),
     ],
@@ -251,11 +251,11 @@ def test_a_value_that_holds_a_placeholder_is_refused(execute):
     assert lines(execute(p, {"word": "{{$.other}}"}).tasks["say"]) == ["{{$.other}}"]
 
 
-def test_optional_arguments_and_joined_words(execute):
+def test_optional_arguments(execute):
     @dsl.container_component
     def tell(name: str, tags: list = None, rate: float = 0.5):  # noqa: RUF013 - kfp's way
         words = [
-            dsl.ConcatPlaceholder(["--name=", name]),
+            name,
             dsl.IfPresentPlaceholder("tags", then=["--tags", tags], else_=["--untagged"]),
             rate,
         ]
@@ -266,8 +266,8 @@ def test_optional_arguments_and_joined_words(execute):
         tell(name="c")
 
     outcome = execute(p)
-    assert lines(outcome.tasks["tell"]) == ['--name=a b|--tags|["x"]|0.5|']
-    assert lines(outcome.tasks["tell-2"]) == ["--name=c|--untagged|0.5|"]
+    assert lines(outcome.tasks["tell"]) == ['a b|--tags|["x"]|0.5|']
+    assert lines(outcome.tasks["tell-2"]) == ["c|--untagged|0.5|"]
 
 
 METADATA = """

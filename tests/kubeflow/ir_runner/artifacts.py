@@ -35,11 +35,19 @@ class Artifact:
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
     path: Path | None = None
     """Where its bytes are in the store of the test; None where it has none."""
+    custom_path: str = ""
+    """Where its author told the launcher to leave it in every container; empty: by its URI."""
 
     def as_input(self) -> dict[str, Any]:
         """Return the ``RuntimeArtifact`` that a task is told of."""
         kind = {"schemaTitle": self.schema, "schemaVersion": self.version}
-        told = {"name": str(self.id), "uri": self.uri, "metadata": self.metadata}
+        told: dict[str, Any] = {
+            "name": str(self.id),
+            "uri": self.uri,
+            "metadata": self.metadata,
+        }
+        if self.custom_path:
+            told["customPath"] = self.custom_path
         return {**told, "type": {key: value for key, value in kind.items() if value}}
 
 
@@ -71,6 +79,14 @@ class Store:
             if uri.startswith(scheme):
                 return sandbox / folder / uri.removeprefix(scheme)
         return None
+
+    def uri(self, address: str, sandbox: Path) -> str:
+        """Return the URI of what a task calls by a path of its own, as lists of artifacts are."""
+        for scheme, folder in SCHEMES.items():
+            beginning = f"{sandbox / folder}/"
+            if address.startswith(beginning):
+                return scheme + address.removeprefix(beginning)
+        return address
 
     def path(self, uri: str) -> Path | None:
         """Return where an artifact's bytes are; None where no bucket holds it."""

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
 from ir_runner import artifacts, placeholders, values
-from ir_runner.artifacts import Artifact, Store
 from ir_runner.messages import pb
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ir_runner.artifacts import Artifact, Store
 
 TERMINATION_LOG = "/dev/termination-log"
 OUTPUT_FILE = "kfp_outputs/output_metadata.json"
@@ -51,6 +53,9 @@ class Sandbox:
     inputs: Mapping[str, list[Artifact]]
     outputs: Mapping[str, Artifact]
     given: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
+    root: str = ""
+    """The URI below which all outputs of the task lie."""
+    new_id: Callable[[], int] = itertools.count(1).__next__
 
     def prepare(self) -> None:
         """Download the inputs and make the parents of everything that is to be written.
@@ -62,11 +67,12 @@ class Sandbox:
         (self.folder / "home").mkdir()
         for name, listed in self.inputs.items():
             for artifact in listed:
-                path = self.store.local_path(artifact.uri, self.folder)
+                path = self.path(artifact)
                 if path is not None:
                     self._bring(name, artifact, path)
+        self.output_file.parent.mkdir(parents=True, exist_ok=True)
         for artifact in self.outputs.values():
-            path = self.store.local_path(artifact.uri, self.folder)
+            path = self.path(artifact)
             if path is None:
                 raise AttemptError(f"{artifact.uri}: unsupported storage scheme", again=False)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +87,20 @@ class Sandbox:
                 f"failed to download input artifact {name!r} from {artifact.uri}: {error}"
             ) from error
         self.given[name] = (path, artifacts.snapshot(path) if path.exists() else {})
+
+    def path(self, artifact: Artifact) -> Path | None:
+        """Return where the container finds an artifact; None for a URI the launcher ignores."""
+        if artifact.custom_path:
+            return Path(artifact.custom_path)
+        return self.store.local_path(artifact.uri, self.folder)
+
+    @property
+    def output_file(self) -> Path:
+        """Where the container says what it made: in the folder of all its outputs."""
+        if not self.root or self.root.startswith("/"):
+            return self.folder / OUTPUT_FILE
+        root = self.store.local_path(self.root, self.folder)
+        return root / "executor_output.json" if root else self.folder / OUTPUT_FILE
 
     def parameter_file(self, name: str) -> Path:
         """Return the file in which the container leaves an output parameter."""
@@ -104,7 +124,7 @@ class Sandbox:
                 "artifacts": {
                     name: {"artifacts": [each.as_input()]} for name, each in self.outputs.items()
                 },
-                "outputFile": str(self.folder / OUTPUT_FILE),
+                "outputFile": str(self.output_file),
             },
         }
         return values.to_json(told)
@@ -123,7 +143,7 @@ class Sandbox:
             *(("outputs", n, a) for n, a in self.outputs.items()),
         ]:
             made[f"{{{{$.{side}.artifacts['{name}'].uri}}}}"] = artifact.uri
-            path = self.store.local_path(artifact.uri, self.folder)
+            path = self.path(artifact)
             if path is not None:
                 made[f"{{{{$.{side}.artifacts['{name}'].path}}}}"] = str(path)
         return made
@@ -148,7 +168,7 @@ class Sandbox:
         return parameters, {name: self._upload(name, said) for name in self.outputs}
 
     def _executor_output(self) -> Any:
-        file = self.folder / OUTPUT_FILE
+        file = self.output_file
         said = pb.ExecutorOutput()
         if not file.exists():
             return said
@@ -164,22 +184,34 @@ class Sandbox:
         except (OSError, UnicodeDecodeError, values.ValueMismatchError) as error:
             raise AttemptError(f"failed to read output parameter {name!r}: {error}") from error
 
-    def _upload(self, name: str, said: Any) -> Artifact:
-        artifact = self.outputs[name]
-        merged, uri = dict(artifact.metadata), artifact.uri
-        if name in said.artifacts and said.artifacts[name].artifacts:
-            told = said.artifacts[name].artifacts[0]
-            uri = told.uri or uri
-            merged |= {k: values.of_message(v) for k, v in told.metadata.fields.items()}
-        written = self.store.local_path(uri, self.folder)
+    def _upload(self, name: str, said: Any) -> Artifact | list[Artifact]:
+        told = list(said.artifacts[name].artifacts) if name in said.artifacts else []
+        if self.component.output_definitions.artifacts[name].is_artifact_list:
+            return [self._upload_one(name, each, self.new_id()) for each in told]
+        return self._upload_one(name, told[0] if told else None, self.outputs[name].id)
+
+    def _upload_one(self, name: str, told: Any, number: int) -> Artifact:
+        made = replace(self.outputs[name], id=number)
+        if told is not None:
+            metadata = {k: values.of_message(v) for k, v in told.metadata.fields.items()}
+            made = replace(
+                made,
+                uri=self.store.uri(told.uri or made.uri, self.folder),
+                metadata=made.metadata | metadata,
+                custom_path=told.custom_path,
+            )
+        written = self.path(made)
         try:
-            path = self.store.upload(written, uri) if written else None
+            path = self.store.upload(written, made.uri) if written else None
         except (artifacts.TransferError, OSError) as error:
             raise AttemptError(f"failed to upload output artifact {name!r}: {error}") from error
-        return Artifact(artifact.id, uri, artifact.schema, artifact.version, merged, path)
+        return replace(made, path=path)
 
     def close(self) -> None:
         """Remove what the pod took with it, all but its log."""
+        for listed in self.inputs.values():
+            for custom in (Path(each.custom_path) for each in listed if each.custom_path):
+                shutil.rmtree(custom) if custom.is_dir() else custom.unlink(missing_ok=True)
         for name in ("home", "kfp", "kfp_outputs", *artifacts.SCHEMES.values()):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ir_runner import conditions, placeholders, values
-from ir_runner.outcome import State, Task
+from ir_runner.messages import pb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ir_runner.artifacts import Artifact
+    from ir_runner.outcome import Task
 
 
 class InputError(Exception):
@@ -56,6 +57,12 @@ def upstream(task: Any) -> set[str]:
     return found - {""}
 
 
+def runs_always(task: Any) -> bool:
+    """Whether a task runs also where one before it failed."""
+    strategy = task.trigger_policy.strategy
+    return bool(strategy == pb.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED)
+
+
 def resolve(task: Any, component: Any, scope: Scope, run: Mapping[str, str]) -> Given:
     """Resolve everything a task is given; ``run`` are the values of ``{{$.pipeline_...}}``.
 
@@ -65,7 +72,7 @@ def resolve(task: Any, component: Any, scope: Scope, run: Mapping[str, str]) -> 
     given = Given({}, {})
     definitions = component.input_definitions
     for name, spec in task.inputs.parameters.items():
-        value = parameter(name, spec, scope, run)
+        value = parameter(name, spec, scope, run, ignores_failures=runs_always(task))
         if value is not None:
             given.parameters[name] = value
     _fill_constants(given.parameters)
@@ -106,8 +113,17 @@ def defaults(component: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return own | {name: value for name, value in parameters.items() if value is not None}
 
 
-def parameter(name: str, spec: Any, scope: Scope, run: Mapping[str, str]) -> Any:
+def parameter(
+    name: str,
+    spec: Any,
+    scope: Scope,
+    run: Mapping[str, str],
+    *,
+    ignores_failures: bool = False,
+) -> Any:
     """Resolve one parameter; None where an optional one has no value.
+
+    A task that runs although what it reads from failed is given an empty text.
 
     Raises:
         InputError: it is nowhere.
@@ -124,7 +140,10 @@ def parameter(name: str, spec: Any, scope: Scope, run: Mapping[str, str]) -> Any
         value = scope.parameters[spec.component_input_parameter]
     elif kind == "task_output_parameter":
         wanted = spec.task_output_parameter
-        value = _output(wanted.producer_task, "parameters", wanted.output_parameter_key, scope)
+        if ignores_failures and not scope.done[wanted.producer_task].state.done:
+            value = ""
+        else:
+            value = _output(wanted.producer_task, "parameters", wanted.output_parameter_key, scope)
     elif kind == "task_final_status":
         value = _final_status(scope.done[spec.task_final_status.producer_task], run)
     else:
@@ -139,12 +158,13 @@ def parameter(name: str, spec: Any, scope: Scope, run: Mapping[str, str]) -> Any
 
 def _artifacts(name: str, spec: Any, scope: Scope) -> list[Artifact] | None:
     if spec.WhichOneof("kind") == "component_input_artifact":
-        return scope.artifacts.get(spec.component_input_artifact)
+        return scope.artifacts.get(spec.component_input_artifact)  # an optional one may be absent
     wanted = spec.task_output_artifact
     found = _output(wanted.producer_task, "artifacts", wanted.output_artifact_key, scope)
-    if found is None:
+    listed = found if isinstance(found, list) else [found]
+    if None in listed:
         raise InputError(f"{name!r}: {wanted.producer_task} made no {wanted.output_artifact_key!r}")
-    return found if isinstance(found, list) else [found]
+    return listed
 
 
 def _output(producer: str, kind: str, key: str, scope: Scope) -> Any:
@@ -155,9 +175,9 @@ def _output(producer: str, kind: str, key: str, scope: Scope) -> Any:
 
 
 def _final_status(task: Task, run: Mapping[str, str]) -> dict[str, Any]:
-    state = State.SUCCEEDED if task.state == State.CACHED else task.state
+    # the word of the store that KFP's driver reads executions from
     return {
-        "state": str(state),
+        "state": "COMPLETE" if task.state.done else str(task.state),
         "pipelineJobResourceName": run["{{$.pipeline_job_resource_name}}"],
         "pipelineTaskName": task.name,
         "error": {"message": task.reason} if task.reason else {},

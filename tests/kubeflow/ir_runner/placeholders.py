@@ -1,8 +1,9 @@
 """The command line of a container, as KFP's driver and launcher make it of a specification.
 
-- ``IfPresent`` and ``Concat`` first, then every known placeholder is replaced wherever it stands;
-- the program (``command[0]``) is left as it is; an unknown placeholder stays as text, among them
-  ``{{$.pipeline_job_uuid}}`` and its like, which are values of inputs only;
+- ``IfPresent`` first, then every known placeholder is replaced wherever it stands; ``Concat`` is
+  text like any other, so that its JSON arrives at the program;
+- the program (the first word of all) is left as it is; an unknown placeholder stays as text, among
+  them ``{{$.pipeline_job_uuid}}`` and its like, which are values of inputs only;
 - the launcher replaces in random order, so a value that itself holds a placeholder may be replaced
   again: that is refused here.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-STRUCTURED = ('{"IfPresent":', '{"Concat":')
+STRUCTURED = '{"IfPresent":'
 PLACEHOLDER = re.compile(r"\{\{\$.*?\}\}")
 INPUT_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")
 
@@ -34,19 +35,20 @@ def vector(
     """Return the argument vector.
 
     Args:
-        command: of the container; its first element is the program.
-        arguments: of the container.
+        command: of the container.
+        arguments: of the container; the first word of both together is the program.
         known: placeholder to text.
         present: names of the inputs that have a value.
 
     Raises:
         PlaceholderError: nothing to run, or a value holds a placeholder.
     """
-    if not command:
-        raise PlaceholderError("the container has no command: the launcher refuses it")
-    program, *rest = [*command, *arguments]
-    words = [word for each in rest for word in _expanded(each, present)]
-    return [program, *(replace(word, known) for word in words)]
+    words = [word for each in [*command, *arguments] for word in _expanded(each, present)]
+    if not words:
+        raise PlaceholderError(
+            "the container has neither command nor arguments: the launcher refuses it"
+        )
+    return [words[0], *(replace(word, known) for word in words[1:])]
 
 
 def replace(word: str, known: Mapping[str, str]) -> str:
@@ -85,8 +87,8 @@ def _structured(value: Any, present: Collection[str]) -> list[str]:
         return [value]
     if isinstance(value, list):
         return [word for each in value for word in _structured(each, present)]
-    if "Concat" in value:
-        return ["".join(_structured(value["Concat"], present))]
+    if "IfPresent" not in value:
+        raise PlaceholderError(f"{value}: in IfPresent the driver takes texts alone")
     chosen = value["IfPresent"]
     branch = "Then" if chosen["InputName"] in present else "Else"
     return _structured(chosen.get(branch), present)

@@ -15,7 +15,7 @@ from ir_runner.cache import Cache
 from ir_runner.conditions import ExpressionError, holds
 from ir_runner.container import load_json
 from ir_runner.inputs import Given, InputError, Scope, Use
-from ir_runner.messages import IR, IRError, load, pb
+from ir_runner.messages import IR, IRError, load
 from ir_runner.outcome import Outcome, State, Task
 from ir_runner.task import Execution
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ir_runner.platform import Platform
-
-COMPLETED = pb.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
 
 
 class Collected(list):  # type: ignore[type-arg]
@@ -133,7 +131,7 @@ class Runner:
         before = {each: scope.done[each].state for each in inputs.upstream(task)}
         failed = [n for n, each in scope.done.items() if each.state == State.FAILED]
         missing = [f"{n} {state}" for n, state in sorted(before.items()) if not state.done]
-        always = task.trigger_policy.strategy == COMPLETED
+        always = inputs.runs_always(task)
         if self.canceled.is_set():
             state, reason = State.CANCELED, "the run was terminated"
         elif missing and not always:
@@ -256,9 +254,7 @@ def _first(
 def _items(task: Any, given: Given) -> tuple[list[Any], str, str]:
     """Return what a loop goes over, the input an item is passed by, and that input's kind."""
     if task.WhichOneof("iterator") == "artifact_iterator":
-        spec = task.artifact_iterator
-        listed = given.artifacts.get(spec.items.input_artifact, [])
-        return [[each] for each in listed], spec.item_input, "artifacts"
+        raise InputError("it loops over artifacts, which KFP's driver does not implement")
     spec = task.parameter_iterator
     raw = spec.items.raw
     if spec.items.WhichOneof("kind") == "input_parameter":

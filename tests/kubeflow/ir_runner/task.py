@@ -54,9 +54,9 @@ class Execution:
             uri = self.parameters[spec.artifact_uri.runtime_parameter]
         kind = spec.type_schema
         schema, known = kind.schema_title or kind.instance_schema, self.of.cache
-        found = known.imported(uri, schema, again=spec.reimport)
+        metadata = {n: values.of_message(v) for n, v in spec.metadata.fields.items()}
+        found = known.imported(uri, schema, metadata, again=spec.reimport)
         if found is None:
-            metadata = {n: values.of_message(v) for n, v in spec.metadata.fields.items()}
             path = self.of.store.path(uri)
             found = Artifact(known.new_id(), uri, schema, kind.schema_version, metadata, path)
             known.keep_import(found)
@@ -64,8 +64,14 @@ class Execution:
         self.node.artifacts, self.node.state = {name: found}, State.SUCCEEDED
 
     def _cached_or_run(self, spec: Any) -> None:
-        name = self.of.ir.spec.pipeline_info.name
-        key = cache.key(name, self.component, spec, self.given.parameters, self.given.artifacts)
+        key = self.task.caching_options.cache_key or cache.key(
+            self.of.ir.spec.pipeline_info.name,
+            self.component,
+            spec,
+            self.given.parameters,
+            self.given.artifacts,
+            self._claims(),
+        )
         enabled = self.task.caching_options.enable_cache
         found = self.of.cache.find(key) if enabled else None
         if found is not None:
@@ -79,6 +85,11 @@ class Execution:
             self._attempts(spec)
         if enabled and self.node.state == State.SUCCEEDED:
             self.of.cache.keep(key, cache.Result(self.node.parameters, self.node.artifacts))
+
+    def _claims(self) -> list[str]:
+        """Return what names the volumes that the pod mounts."""
+        configuration = self._configuration()
+        return [str(mount) for mount in configuration.pvc_mount] if configuration else []
 
     def _attempts(self, spec: Any) -> None:
         """Try as often as the retry policy says, and as long as its deadline allows."""
@@ -134,6 +145,8 @@ class Execution:
             self.component,
             self.given.artifacts,
             self._outputs(salt),
+            root=self._root(salt),
+            new_id=self.of.cache.new_id,
         )
         node.logs.append(sandbox.folder / "log.txt")
         node.attempts += 1
@@ -154,14 +167,17 @@ class Execution:
             sandbox.close()
 
     def _outputs(self, salt: str) -> dict[str, Artifact]:
-        made, name = {}, self.task.task_info.name or self.node.name
+        made = {}
         for key, spec in self.component.output_definitions.artifacts.items():
-            uri = f"{self.of.root}/{name}/{salt}/{key}"
+            uri = f"{self._root(salt)}/{key}"
             kind = spec.artifact_type
             metadata = {n: values.of_message(v) for n, v in spec.metadata.fields.items()}
             schema = kind.schema_title or kind.instance_schema
             made[key] = Artifact(self.of.cache.new_id(), uri, schema, kind.schema_version, metadata)
         return made
+
+    def _root(self, salt: str) -> str:
+        return f"{self.of.root}/{self.task.task_info.name or self.node.name}/{salt}"
 
     def _configuration(self) -> Any:
         return self.of.ir.kubernetes.get(self.component.executor_label)

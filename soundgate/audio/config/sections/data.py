@@ -53,8 +53,9 @@ class Dataset(Section):
     quantization_split: float | None = Field(default=0.1, ge=0, le=1)
     """Share of the training clips that calibrates the int8 model; null: all of them."""
     group_identical: bool = True
-    """Whether clips whose files hold the same bytes count as one recording, which is never divided
-    among made folds, nor between training and validation."""
+    """Whether clips whose files hold the same bytes, or the same samples in different formats,
+    count as one recording, which is never divided among made folds, nor between training and
+    validation."""
     multi_label: bool = False
     """Whether a clip may carry several classes at once."""
     use_garbage_class: bool = False
