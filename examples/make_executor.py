@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from soundgate.executors.base import Finding
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.cache import Hit
+    from soundgate.run_record import RunRecord, TaskRecord
     from soundgate.runs import Run
 
 SCRIPT = """cd {project} && rm -f {folder}/task.json && export {environment}
@@ -114,8 +115,8 @@ class MakeExecutor:
         return [PlannedTask(name, "run", "make knows only this run") for name in pipeline.tasks]
 
     def submit(
-        self, request: MakeRequest, run: Run, record: dict[str, Any], submission: Submission
-    ) -> dict[str, Any]:
+        self, request: MakeRequest, run: Run, record: RunRecord, submission: Submission
+    ) -> RunRecord:
         """Write the files, start make, and wait for it unless told not to."""
         folders.keep_request(run, request)
         for task in request.pipeline.tasks.values():
@@ -123,12 +124,12 @@ class MakeExecutor:
         for name, text in request.files.items():
             (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (run.folder / name).write_text(text, "utf-8")
-        for task in record["tasks"].values():
-            task.update(state=State.PENDING, reason="")
+        for told in record["tasks"].values():
+            told.update({"state": State.PENDING, "reason": ""})
         command = ["make", "--keep-going", "--silent", f"-j{os.cpu_count()}", "-C", str(run.folder)]
         with (run.folder / "make.txt").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        record.update(state=State.RUNNING, reason="", engine_id=str(process.pid))
+        record.update({"state": State.RUNNING, "reason": "", "engine_id": str(process.pid)})
         run.write(record)
         if submission.no_wait:
             process.returncode = 0  # it outlives this process on purpose
@@ -139,7 +140,7 @@ class MakeExecutor:
             print(f"{name}: {task['state']} {task['reason']}", file=sys.stderr)
         return record
 
-    def poll(self, run: Run) -> dict[str, Any]:
+    def poll(self, run: Run) -> RunRecord:
         """Return the run's record, brought up to date from what the tasks wrote."""
         record = run.read()
         if record["state"] != State.RUNNING:
@@ -149,14 +150,14 @@ class MakeExecutor:
         for name, task in record["tasks"].items():
             folder, mark = run.task(name), runs.read_mark(run.task(name)) or {}
             if (folder / "done").exists():
-                task.update(state=State.SUCCEEDED, duration_s=mark["duration_s"])
-                task.update(outputs=mark["outputs"])
+                task.update({"state": State.SUCCEEDED, "duration_s": mark["duration_s"]})
+                task["outputs"] = mark["outputs"]
             elif (folder / "exit").exists():
                 status = int((folder / "exit").read_text("utf-8"))
                 reason = mark.get("reason") or processes.exit_reason(status)
-                task.update(state=State.FAILED, reason=reason)
+                task.update({"state": State.FAILED, "reason": reason})
             elif over:
-                task.update(state=stopped)
+                task["state"] = stopped
         if over:
             states = {task["state"] for task in record["tasks"].values()}
             tasks = record["tasks"]
@@ -167,7 +168,7 @@ class MakeExecutor:
             state = State.FAILED if failed else State.SUCCEEDED
             state = State.CANCELLED if State.CANCELLED in states else state
             reason = "; ".join(f"{name}: {tasks[name]['reason']}" for name in failed)
-            record.update(state=state, reason=reason, ended_at=runs.now())
+            record.update({"state": state, "reason": reason, "ended_at": runs.now()})
             run.write(record)
         return record
 
@@ -190,11 +191,11 @@ class MakeExecutor:
         yield from ()
 
 
-def _failed_before(task: Mapping[str, Any], tasks: Mapping[str, Any]) -> str:
+def _failed_before(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> str:
     """Return the failed task that a skipped one waited for; empty where none did."""
     for name in task["depends_on"]:
         if tasks[name]["state"] == State.FAILED:
-            return str(name)
+            return name
         if found := _failed_before(tasks[name], tasks):
             return found
     return ""

@@ -61,6 +61,7 @@ class Runner:
         self.timeout_s = timeout_s
         self.cache = Cache(work.run.root)
         self.tasks = record.tasks
+        self.commit = record.values["commit"]
         self.attempts: dict[str, Attempt] = {}
         self.schedule = Schedule(work.pipeline)
         self.digests = work.digests
@@ -159,7 +160,8 @@ class Runner:
         folder = self.run.task(task.name)
         own = hit.folder == folder
         key = hit.mark["key"]
-        mark = hit.mark if own else self.cache.adopt(hit, folder, self._context(task, key, 0, 0))
+        context = self.work.context(task, key, self.commit)
+        mark = hit.mark if own else self.cache.adopt(hit, folder, context)
         if mark is None:
             return False
         reuse.add_outputs(self.digests, task, mark)
@@ -203,27 +205,8 @@ class Runner:
             self._launcher = self.host.launcher(sorted(used))
         return self._launcher
 
-    def _context(
-        self, task: Task, key: str, attempt: int, cpus: int, token: str = ""
-    ) -> runs.Context:
-        folder = self.run.task(task.name).absolute()
-        return runs.Context(
-            task=task.name,
-            task_folder=str(folder),
-            run=self.run.id,
-            pipeline=self.pipeline.name,
-            commit=self.record.values["commit"],
-            key=key,
-            attempt=str(attempt),
-            token=token,
-            root=str(self.run.root.absolute()),
-            cpus=str(cpus),
-            failure=str(folder / "failure.txt"),
-        )
-
     def _environment(self, task: Task, attempt: Attempt) -> dict[str, str]:
-        cpus = attempt.share.cpus
-        context = self._context(task, attempt.key, attempt.number, cpus, attempt.token)
+        context = attempt.context(self.work.context(task, attempt.key, self.commit))
         return {**os.environ, **context.environment(), **self.host.variables(attempt.share)}
 
     def _wait(self) -> None:
@@ -292,10 +275,9 @@ class Runner:
 
     def _mark_failed(self, task: Task, attempt: Attempt, status: int, reason: str) -> None:
         """Write the mark of a task that could not write its own."""
-        context = self._context(task, attempt.key, attempt.number, attempt.share.cpus)
         runs.write_mark(
             self.run.task(task.name),
-            context,
+            attempt.context(self.work.context(task, attempt.key, self.commit)),
             state=State.FAILED,
             reason=reason,
             exit_code=status,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
+
+from soundgate import runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +33,28 @@ class Work:
     use_cache: bool = True
     quiet: bool = False
     """Progress goes to standard error, the result alone to standard output."""
+
+    def context(self, task: Task, key: str, commit: str) -> runs.Context:
+        """Return what a process of a task is told; ``Attempt.context`` adds what is the attempt's.
+
+        Args:
+            task: one of these.
+            key: of its result.
+            commit: of the project.
+        """
+        folder = self.run.task(task.name).absolute()
+        return runs.Context(
+            task=task.name,
+            task_folder=str(folder),
+            run=self.run.id,
+            pipeline=self.pipeline.name,
+            commit=commit,
+            key=key,
+            attempt="0",
+            root=str(self.run.root.absolute()),
+            cpus="0",
+            failure=str(folder / "failure.txt"),
+        )
 
 
 @dataclass(slots=True)
@@ -75,3 +99,8 @@ class Attempt:
             deadline=now + task.resources.hours * 3600,
             log_start=log.stat().st_size if log.exists() else 0,
         )
+
+    def context(self, of_task: runs.Context) -> runs.Context:
+        """Return what its process is told: of the task, and which attempt this is."""
+        number, cpus = str(self.number), str(self.share.cpus)
+        return replace(of_task, attempt=number, cpus=cpus, token=self.token)

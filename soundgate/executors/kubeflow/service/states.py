@@ -34,6 +34,7 @@ TASKS = {
     "CACHED": State.REUSED,
 }
 REUSED = "Kubeflow's cache had it"
+NOT_BEGUN = "not begun before the run ended"
 ATTEMPT = re.compile(r"executor(\(\d+\))?")
 EXITED = re.compile(r"^(main: )?Error \(exit code (?P<code>\d+)\)(: )?")
 ENDINGS = {
@@ -176,7 +177,8 @@ def _conclude(record: RunRecord, seen: Any) -> None:
             task.update({"state": State.CANCELLED, "reason": "the run was cancelled"})
         else:
             behind = _behind(task, tasks, failed)
-            reason = f"{behind} failed" if behind else _not_begun(failed)
+            # a failure holds back only what reads it, so here the engine ended the whole run
+            reason = f"{behind} failed" if behind else NOT_BEGUN
             task.update({"state": State.SKIPPED, "reason": reason})
     done = all(State(task["state"]).done for task in tasks.values())
     told = "; ".join(f"{name}: {tasks[name]['reason']}" for name in failed)
@@ -211,9 +213,3 @@ def _behind(task: TaskRecord, tasks: Mapping[str, TaskRecord], failed: list[str]
             seen.add(name)
             waiting += tasks[name]["depends_on"]
     return ""
-
-
-def _not_begun(failed: list[str]) -> str:
-    if not failed:
-        return "not begun"
-    return f"not begun when {failed[0]} failed: Kubeflow starts nothing after that"
