@@ -148,13 +148,13 @@ class MakeExecutor:
         over = not Path(f"/proc/{record['engine_id']}").exists()
         stopped = State.CANCELLED if (run.folder / "cancelled").exists() else State.SKIPPED
         for name, task in record["tasks"].items():
-            folder, mark = run.task(name), runs.read_mark(run.task(name)) or {}
-            if (folder / "done").exists():
+            folder, mark = run.task(name), runs.read_mark(run.task(name))
+            if mark is not None and (folder / "done").exists():
                 task.update({"state": State.SUCCEEDED, "duration_s": mark["duration_s"]})
                 task["outputs"] = mark["outputs"]
             elif (folder / "exit").exists():
                 status = int((folder / "exit").read_text("utf-8"))
-                reason = mark.get("reason") or processes.exit_reason(status)
+                reason = (mark and mark["reason"]) or processes.exit_reason(status)
                 task.update({"state": State.FAILED, "reason": reason})
             elif over:
                 task["state"] = stopped

@@ -1,4 +1,4 @@
-"""The fields of ``run.json``, as ``docs/schemas/run.schema.json`` describes them."""
+"""The fields of ``run.json`` and ``task.json``; ``docs/schemas/`` has them as JSON Schemas."""
 
 from __future__ import annotations
 
@@ -14,6 +14,39 @@ class OutputRecord(TypedDict):
     digest: str
     bytes: int
     files: int
+
+
+class TaskMark(TypedDict):
+    """``task.json``: a task's finished mark, written last."""
+
+    format: str
+    task: str
+    run: str
+    pipeline: str
+    commit: str
+    key: str
+    """What decides about reuse; empty where an engine decides."""
+    attempt: int
+    """From 1; 0 where the result was reused."""
+    state: str
+    """A ``State``."""
+    reason: str
+    """Why it failed; else empty."""
+    argv: Sequence[str]
+    """Empty where the task could not write its mark itself."""
+    exit_code: int
+    """Negative for a signal."""
+    started_at: str
+    ended_at: str
+    duration_s: float
+    cpu_s: NotRequired[float]
+    max_rss_bytes: NotRequired[int]
+    host: str
+    pid: int
+    engine_id: str
+    outputs: Mapping[str, OutputRecord]
+    reused_from: str | None
+    """The run that computed it."""
 
 
 class TaskRecord(TypedDict):

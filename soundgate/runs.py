@@ -27,7 +27,7 @@ from soundgate.masking import masked_values
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from soundgate.run_record import RunRecord
+    from soundgate.run_record import RunRecord, TaskMark
 
 RUN_FORMAT = "soundgate.run/1"
 TASK_FORMAT = "soundgate.task/1"
@@ -152,7 +152,7 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def write_mark(task_folder: Path, context: Context, **values: Any) -> dict[str, Any]:
+def write_mark(task_folder: Path, context: Context, **values: Any) -> TaskMark:
     """Write a task's finished mark; return it. ``values`` are the fields of ``task.json``."""
     mark = {
         "format": TASK_FORMAT,
@@ -171,10 +171,10 @@ def write_mark(task_folder: Path, context: Context, **values: Any) -> dict[str, 
         **values,
     }
     write_json(task_folder / MARK, masked_values(mark))
-    return mark
+    return cast("TaskMark", mark)
 
 
-def read_mark(task_folder: Path) -> dict[str, Any] | None:
+def read_mark(task_folder: Path) -> TaskMark | None:
     """Return a task's finished mark; None while there is none, or where it is damaged."""
     mark = read_json(task_folder / MARK)
     if not isinstance(mark, dict) or mark.get("format") != TASK_FORMAT:
@@ -183,11 +183,14 @@ def read_mark(task_folder: Path) -> dict[str, Any] | None:
     whole = (
         all(isinstance(mark.get(name), str) for name in ("task", "run", "key", "reason"))
         and isinstance(mark.get("attempt"), int)
+        and isinstance(mark.get("exit_code"), int)
+        and isinstance(mark.get("argv"), list)
+        and isinstance(mark.get("duration_s"), int | float)
         and mark.get("state") in set(State)
         and isinstance(outputs, dict)
         and all(isinstance(o, dict) and isinstance(o.get("digest"), str) for o in outputs.values())
     )
-    return mark if whole else None
+    return cast("TaskMark", mark) if whole else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def fetch(
     """Fetch ``dataset`` through the store; say how many clips of how many classes there are."""
     from soundgate.audio.config import load
     from soundgate.audio.datasets.plan import make_plan
-    from soundgate.audio.formats.dataset import read_card, write_card
+    from soundgate.audio.formats.datasets.card import read_card, write_card
     from soundgate.reuse.digests import digest_tree
     from soundgate.store import bring_tree, open_store
 

@@ -52,7 +52,7 @@ def register(
     modelzoo_version: str = "",
 ) -> None:
     """Create the candidate version; print its name and version."""
-    from soundgate.audio.formats.dataset import read_card
+    from soundgate.audio.formats.datasets.card import read_card
     from soundgate.audio.formats.reports.clip_results import clips_digest
     from soundgate.audio.formats.reports.report import read_report
     from soundgate.registry.candidates import register_candidate

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from soundgate import cli
-from soundgate.audio.formats.dataset import DatasetCard, write_card
+from soundgate.audio.formats.datasets.card import DatasetCard, write_card
 from soundgate.audio.formats.reports.report import Estimate, Headline, Report, write_report
 from steps.register import register
 

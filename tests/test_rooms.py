@@ -1,7 +1,7 @@
 """Rooms of sound that must not know one another, for those there are and those to come.
 
-``lint-imports`` holds the directions between rooms that its contracts name; here the pairs are made
-from the folders that stand in ``soundgate/audio``, so that a new one is held as soon as it is there.
+``lint-imports`` holds the directions between rooms that its contracts name. Here the pairs are made
+from the folders that stand in ``soundgate/audio``: a new one is held as soon as it is there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOMS = {path.name for path in AUDIO.iterdir() if (path / "__init__.py").exists(
 
 
 def imports(tree: ast.AST) -> set[str]:
-    """Return every module that is imported anywhere, under ``TYPE_CHECKING`` and in functions too."""
+    """Return every imported module, also of ``TYPE_CHECKING`` and of functions."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -42,7 +42,7 @@ def rooms_used(room: str) -> dict[str, str]:
     return used
 
 
-@pytest.mark.parametrize("together", [SYSTEMS, GENERAL, DOORS], ids=lambda rooms: min(rooms))
+@pytest.mark.parametrize("together", [SYSTEMS, GENERAL, DOORS], ids=min)
 def test_rooms_know_nothing_of_one_another(together):
     pairs = permutations(sorted(together & ROOMS), 2)
     assert [(one, other) for one, other in pairs if other in rooms_used(one)] == []

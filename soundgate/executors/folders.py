@@ -69,9 +69,9 @@ def collect(run: Run, task: str, output: str, target: Path) -> None:
     Raises:
         ParameterError: it wrote nothing yet.
     """
-    mark = runs.read_mark(run.task(task)) or {}
+    mark = runs.read_mark(run.task(task))
     folder = run.task(task) / output
-    if output not in mark.get("outputs", {}) or not folder.is_dir():
+    if mark is None or output not in mark["outputs"] or not folder.is_dir():
         raise ParameterError(f"run {run.id}: {task} has not written {output} yet")
     shutil.copytree(folder, target, dirs_exist_ok=True)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from soundgate.pipeline import Pipeline
     from soundgate.reuse.snapshot import Snapshot
+    from soundgate.run_record import TaskMark
     from soundgate.runs import Run
     from soundgate.task import Task
 
@@ -102,7 +103,7 @@ def _looked_after(task: Task, found: Hit | Miss, run: Run) -> Hit | Miss:
     return Miss(reason) if reason else found
 
 
-def add_outputs(digests: Digests, task: Task, mark: Mapping[str, Any]) -> None:
+def add_outputs(digests: Digests, task: Task, mark: TaskMark) -> None:
     """Add the digests of a task's outputs to ``digests``."""
     for name, output in mark["outputs"].items():
         digests[Output(task.name, name)] = output["digest"]

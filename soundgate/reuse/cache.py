@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.pipeline import File, Output, Task
+    from soundgate.run_record import TaskMark
 
 KEY_FORMAT = 3
 MOST_FOLDERS = 8
@@ -50,7 +51,7 @@ class Hit:
     """A result that can be used again."""
 
     folder: Path
-    mark: Mapping[str, Any]
+    mark: TaskMark
 
     @property
     def reason(self) -> str:
@@ -150,7 +151,7 @@ class Cache:
         if mark is not None:
             runs.write_json(folder / runs.MARK, {**mark, "key": ""})
 
-    def adopt(self, hit: Hit, target: Path, context: runs.Context) -> dict[str, Any] | None:
+    def adopt(self, hit: Hit, target: Path, context: runs.Context) -> TaskMark | None:
         """Hard-link a result into another run's task folder; return its new mark.
 
         None where the result went away, or became another, while it was being linked.
@@ -180,7 +181,7 @@ class Cache:
         mark = runs.write_mark(
             target,
             context,
-            **{name: hit.mark[name] for name in kept if name in hit.mark},
+            **{name: value for name, value in hit.mark.items() if name in kept},
             state=runs.State.REUSED,
             reused_from=hit.mark.get("reused_from") or hit.mark["run"],
         )

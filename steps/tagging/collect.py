@@ -20,7 +20,7 @@ def collect(
 ) -> None:
     """Collect the clips; say how many clips of how many labels there are."""
     from soundgate.audio.datasets.layouts import collection
-    from soundgate.audio.formats.dataset import read_card, write_card
+    from soundgate.audio.formats.datasets.card import read_card, write_card
     from soundgate.store import bring_tree, open_store
 
     planned = collection.read_plan(plan)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from soundgate.audio.formats.dataset import read_card
+from soundgate.audio.formats.datasets.card import read_card
 from soundgate.audio.formats.exported import read_export
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.formats.history import read_history

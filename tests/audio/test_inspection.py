@@ -12,7 +12,7 @@ from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.extraction.log_mel import extract
 from soundgate.audio.files import reading
 from soundgate.audio.files.levels import measure
-from soundgate.audio.formats.inspection import read_inspection
+from soundgate.audio.formats.datasets.inspection import read_inspection
 from soundgate.audio.inspection.rules import RULES
 from soundgate.errors import DataError
 from soundgate.step import run as run_step

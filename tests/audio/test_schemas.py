@@ -15,7 +15,7 @@ from toy_model import write_model, write_sound
 from soundgate.audio.classification.evaluation import evaluate
 from soundgate.audio.classification.fit import fit
 from soundgate.audio.clips.manifest import Clip, Event, write_manifest
-from soundgate.audio.formats.dataset import DatasetCard, write_card
+from soundgate.audio.formats.datasets.card import DatasetCard, write_card
 from soundgate.audio.formats.reports.comparison import (
     Champion,
     compare_reports,

@@ -67,6 +67,13 @@ def test_a_damaged_record_costs_its_own_row(project, damage):
     assert project.cli("show-run", good.name).returncode == 0
 
 
+WHOLE = {"attempt": 1, "state": "failed", "reason": "", "outputs": {}} | {
+    "exit_code": 1,
+    "argv": [],
+    "duration_s": 0.1,
+}
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "[" * 100_000, '{"format": "soundgate.task/1"}']
@@ -77,6 +84,9 @@ def test_a_damaged_record_costs_its_own_row(project, damage):
             {"attempt": "1", "state": "succeeded", "reason": "", "outputs": {}},
             {"attempt": 1, "state": "done", "reason": "", "outputs": {}},
             {"attempt": 1, "state": "succeeded", "reason": "", "outputs": []},
+            WHOLE | {"exit_code": None},
+            WHOLE | {"argv": "python"},
+            WHOLE | {"duration_s": "1"},
         )
     ],
 )

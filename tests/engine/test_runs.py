@@ -113,7 +113,8 @@ def test_a_mark_of_another_format_is_none(tmp_path):
     for text in ("", "{", "[]", '{"format": "x"}', "\xff"):
         (tmp_path / runs.MARK).write_text(text, "latin-1")
         assert runs.read_mark(tmp_path) is None
-    mark = runs.write_mark(tmp_path, Context(task="t"), state=State.SUCCEEDED)
+    values = {"argv": ["python"], "exit_code": 0, "duration_s": 0.5}
+    mark = runs.write_mark(tmp_path, Context(task="t"), state=State.SUCCEEDED, **values)
     assert runs.read_mark(tmp_path) == mark
     assert mark["state"] == "succeeded"
 

@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 
 from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.formats import features, model, predictions, waveforms
-from soundgate.audio.formats.dataset import DatasetCard
+from soundgate.audio.formats.datasets.card import DatasetCard
+from soundgate.audio.formats.datasets.inspection import Inspection
 from soundgate.audio.formats.exported import Export
-from soundgate.audio.formats.inspection import Inspection
 from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
 from soundgate.audio.formats.reports.comparison import Comparison

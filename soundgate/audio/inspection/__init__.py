@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soundgate.audio.formats.inspection import read_inspection, write_inspection
+from soundgate.audio.formats.datasets.inspection import read_inspection, write_inspection
 from soundgate.audio.inspection.collection import Collection
 from soundgate.audio.inspection.page import write_page
 from soundgate.audio.inspection.rules import inspect

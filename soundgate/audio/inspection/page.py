@@ -13,7 +13,7 @@ from soundgate.audio.inspection.wording import summary
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from soundgate.audio.formats.inspection import Inspection
+    from soundgate.audio.formats.datasets.inspection import Inspection
 
 PAGE: Final = "inspection.html"
 

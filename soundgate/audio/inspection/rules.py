@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from soundgate.audio.clips import labels
-from soundgate.audio.formats.inspection import ClassCount, Finding, Inspection, Range
+from soundgate.audio.formats.datasets.inspection import ClassCount, Finding, Inspection, Range
 from soundgate.audio.inspection import signals
 
 if TYPE_CHECKING:

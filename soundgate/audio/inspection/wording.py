@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from soundgate.audio.formats.inspection import Finding, Inspection
+    from soundgate.audio.formats.datasets.inspection import Finding, Inspection
 
 _NAMED: Final = 5
 """Examples in the line of reasons, which platforms cut after some 1,000 characters."""

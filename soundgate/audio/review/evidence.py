@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict
 
-from soundgate.audio.formats.dataset import DatasetCard, read_card
+from soundgate.audio.formats.datasets.card import DatasetCard, read_card
 from soundgate.audio.formats.exported import INFO, Export, read_export
 from soundgate.audio.formats.front_end import FrontEnd, front_end_of
 from soundgate.audio.formats.history import read_history

@@ -7,7 +7,7 @@ A runner is given a host instead of being subclassed: ``ThisMachine`` here, a jo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from soundgate.errors import UserError
 from soundgate.executors.running.launcher import Launcher, launcher
@@ -16,9 +16,10 @@ from soundgate.executors.running.processes import environment, process_argv
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from soundgate.executors.leftovers import Hold
+    from soundgate.run_record import TaskMark
     from soundgate.task import Task
 
 LONGEST_RETRY_WAIT_S = 30.0
@@ -34,7 +35,7 @@ class Failure:
     status: int
     """Exit code of its process; negative for a signal."""
     reason: str
-    mark: Mapping[str, Any] | None
+    mark: TaskMark | None
     """What the task itself wrote about its end."""
     stopped: str
     """Why the whole run was stopped before; empty where it goes on."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from soundgate.executors.running.machine import Share
     from soundgate.executors.running.work import Work
     from soundgate.pipeline import Resources, Task
-    from soundgate.run_record import RunRecord
+    from soundgate.run_record import RunRecord, TaskMark
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
 LONGEST_END_S = 5.0  # from SIGKILL to an end that the launcher tells of; it may be stopped
@@ -287,7 +287,7 @@ class Runner:
             duration_s=runs.seconds_since(attempt.started),
         )
 
-    def _done(self, task: Task, mark: dict[str, Any], doubt: str) -> None:
+    def _done(self, task: Task, mark: TaskMark, doubt: str) -> None:
         note = doubt or last_line(self.run.log(task.name))
         self.tasks[task.name].update({"outputs": mark["outputs"], "duration_s": mark["duration_s"]})
         self.record.change(task.name, State.SUCCEEDED, reason="", note=note)

@@ -6,16 +6,15 @@ import os
 import shutil
 import signal
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate import runs
 from soundgate.errors import Stopped, UserError
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from soundgate.executors.slurm.job_description import JobDescription
+    from soundgate.run_record import TaskMark
     from soundgate.runs import Run
     from soundgate.task import Task
 
@@ -32,13 +31,13 @@ def is_done(run: Run, task: str) -> bool:
     return mark is not None and State(mark["state"]).done
 
 
-def is_final(mark: Mapping[str, Any], task: Task) -> bool:
+def is_final(mark: TaskMark, task: Task) -> bool:
     """Whether a failure is final: no further attempt and no other start of the job follows."""
     if mark["exit_code"] in STOPPED:
         return False
-    return bool(mark["exit_code"] == UserError.exit_code or mark["attempt"] > task.retries) or (
-        not mark["argv"]
-    )
+    # without a command it was not the task that wrote the mark: its job could not start it
+    last = mark["attempt"] > task.retries or not mark["argv"]
+    return last or mark["exit_code"] == UserError.exit_code
 
 
 def has_failed(run: Run, task: Task) -> bool:

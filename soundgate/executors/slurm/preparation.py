@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate import runs
 from soundgate.errors import DefinitionError, ExecutorError
@@ -15,13 +15,11 @@ from soundgate.reuse.cache import Cache
 from soundgate.runs import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from soundgate.executors.base import Submission
     from soundgate.executors.leftovers import Hold
     from soundgate.executors.slurm.scripts import SlurmRequest
     from soundgate.reuse.cache import Hit
-    from soundgate.run_record import RunRecord
+    from soundgate.run_record import RunRecord, TaskMark
     from soundgate.runs import Run
 
 
@@ -97,9 +95,7 @@ def adopt(request: SlurmRequest, run: Run, record: RunRecord, digests: reuse.Dig
         reuse.add_outputs(digests, task, mark)
 
 
-def _adopted(
-    cache: Cache, run: Run, task: str, hit: Hit, record: RunRecord
-) -> Mapping[str, Any] | None:
+def _adopted(cache: Cache, run: Run, task: str, hit: Hit, record: RunRecord) -> TaskMark | None:
     folder = run.task(task)
     if hit.folder == folder:
         return hit.mark

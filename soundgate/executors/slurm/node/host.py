@@ -75,7 +75,7 @@ class JobHost:
 
     def judge(self, failure: Failure) -> Verdict:
         """Leave what was stopped from outside, or saved its work, to another start of the job."""
-        exit_code = (failure.mark or {}).get("exit_code")
+        exit_code = failure.mark["exit_code"] if failure.mark is not None else None
         # torchrun and srun replace the program's exit code with their own
         saved = Stopped.exit_code in (failure.status, exit_code)
         if not (failure.stopped or saved):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate import runs
 from soundgate.errors import ExecutorError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from soundgate.executors.slurm.service.client import Client, QueuedJob
     from soundgate.pipeline import Pipeline
-    from soundgate.run_record import RunRecord, TaskRecord
+    from soundgate.run_record import RunRecord, TaskMark, TaskRecord
     from soundgate.runs import Run
     from soundgate.task import Task
 
@@ -111,7 +111,7 @@ class Watcher:
             task["reason"] = f"took {marks.start_of(self.run, name)[0]} starts of its job"
         return True
 
-    def _is_news(self, name: str, mark: dict[str, Any]) -> bool:
+    def _is_news(self, name: str, mark: TaskMark) -> bool:
         """Whether an unfinished task has a new mark."""
         by = (mark["attempt"], mark["host"], mark["pid"])
         known, self._unfinished[name] = self._unfinished.get(name), by
@@ -175,8 +175,8 @@ class Watcher:
 
     def _said(self, task: Task) -> str:
         """Return the reason of a task that was stopped although the controller reports no cause."""
-        mark = runs.read_mark(self.run.task(task.name)) or {}
-        return str(mark["reason"]) if mark.get("run") == self.run.id else ""
+        mark = runs.read_mark(self.run.task(task.name))
+        return mark["reason"] if mark is not None and mark["run"] == self.run.id else ""
 
     def _which_start(self, name: str) -> str:
         """Return the note of a running task whose job was requeued."""

@@ -1,0 +1,1 @@
+"""What a data set is and holds: its card, and what its inspection found."""
