@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_GLANCE_BYTES: Final = 4096
+_SAMPLE_BYTES: Final = 4096
 
 
 def joint_sources(clips: Path, listed: Sequence[Clip]) -> list[str | None]:
@@ -68,11 +68,11 @@ def _leader(joined: dict[Recording, Recording], recording: Recording) -> Recordi
 def _alike(clips: Path, listed: Sequence[Clip]) -> Iterator[list[Clip]]:
     """Groups of clips that hold the same bytes; few files are read to their end for it."""
 
-    def size_and_glance(clip: Clip) -> Hashable:
-        glance = _glance(clips / clip.path)
-        return clip.split, clip.fold, clip.start_s, clip.end_s, glance or clip.path
+    def size_and_sample(clip: Clip) -> Hashable:
+        sample = _sample(clips / clip.path)
+        return clip.split, clip.fold, clip.start_s, clip.end_s, sample or clip.path
 
-    for candidates in _several(listed, size_and_glance):
+    for candidates in _several(listed, size_and_sample):
         for group in _several(candidates, lambda clip: sha256_of(clips / clip.path)):
             if len({clip.recording for clip in group}) > 1 and _sounds(clips / group[0].path):
                 yield group
@@ -110,13 +110,13 @@ def _several(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterator[list[
     return (group for group in groups.values() if len(group) > 1)
 
 
-def _glance(path: Path) -> tuple[int, bytes] | None:
+def _sample(path: Path) -> tuple[int, bytes] | None:
     """A file's size, and some bytes of its middle; None: it cannot be read."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(size // 2)
-            return size, file.read(_GLANCE_BYTES)
+            return size, file.read(_SAMPLE_BYTES)
     except OSError:
         return None
 

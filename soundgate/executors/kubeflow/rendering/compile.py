@@ -68,6 +68,7 @@ def render(pipeline: Pipeline, profile: Profile, *, use_cache: bool = True) -> K
     texts, files = _files(pipeline, profile)
     addresses = {file: name for name, file in files.items()}
     imported = profile.files is not None and profile.files.startswith("s3://")
+    # kfp names importers itself, importer, importer-2 ...: a task of that name would become another
     importers = [f"{IMPORTER}-{k}" for k in range(len(files) + 1)] if imported else []
     names = engine_names(list(pipeline.tasks), {IMPORTER, *importers})
     placing = engine_names([f"place-{k}-{f.name}" for k, f in enumerate(texts, 1)], names.values())
@@ -202,6 +203,7 @@ class _Graph:
             inspect.Parameter(n, kind, default=plain, annotation=type(plain))
             for n, plain in ((n, _plain(value)) for n, value in inputs.items())
         ]
+        # kfp reads a pipeline's inputs off a function's signature; ours are known only now
         body.__name__ = name.replace("-", "_")
         body.__signature__ = inspect.Signature([*without, *defaults])  # type: ignore[attr-defined]
         with warnings.catch_warnings():
@@ -236,7 +238,7 @@ class _Graph:
 
         for file, component in self.writers.items():
             made = self._add(component, channels)
-            made.set_caching_options(self.use_cache)
+            made.set_caching_options(self.use_cache)  # its text is an argument, so part of the key
             self.made[file] = made.outputs["placed"]
         for file, address in self.imported.items():
             imported = dsl.importer(artifact_uri=channels[address], artifact_class=dsl.Dataset)
@@ -274,6 +276,7 @@ class _Graph:
 
     def _describe(self, made: Any, task: Task) -> None:
         """Say when a task's result may be reused, and how often it is tried."""
+        # what was made of a run's id and reused would name the wrong run
         made.set_caching_options(self.use_cache and task.reuse and not task.names_run)
         if task.retries:
             wait_s = self.profile.retry_wait_s

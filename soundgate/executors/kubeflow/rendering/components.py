@@ -260,14 +260,15 @@ def _words(
     """Turn the words after ``python -m MODULE`` into the container's arguments."""
     lists = {spell(v) for v in task.arguments.values() if isinstance(v, list)}
     found: list[str] = []
-    for word in words[3:]:
+    for word in words[3:]:  # those are the container's command
         if isinstance(word, OpenArgument):
             kind = next(t for k, t in TYPES.items() if isinstance(opened[word.parameter], k))
             found.append(f"{word.flag}={inputs.parameter(word.parameter, kind)}")
         elif isinstance(word, Reference):
-            found.append(word)
+            found.append(word)  # KFP is meant to expand it
         elif changed := replaced_part(word):
             if word not in lists:
+                # a list is JSON already, where an escaped character reads as itself
                 raise DefinitionError(
                     f"task {task.name!r}: Kubeflow would expand {changed!r} in the argument "
                     f"{word[:60]!r}: write it differently, or pass it in a file"
