@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.errors import ParameterError
 from soundgate.executors.base import PlannedTask
@@ -12,9 +12,10 @@ from soundgate.reuse.cache import Cache, Hit, Miss
 from soundgate.task import File, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from soundgate.pipeline import Pipeline
+    from soundgate.reuse.cache import Components
     from soundgate.reuse.snapshot import Snapshot
     from soundgate.run_record import TaskMark
     from soundgate.runs import Run
@@ -72,7 +73,7 @@ def decide(
     cache: Cache,
     pipeline: Pipeline,
     task: Task,
-    components: Mapping[str, Any],
+    components: Components,
     run: Run,
     *,
     use_cache: bool,
@@ -111,7 +112,7 @@ def add_outputs(digests: Digests, task: Task, mark: TaskMark) -> None:
 
 def begin(
     cache: Cache, task: Task, digests: Digests, run: Run, cores: int
-) -> tuple[dict[str, Any], Snapshot]:
+) -> tuple[Components, Snapshot]:
     """Look at all that a task reads, right before it starts: files may have changed since submit.
 
     Returns:
@@ -130,7 +131,7 @@ def conclude(
     pipeline: Pipeline,
     task: Task,
     run: Run,
-    components: Mapping[str, Any],
+    components: Components,
     seen: Snapshot,
 ) -> str:
     """Remember a result under its key, unless something it is made of changed while it was made.

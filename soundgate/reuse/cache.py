@@ -25,7 +25,7 @@ import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from soundgate import runs
 from soundgate.arguments import spell
@@ -44,6 +44,24 @@ if TYPE_CHECKING:
 KEY_FORMAT = 3
 MOST_FOLDERS = 8
 """Runs remembered for one key: any of them may be deleted, as long as one is left."""
+
+
+class Components(TypedDict):
+    """What a task's key is made of."""
+
+    format: int
+    program: Mapping[str, str]
+    """Digest of each module."""
+    libraries: Mapping[str, str]
+    """Version of each distribution."""
+    cores: int
+    python: str
+    """``3.11``."""
+    arguments: Mapping[str, str]
+    environment: Mapping[str, str]
+    """Digest of each variable's value, cut to 16 digits."""
+    inputs: Mapping[str, list[Any]]
+    """Digests of what each argument reads; with the items' names where it is told them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +95,7 @@ class Cache:
 
     def components(
         self, task: Task, digests: Mapping[Output | File, str], cores: int
-    ) -> dict[str, Any]:
+    ) -> Components:
         """Return what a task's key is made of.
 
         Args:
@@ -108,11 +126,11 @@ class Cache:
             "inputs": inputs,
         }
 
-    def key(self, components: Mapping[str, Any]) -> str:
+    def key(self, components: Components) -> str:
         """Return the key of a task's components, SHA-256 hex."""
         return digest_text(json.dumps(components, sort_keys=True))
 
-    def lookup(self, pipeline: str, task: Task, components: Mapping[str, Any]) -> Hit | Miss:
+    def lookup(self, pipeline: str, task: Task, components: Components) -> Hit | Miss:
         """Find the result of an identical task, or say what differs from its last run."""
         key = self.key(components)
         folders = self._folders(key)
@@ -136,7 +154,7 @@ class Cache:
                 return Miss(f"its output {name} was altered or deleted")
         return Hit(folder, mark)
 
-    def record(self, pipeline: str, task: str, components: Mapping[str, Any], folder: Path) -> None:
+    def record(self, pipeline: str, task: str, components: Components, folder: Path) -> None:
         """Remember that ``folder`` holds the result for these components."""
         self._remember(self.key(components), folder)
         # shown where something differs, so without passwords
@@ -225,8 +243,8 @@ class Cache:
     def _last(self, pipeline: str, task: str) -> Path:
         return self.folder / "last" / pipeline / f"{task}.json"
 
-    def _difference(self, pipeline: str, task: str, now: Mapping[str, Any]) -> str:
-        before, now = runs.read_json(self._last(pipeline, task)), masked_values(now)
+    def _difference(self, pipeline: str, task: str, now: Components) -> str:
+        before, shown = runs.read_json(self._last(pipeline, task)), masked_values(now)
         if not isinstance(before, dict):
             return "never ran"
         texts = {
@@ -237,7 +255,7 @@ class Cache:
             "inputs": "input changed: {}",
         }
         for part, text in texts.items():
-            old, new = before.get(part, {}), now[part]
+            old, new = before.get(part, {}), shown[part]
             names = [n for n in {**old, **new} if old.get(n) != new.get(n)]
             if names and part == "arguments":
                 names = [f"{n} {old.get(n, 'unset')} -> {new.get(n, 'unset')}" for n in names]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from soundgate.executors.running.machine import Share
     from soundgate.executors.running.work import Work
     from soundgate.pipeline import Resources, Task
+    from soundgate.reuse.cache import Components
     from soundgate.run_record import RunRecord, TaskMark
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL: long enough to write a checkpoint
@@ -65,7 +66,7 @@ class Runner:
         self.attempts: dict[str, Attempt] = {}
         self.schedule = Schedule(work.pipeline)
         self.digests = work.digests
-        self.decisions: dict[str, tuple[dict[str, Any], Hit | Miss]] = {}
+        self.decisions: dict[str, tuple[Components, Hit | Miss]] = {}
         self.not_before: dict[str, float] = {}
         self.paused = False
         self.stop_signal = 0

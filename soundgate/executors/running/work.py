@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from soundgate import runs
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from soundgate.executors.reuse import Digests
     from soundgate.executors.running.machine import Share
     from soundgate.pipeline import Pipeline, Task
+    from soundgate.reuse.cache import Components
     from soundgate.reuse.snapshot import Snapshot
     from soundgate.runs import Run
 
@@ -64,7 +65,7 @@ class Attempt:
     number: int
     share: Share
     key: str
-    components: dict[str, Any]
+    components: Components
     seen: Snapshot
     """What it reads, as it was at the start."""
     started: float
@@ -84,7 +85,7 @@ class Attempt:
         share: Share,
         number: int,
         key: str,
-        made_of: tuple[dict[str, Any], Snapshot],
+        made_of: tuple[Components, Snapshot],
         log: Path,
     ) -> Self:
         """Begin an attempt now."""
