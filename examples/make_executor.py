@@ -136,8 +136,8 @@ class MakeExecutor:
             return record
         process.wait(submission.timeout_s)
         record = self.poll(run)
-        for name, task in record["tasks"].items():
-            print(f"{name}: {task['state']} {task['reason']}", file=sys.stderr)
+        for name, told in record["tasks"].items():
+            print(f"{name}: {told['state']} {told['reason']}", file=sys.stderr)
         return record
 
     def poll(self, run: Run) -> RunRecord:
