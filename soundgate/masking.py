@@ -24,8 +24,10 @@ SHORTEST_SECRET: Final = 6
 _NAMES = r"(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|auth|credential)"
 _USER_INFO = re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE)
 _VALUE = r"[^\s&\"',;]+"
+# An empty SOUNDGATE_TOKEN is followed by the next variable of a script, which is no value.
 _ANNOUNCED = re.compile(
-    rf"(?P<kept>(?:\b|[_-]){_NAMES}[\"']?\s*(?:=|:)\s*[\"']?){_VALUE}", re.IGNORECASE
+    rf"(?P<kept>(?:\b|[_-]){_NAMES}[\"']?\s*(?:=|:)\s*[\"']?)(?!SOUNDGATE_[A-Z]+=){_VALUE}",
+    re.IGNORECASE,
 )
 _FLAG = re.compile(rf"(?P<kept>--?(?:\w+-)*{_NAMES}\s+[\"']?)(?!-){_VALUE}", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<kept>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)

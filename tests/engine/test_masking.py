@@ -36,6 +36,7 @@ def test_masks_secrets(text, expected):
         "author: anna, authority=x, key=value, monkey=1",
         "sqlite:////runs/mlflow.db",
         "password_file=/run/secrets/x",
+        "export SOUNDGATE_TOKEN= SOUNDGATE_ROOT=runs",
     ],
 )
 def test_leaves_other_text_alone(text):
