@@ -5,6 +5,7 @@ Reads   model/     the classifier         report/    its evaluation
         gates      JSON file of the gates, as the pipeline declared them
         judged/    every report that a gate reads, by ``task/output``
         exported/  programs that run it   review/    the page its reviewer opens
+        comparison/  the candidate beside the champion
 Writes  entry/     entry.json: name, version, where the registry is
 
 A candidate is a version of ``<name>-candidates`` with the evidence a reviewer needs: signature,
@@ -26,6 +27,8 @@ from soundgate.step import InputPath, NamedInputPaths, OutputPath, main
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from soundgate.registry.changes import Compared
 
 EXTRAS = ("registry",)
 
@@ -49,6 +52,7 @@ def register(
     model_name: str,
     exported: InputPath | None = None,
     review: InputPath | None = None,
+    comparison: InputPath | None = None,
     modelzoo_version: str = "",
 ) -> None:
     """Create the candidate version; print its name and version."""
@@ -58,7 +62,7 @@ def register(
     from soundgate.registry.candidates import register_candidate
     from soundgate.registry.connection import Registry, tracking_uri
     from soundgate.registry.figures import TEST_TAG, Headline
-    from soundgate.registry.signatures import signature_of
+    from soundgate.registry.signatures import classes_of, signature_of
     from soundgate.runs import Context
 
     context = Context.from_environment()
@@ -90,10 +94,32 @@ def register(
         signature=signature_of(model, exported),
         metrics={name: metric.value for name, metric in figures.metrics.items()},
         headline=[Headline(line.metric, line.title) for line in figures.headline],
+        classes=classes_of(model),
+        compared=compared_in(comparison) if comparison else None,
     )
     entry.mkdir(parents=True, exist_ok=True)
     (entry / "entry.json").write_text(json.dumps(masked_values(found), indent=1) + "\n", "utf-8")
     print(f"registered {found['name']} version {found['version']} in {found['tracking_uri']}")
+
+
+def compared_in(comparison: Path) -> Compared | None:
+    """How the candidate was held against the champion; None where there was no champion."""
+    from soundgate.audio.formats.reports.comparison import read_comparison
+    from soundgate.registry.changes import Compared
+
+    found = read_comparison(comparison)
+    if found.champion is None:
+        return None
+    return Compared(
+        version=found.champion.version,
+        run_id=found.champion.run_id or "",
+        compared=found.compared,
+        paired=found.paired,
+        clips=found.clips,
+        left_out=sum(found.left_out.values()),
+        few=found.few_compared,
+        reason=found.reason,
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,16 @@ class World:
     def store(self) -> Path:
         return self.folder / "store"
 
-    def candidate(self, run: str, verdict=PASSED, *, weights: str = "") -> str:
+    def candidate(
+        self,
+        run: str,
+        verdict=PASSED,
+        *,
+        weights: str = "",
+        test: str = "t",
+        classes=(),
+        compared=None,
+    ) -> str:
         """Register a candidate; returns its version. Without ``weights`` it has its own."""
         model, report, review = (self.folder / run / n for n in ("model", "report", "review"))
         for folder in (model, report, review):
@@ -59,10 +68,12 @@ class World:
             report=report,
             review=review,
             name=self.model,
-            provenance={"run": run, "commit": "abc", "test.digest": "t"},
+            provenance={"run": run, "commit": "abc", "test.digest": test},
             verdicts=[verdict],
             signature=patch_signature(64, 2),
             metrics={"clip_accuracy": verdict["value"]},
+            classes=classes,
+            compared=compared,
         )
         return done["version"]
 

@@ -95,7 +95,8 @@ def test_a_detector_is_registered_approved_shown_and_rolled_back(
         {"metric": "psds1", "title": "PSDS 1", "value": 0.25},
         {"metric": "event_f1", "title": "Event F1", "value": 0.4},
     ]
-    assert "version 2, the champion" in review("approve", "2", "--comment", "better on rain")
+    approved = review("approve", "2", "--accept-changes", "--comment", "better on rain")
+    assert "version 2, the champion" in approved
     back = review("rollback", "--comment", "false alarms")
     assert "version 1 is the champion; version 2 is previous" in back
     assert re.search(r"2 +rolled back \(version 2\)", review("list"))

@@ -165,6 +165,7 @@ def add_candidate(
         register,
         **evidence,
         review=page["review"],
+        comparison=comparison,
         gates=pipeline.declared_gates(),
         judged=pipeline.judged_reports(),
         after=gates,

@@ -86,6 +86,12 @@ def approve_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="approve it even though it missed a gate or was rejected",
     )
+    parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="approve it even though classes of the champion are lost or renamed, or it was not "
+        "compared with the champion on the same test clips",
+    )
     _decision_arguments(parser)
 
 
@@ -158,7 +164,10 @@ def show_candidate(args: argparse.Namespace) -> int:
 
 def approve_candidate(args: argparse.Namespace) -> int:
     """Release a candidate as the champion; the current champion becomes previous."""
-    return _told(_desk(args).approve(args.version, override=args.override), args)
+    entry = _desk(args).approve(
+        args.version, override=args.override, accept_changes=args.accept_changes
+    )
+    return _told(entry, args)
 
 
 def reject_candidate(args: argparse.Namespace) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from soundgate.commands.output import table_lines
+from soundgate.errors import printable
 from soundgate.gates import SIGNS, label
 
 if TYPE_CHECKING:
+    from soundgate.registry.changes import Changes
     from soundgate.registry.decisions import Entry
     from soundgate.registry.overview import Dossier, Overview, Row
 
@@ -74,12 +76,29 @@ def dossier_text(found: Dossier) -> str:
         lines.append(f"no differences: {found.incomparable}; the report compares on common clips")
     else:
         lines += table_lines([["metric", "candidate", at, "difference"], *values])
+    lines += _changes(found.changes)
     lines.append("")
     lines += [f"{tag:16}  {value}" for tag, value in found.tags.items()]
     lines.append("")
     lines += [_history(decision) for decision in found.decisions] or ["no decision yet"]
     lines += [f"needs --override: {doubt}" for doubt in found.doubts]
+    lines += [f"needs --accept-changes: {why}" for why in found.changes.unconfirmed]
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+
+
+def _changes(found: Changes) -> list[str]:
+    """What differs from the champion, a line each; ``unconfirmed`` is told at the end."""
+    renamed = [f"{before} -> {after}" for before, after in found.renamed]
+    named = {"lost": found.lost, "gained": found.gained, "renamed": renamed}
+    lines = [
+        f"classes {what:8}  {', '.join(map(printable, names))}"
+        for what, names in named.items()
+        if names
+    ]
+    if found.compared is not None and found.compared.compared and found.compared.paired:
+        tested = found.compared.clips + found.compared.left_out
+        lines.append(f"compared clips    {found.compared.clips} of {tested}")
+    return ["", *lines] if lines else []
 
 
 def _verdicts(verdicts: list[dict[str, Any]]) -> list[list[str]]:
@@ -103,6 +122,7 @@ def _history(decision: dict[str, Any]) -> str:
     outcome = decision["outcome"] or {"state": "interrupted", "reason": "", "released": None}
     released = f" as version {outcome['released']}" if outcome["released"] else ""
     override = ", overriding" if decision["override"] else ""
+    override += ", accepting changes" if decision["confirmed"] else ""
     reason = f" ({outcome['reason']})" if outcome["reason"] else ""
     return (
         f"{decision['at']}  {decision['by']}  {decision['verdict']}{override}, "

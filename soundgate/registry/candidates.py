@@ -1,10 +1,10 @@
 """Registering a candidate: a model, its signature, and what a reviewer needs to judge it.
 
 A candidate is a version of the registered model ``<name>-candidates``, tagged ``gate.<metric>``,
-``metric.<name>``, ``metrics.headline``, ``review.status=pending``, ``git.commit``,
-``dataset.digest``, ``pipeline.run``, and the digests of the model's files and of the page that it
-is reviewed by. A reviewer releases it by copying it to ``<name>``: MLflow grants rights for each
-registered model, so that whoever trains cannot release.
+``metric.<name>``, ``metrics.headline``, ``classes``, ``comparison.summary``,
+``review.status=pending``, ``git.commit``, ``dataset.digest``, ``pipeline.run``, and the digests of
+the model's files and of the page that it is reviewed by. A reviewer releases it by copying it to
+``<name>``: MLflow grants rights for each registered model, so that whoever trains cannot release.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from soundgate.registry.bundle import (
     files_of,
     refuse_pickles,
 )
+from soundgate.registry.changes import Compared, change_tags
 from soundgate.registry.description import ONNX, version_page, write_ml_model
 from soundgate.registry.figures import Headline, figure_tags
 from soundgate.registry.tracking import RUN_TAG, find_run, quoted
@@ -67,6 +68,8 @@ class _Candidate:
     report_path: str
     metrics: Mapping[str, float]
     headline: Sequence[Headline]
+    classes: Sequence[str]
+    compared: Compared | None
     verdicts: Sequence[Mapping[str, Any]]
     tags: Mapping[str, str]
 
@@ -82,6 +85,8 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     signature: Signature | None,
     metrics: Mapping[str, float],
     headline: Sequence[Headline] = (),
+    classes: Sequence[str] = (),
+    compared: Compared | None = None,
     exported: Path | None = None,
     review: Path | None = None,
 ) -> dict[str, str]:
@@ -102,6 +107,8 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
         signature: what the model takes and gives; None where its folder does not say.
         metrics: of the report, by name.
         headline: the metrics that a reviewer sees first, the most telling one at the beginning.
+        classes: names of the model's classes, in the order of its scores; none where it has none.
+        compared: how it was held against the champion; None where it was not.
         exported: folder with ``model.onnx`` and what else a user of the model needs; it becomes
             ``export/`` beside the model's own files.
         review: folder with ``report.html``, the page a reviewer judges the candidate by; its files
@@ -130,6 +137,8 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
         report_path=report_path,
         metrics=metrics,
         headline=headline,
+        classes=classes,
+        compared=compared,
         verdicts=verdicts,
         tags={TAGS.get(key, key): str(value) for key, value in provenance.items() if value},
     )
@@ -301,6 +310,7 @@ def _create_version(
                 **candidate.tags,
                 **_gate_tags(candidate.verdicts),
                 **figure_tags(candidate.metrics, candidate.headline),
+                **change_tags(candidate.classes, candidate.compared),
                 DIGEST_TAG: candidate.digest,
                 REPORT_DIGEST_TAG: file_sha256(candidate.evidence[candidate.report_path]),
                 REPORT_PATH_TAG: candidate.report_path,

@@ -24,7 +24,9 @@ from soundgate.runs import now
 if TYPE_CHECKING:
     from soundgate.store import Store
 
-FORMAT = "soundgate.review/1"
+FORMAT = "soundgate.review/2"
+FORMATS = ("soundgate.review/1", FORMAT)
+"""Version 1 had no ``confirmed``."""
 OUTCOME_FORMAT = "soundgate.review.outcome/1"
 APPLIED, FAILED = "applied", "failed"
 DONE = {"approve": "approved", "reject": "rejected", "rollback": "rolled back"}
@@ -54,6 +56,8 @@ class Decision:
     override: bool = False
     """Whether a gate was missed, or the candidate had been rejected."""
     gates: dict[str, str] = field(default_factory=dict)
+    confirmed: tuple[str, ...] = ()
+    """What the reviewer confirmed: classes lost or renamed, clips that were not compared."""
     model_digest: str = ""
     report_digest: str = ""
     after: str = ""
@@ -72,8 +76,11 @@ class Decision:
         return f"{self.by} {what} at {self.at}: {self.comment.splitlines()[0]}"
 
     def as_bytes(self) -> bytes:
-        """Return what is stored."""
-        return _bytes(asdict(self))
+        """Return what is stored; of an older format the very bytes that its digest was made of."""
+        values = asdict(self)
+        if self.format != FORMAT:
+            del values["confirmed"]
+        return _bytes(values)
 
     @property
     def sha256(self) -> str:
@@ -194,17 +201,23 @@ class DecisionLog:
     def _parse(self, kind: type[_Record], key: str, data: bytes) -> _Record:
         try:
             values = json.loads(data)
+            if kind is Decision:
+                values["confirmed"] = tuple(values["confirmed"] if _is_present(values) else ())
             found = kind(**{f.name: values[f.name] for f in fields(kind)})
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{self.store.url}: {key!r} is not a review record: {error!r}"
             ) from error
-        expected = FORMAT if kind is Decision else OUTCOME_FORMAT
-        if found.format != expected:
+        known = FORMATS if kind is Decision else (OUTCOME_FORMAT,)
+        if found.format not in known:
             raise StoreError(
-                f"{self.store.url}: {key!r} has format {found.format!r}; expected {expected!r}"
+                f"{self.store.url}: {key!r} has format {found.format!r}; expected {known[-1]!r}"
             )
         return found
+
+
+def _is_present(values: dict[str, Any]) -> bool:
+    return bool(values["format"] == FORMAT)
 
 
 def _bytes(values: dict[str, Any]) -> bytes:

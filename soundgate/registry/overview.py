@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from soundgate.errors import SoundgateError, nearest
 from soundgate.registry import evidence
 from soundgate.registry.candidates import TAGS, candidates_of
+from soundgate.registry.changes import Changes, changes
 from soundgate.registry.decisions import candidate_of, last_on, release_of, status_of
 from soundgate.registry.figures import incomparable, metrics_in
 from soundgate.registry.release import CHAMPION
@@ -72,6 +73,8 @@ class Dossier:
     champion_metrics: dict[str, float]
     incomparable: str
     """Why candidate's and champion's metrics must not be subtracted; empty where they may be."""
+    changes: Changes
+    """What its release would change for users of the champion."""
     report: str
     decisions: list[dict[str, Any]]
     """On this candidate and on what was released of it, oldest first, with what became of each."""
@@ -127,8 +130,9 @@ def dossier(desk: Desk, which: str) -> Dossier:
     except SoundgateError as error:
         report = version.tags.get("report.path", "")
         notes.append(str(error))
+    row = _row(version, entries, champion)
     return Dossier(
-        candidate=_row(version, entries, champion),
+        candidate=row,
         model=desk.model,
         uri=version.uri,
         tags={key: version.tags[key] for key in sorted(version.tags) if key in _PROVENANCE},
@@ -139,6 +143,7 @@ def dossier(desk: Desk, which: str) -> Dossier:
         champion_candidate=candidate_of(champion.version, entries) if champion else None,
         champion_metrics=metrics_in(champion.tags) if champion else {},
         incomparable=incomparable(version.tags, champion.tags) if champion else "",
+        changes=Changes() if row.champion else changes(version, champion),
         report=report,
         decisions=[
             {**asdict(e.decision), "outcome": asdict(e.outcome) if e.outcome else None}

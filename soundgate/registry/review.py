@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from soundgate.errors import ParameterError, RegistryError
 from soundgate.registry import evidence, release
 from soundgate.registry.bundle import DIGEST_TAG
+from soundgate.registry.changes import changes
 from soundgate.registry.decisions import (
     FAILED,
     Decision,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from soundgate.registry.versions import Version
 
 OVERRIDE = "add --override, and say why in --comment, to release it all the same"
+ACCEPT = "--accept-changes"
 INTERRUPTED = "interrupted before anything was changed"
 
 
@@ -60,14 +62,17 @@ class Desk:
         """Name of the released model."""
         return self.log.model
 
-    def approve(self, which: str, *, override: bool = False) -> Entry:
+    def approve(self, which: str, *, override: bool = False, accept_changes: bool = False) -> Entry:
         """Release a candidate: copy it to the model, as ``champion``.
 
         Args:
             which: number, alias or run of a version of ``<model>-candidates``.
             override: release it although a gate was missed or it was rejected.
+            accept_changes: release it although classes of the champion are lost or renamed, or it
+                was not compared with the champion on the same test clips.
 
         Raises:
+            ParameterError: it changes something for users and ``accept_changes`` is not set.
             RegistryError: there is no such candidate, it is released already, needs an override or
                 was altered, somebody else decided meanwhile, or MLflow refused or failed.
         """
@@ -83,9 +88,14 @@ class Desk:
             doubts.append(f"the same model was rejected as candidate {twin}")
         if doubts and not override:
             raise RegistryError(f"{candidate.uri} is not released: {'; '.join(doubts)}; {OVERRIDE}")
-        return self._decide(
-            len(entries), self._about(candidate, "approve", champion, override=bool(doubts))
-        )
+        unconfirmed = changes(candidate, champion).unconfirmed
+        if unconfirmed and not accept_changes:
+            raise ParameterError(
+                f"{candidate.uri} is not released: {'; '.join(unconfirmed)}; add {ACCEPT}, and say "
+                "why in --comment, to release it all the same"
+            )
+        decision = self._about(candidate, "approve", champion, override=bool(doubts))
+        return self._decide(len(entries), replace(decision, confirmed=unconfirmed))
 
     def reject(self, which: str) -> Entry:
         """Reject a candidate.

@@ -45,12 +45,22 @@ def signature_of(model: Path, exported: Path | None) -> Signature | None:
     fields = _read(model / "model.json")
     classes, taken = fields.get("classes"), fields.get("input")
     if not isinstance(classes, list):
-        return None
+        return None  # a system that names no classes
     if exported is not None:
         return waveform_signature(len(classes))
     if not isinstance(taken, dict) or "n_mels" not in taken:
         return None
     return patch_signature(int(taken["n_mels"]), len(classes))
+
+
+def classes_of(model: Path) -> list[str]:
+    """The class names that ``model.json`` lists, in the order of the scores; none without a list.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    classes = _read(model / "model.json").get("classes")
+    return [str(name) for name in classes] if isinstance(classes, list) else []
 
 
 def _read(path: Path) -> dict[str, Any]:

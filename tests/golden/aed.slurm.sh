@@ -204,8 +204,8 @@ exec PYTHON -m soundgate.executors.slurm.node.worker /CHECKOUT/runs/aed/RUN-ID/s
 SBATCH
 )
 
-# register: cpu; after train, evaluate, export, review, gate-clip-accuracy
-job_register=$(sbatch --parsable --dependency="afterany:${job_train},afterany:${job_evaluate},afterany:${job_export},afterany:${job_review},afterany:${job_gate_clip_accuracy}" <<'SBATCH'
+# register: cpu; after train, evaluate, export, review, compare, gate-clip-accuracy
+job_register=$(sbatch --parsable --dependency="afterany:${job_train},afterany:${job_evaluate},afterany:${job_export},afterany:${job_review},afterany:${job_compare},afterany:${job_gate_clip_accuracy}" <<'SBATCH'
 #!/bin/bash
 #SBATCH --job-name=aed.register
 #SBATCH --comment=soundgate:RUN-ID

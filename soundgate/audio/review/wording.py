@@ -41,7 +41,7 @@ def banner(verdicts: Sequence[Verdict], comparison: Comparison | None) -> Banner
         said.append(against_champion(comparison))
         changes = class_changes(comparison)
         said += changes
-        if changes or _few_compared(comparison):
+        if changes or comparison.few_compared:
             # A green banner would hide that the champion is not replaced like for like.
             state = MIXED if state == GOOD else state
             title += f"; {'the classes change' if changes else 'few clips are compared'}"
@@ -57,11 +57,6 @@ def class_changes(comparison: Comparison) -> list[str]:
     if gained := names.unknown_to_champion:
         found.append(f"{counted(len(gained), 'class')} would be new: {_listed(gained, '')}.")
     return found
-
-
-def _few_compared(comparison: Comparison) -> bool:
-    """Whether more clips were left out of the comparison than took part."""
-    return comparison.compared and sum(comparison.left_out.values()) > (comparison.clips or 0)
 
 
 def _gates(verdicts: Sequence[Verdict]) -> tuple[str, str, list[str]]:

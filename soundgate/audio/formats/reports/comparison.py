@@ -109,6 +109,11 @@ class Comparison(OpenRecord):
     mcnemar: McNemar | None = None
     per_class: tuple[ClassComparison, ...] = ()
 
+    @property
+    def few_compared(self) -> bool:
+        """Whether more clips were left out of the comparison than took part."""
+        return self.compared and sum(self.left_out.values()) > self.clips
+
 
 def read_comparison(folder: Path) -> Comparison:
     """The comparison in ``folder``.
