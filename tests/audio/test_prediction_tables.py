@@ -18,6 +18,7 @@ from toy_model import write_model, write_sound
 
 from soundgate.audio.formats.predictions import Failure
 from soundgate.audio.prediction import prediction
+from soundgate.audio.prediction.predictors.classifier import ClassDecisions
 from soundgate.audio.prediction.results import Scored
 from soundgate.audio.prediction.tables import Tables
 
@@ -41,7 +42,8 @@ RESULTS = [
 
 
 def write(folder, format_, results=RESULTS):
-    with Tables(folder, format_, CLASSES, multi_label=False, unknown_class_threshold=0.5) as tables:
+    decisions = ClassDecisions(CLASSES, multi_label=False)
+    with Tables(folder, format_, decisions, unknown_class_threshold=0.5) as tables:
         for result in results:
             tables.add(result)
     return tables

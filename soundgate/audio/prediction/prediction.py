@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from soundgate.audio.files import threads
-from soundgate.audio.formats.model import Description, read_description
 from soundgate.audio.formats.model import digest as model_digest
 from soundgate.audio.formats.predictions import (
     Failure,
@@ -18,10 +17,11 @@ from soundgate.audio.formats.predictions import (
     write_predictions,
 )
 from soundgate.audio.prediction import checkpoint as checkpoints
-from soundgate.audio.prediction import reading, runtimes
+from soundgate.audio.prediction import reading
 from soundgate.audio.prediction.listing import listing
+from soundgate.audio.prediction.predictors.opening import open_predictor
 from soundgate.audio.prediction.results import ClipScorer
-from soundgate.audio.prediction.settings import Settings, lengths
+from soundgate.audio.prediction.settings import Settings
 from soundgate.audio.prediction.tables import Tables
 from soundgate.errors import DataError, Stopped
 from soundgate.progress import track
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from soundgate.audio.formats.version import VersionCard
     from soundgate.audio.prediction.checkpoint import Checkpoint, Result
+    from soundgate.audio.prediction.predictors.base import Decisions
     from soundgate.audio.prediction.reading import Part
 
 
@@ -93,13 +94,12 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     Raises:
         DataError: there is nothing to predict, nothing can be read, or with ``settings.strict``
             something cannot be read; the model or the table is wrong.
-        ParameterError: segments longer than the model's clips.
+        ParameterError: segments that are too long or too short for the model.
         Stopped: ``stop`` said so.
     """
     settings = settings or Settings()
-    description = read_description(model)
-    divided = lengths(settings, description)
-    runtime = runtimes.load(settings.runtime, model, description, settings.batch_size)
+    predictor = open_predictor(model, settings)
+    lengths = predictor.lengths(settings)
     folder, segments = listing(audio, manifest)
     total = sum(1 for _ in segments())
     if not total:
@@ -107,8 +107,8 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     digest = model_digest(model)
     dependent = {name: getattr(settings, name) for name in ("runtime", "segment_s", "hop_s")}
     work = _Work(
-        ClipScorer(folder, description, divided, runtime),
-        reading.groups(folder, segments(), divided, runtime.group_s),
+        ClipScorer(folder, predictor, lengths),
+        reading.groups(folder, segments(), lengths, predictor.group_s),
         checkpoints.Checkpoint(checkpoints_folder, {**dependent, "model": digest}),
         workers,
         stop,
@@ -116,8 +116,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     tables = Tables(
         predictions,
         settings.format,
-        description.classes,
-        multi_label=description.multi_label,
+        predictor.decisions,
         unknown_class_threshold=settings.unknown_class_threshold,
     )
     started = time.monotonic()
@@ -129,7 +128,9 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         if not tables.clips:
             raise DataError(f"{audio}: none of {total} could be read: {tables.first_failure}")
     took_s = time.monotonic() - started
-    summary = _summary(settings, tables, description, _model(version, digest), total, took_s)
+    summary = _summary(
+        settings, tables, predictor.decisions, _model(version, digest), total, took_s
+    )
     write_predictions(predictions, summary)
     return summary
 
@@ -159,14 +160,14 @@ def _model(version: VersionCard | None, digest: str) -> PredictedBy:
 def _summary(
     settings: Settings,
     tables: Tables,
-    description: Description,
+    decisions: Decisions,
     model: PredictedBy,
     files: int,
     took_s: float,
 ) -> Predictions:
     return Predictions(
-        classes=description.classes,
-        multi_label=description.multi_label,
+        classes=decisions.classes,
+        multi_label=decisions.multi_label,
         columns=tables.columns,
         settings=PredictionSettings(**asdict(settings)),
         files=files,

@@ -13,8 +13,6 @@ from soundgate.errors import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from soundgate.audio.formats.model import Description
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -25,13 +23,14 @@ class Settings:
     format: Format = "csv"
     """Of the tables."""
     segment_s: Seconds = 0.0
-    """Length of the segments that a long file is cut into, seconds; 0: the longest clip."""
+    """Length of the segments that a long file is cut into, seconds; 0: the longest clip of a
+    classifier, a minute for a tagger."""
     hop_s: Seconds = 0.0
     """From the start of a segment to the next one's, seconds; 0: ``segment_s``."""
     unknown_class_threshold: Fraction = 0.0
     """A clip whose best score is below it is marked unknown; 0: never."""
     batch_size: Annotated[int, Bounds(1)] = BATCH_SIZE
-    """Patches scored at once, at most; changes the scores by rounding only."""
+    """Patches or chunks scored at once, at most; changes the scores by rounding only."""
     strict: bool = False
     """Whether a file that cannot be read is an error; otherwise it is listed, and the rest read."""
 
@@ -77,22 +76,31 @@ class Lengths:
         return round(duration_s * self.sample_rate_hz) <= self.longest_s * self.sample_rate_hz
 
 
-def lengths(settings: Settings, model: Description) -> Lengths:
-    """How this model wants files to be divided.
+def divided(
+    settings: Settings,
+    *,
+    sample_rate_hz: int,
+    whole_s: float,
+    longest_s: float,
+    least_s: float,
+    limit: str,
+) -> Lengths:
+    """How files are divided for a model.
+
+    Args:
+        settings: what the user asks for.
+        sample_rate_hz: of the model.
+        whole_s: no file up to this long is cut.
+        longest_s: of a segment, seconds.
+        least_s: shortest sound that is worth scoring, seconds.
+        limit: ``longest_s`` in words, for an error.
 
     Raises:
-        ParameterError: segments would be longer than the longest clip the model knows, or shorter
-            than a frame.
+        ParameterError: segments would be longer or shorter than that.
     """
-    preprocessing = model.preprocessing
-    longest_s = preprocessing.max_length
-    segment_s = settings.segment_s or longest_s
+    segment_s = settings.segment_s or whole_s
     if segment_s > longest_s:
-        raise ParameterError(
-            f"segment_s: {segment_s:g} s exceeds the model's preprocessing.max_length of "
-            f"{longest_s:g} s: lower it"
-        )
-    least_s = model.feature_extraction.n_fft / preprocessing.target_rate
+        raise ParameterError(f"segment_s: {segment_s:g} s exceeds {limit}: lower it")
     hop_s = settings.hop_s or segment_s
     for name, value_s in (("segment_s", segment_s), ("hop_s", hop_s)):
         if value_s < least_s:
@@ -100,8 +108,8 @@ def lengths(settings: Settings, model: Description) -> Lengths:
                 f"{name}: {value_s:g} s is shorter than one frame of {least_s:g} s: raise it"
             )
     return Lengths(
-        sample_rate_hz=preprocessing.target_rate,
-        longest_s=longest_s,
+        sample_rate_hz=sample_rate_hz,
+        longest_s=whole_s,
         segment_s=segment_s,
         hop_s=hop_s,
         least_s=least_s,

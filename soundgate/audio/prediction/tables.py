@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TextIO
 
 import numpy as np
 
-from soundgate.audio.classification.inference import clip_scores, decide
 from soundgate.audio.formats.predictions import Failure
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from soundgate.audio.prediction.predictors.base import Decisions
     from soundgate.audio.prediction.results import Scored
 
     Array = npt.NDArray[Any]
@@ -73,15 +73,14 @@ class Tables:
         self,
         folder: Path,
         format: str,  # noqa: A002 - what it is called everywhere else
-        classes: Sequence[str],
+        decisions: Decisions,
         *,
-        multi_label: bool,
         unknown_class_threshold: float,
     ) -> None:
         """Prepare to write into ``folder``, which is made if missing."""
-        self._folder, self._format, self._classes = folder, format, tuple(classes)
-        self.columns = class_columns(classes)
-        self._multi_label = multi_label
+        self._folder, self._format, self._decisions = folder, format, decisions
+        self._classes, self._multi_label = decisions.classes, decisions.multi_label
+        self.columns = class_columns(self._classes)
         self._threshold = unknown_class_threshold
         self._waiting: list[Scored] = []
         self._waiting_patches = 0
@@ -183,8 +182,8 @@ class Tables:
         patches.write(self._patch_block(results))
 
     def _clip_block(self, results: Sequence[Scored]) -> Block:
-        scores = np.stack([clip_scores(result.patch_scores) for result in results])
-        decided = decide(scores, multi_label=self._multi_label)
+        scores = np.stack([self._decisions.clip_scores(result.patch_scores) for result in results])
+        decided = self._decisions.decide(scores)
         best = scores.max(1)
         unknown = best < self._threshold
         rounded = np.round(scores, _DECIMALS)

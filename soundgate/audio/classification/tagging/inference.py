@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from soundgate.audio.classification.tagging.network import read_network
 from soundgate.audio.networks.models import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -28,6 +28,13 @@ BATCH_SIZE = 32
 
 # Clips that are in memory at once, whatever the size of the data set.
 _CLIPS = 64
+
+
+class ChunkScorer(Protocol):
+    """A tagger that scores clips: in torch, or as a program."""
+
+    def chunk_scores(self, clips: Sequence[Array], batch_size: int = BATCH_SIZE) -> list[Array]:
+        """Scores float32 (chunk, label) of each clip, 0 to 1, in the order of ``clips``."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +53,14 @@ class TagScorer:
             clips: float32 (sample,) each, at least one sample.
             batch_size: chunks scored at once; changes the result by rounding only.
         """
-        pieces = [
-            (number, start, end)
-            for number, clip in enumerate(clips)
-            for start, end in spans(clip.size, self.chunks, self.sample_rate_hz)
-        ]
-        # Pieces of like length share a batch, so that little of it is filling.
-        order = sorted(range(len(pieces)), key=lambda k: pieces[k][2] - pieces[k][1])
-        lengths = [pieces[k][2] - pieces[k][1] for k in order]
-        scores: list[Array] = [np.empty(0, np.float32)] * len(pieces)
-        for first, end in in_batches(lengths, batch_size, alike=not self.tagger.takes_lengths):
-            chosen = [pieces[k] for k in order[first:end]]
-            found = self._scores([clips[n][start:stop] for n, start, stop in chosen])
-            for k, row in zip(order[first:end], found, strict=True):
-                scores[k] = row
-        return _by_clip(scores, [number for number, *_ in pieces], len(clips))
+        return scored_pieces(
+            clips,
+            self.chunks,
+            self.sample_rate_hz,
+            batch_size,
+            alike=not self.tagger.takes_lengths,
+            score=self._scores,
+        )
 
     def _scores(self, pieces: Sequence[Array]) -> Array:
         tagger = self.tagger.eval()
@@ -70,6 +70,45 @@ class TagScorer:
             scores = tagger(batch.waveforms.to(self.device), samples).float().sigmoid()
         result: Array = scores.cpu().numpy()
         return result
+
+
+def scored_pieces(
+    clips: Sequence[Array],
+    chunks: Chunks,
+    sample_rate_hz: int,
+    batch_size: int,
+    *,
+    alike: bool,
+    score: Callable[[Sequence[Array]], Array],
+) -> list[Array]:
+    """Cut clips into chunks and score these in batches.
+
+    Args:
+        clips: float32 (sample,) each, at least one sample.
+        chunks: how to cut.
+        sample_rate_hz: of the clips.
+        batch_size: chunks scored at once.
+        alike: whether all chunks of a batch must be as long.
+        score: of chunks (sample,), their scores (chunk, label).
+
+    Returns:
+        Scores float32 (chunk, label) of each clip, in the order of ``clips``.
+    """
+    pieces = [
+        (number, start, end)
+        for number, clip in enumerate(clips)
+        for start, end in spans(clip.size, chunks, sample_rate_hz)
+    ]
+    # Pieces of like length share a batch, so that little of it is filling.
+    order = sorted(range(len(pieces)), key=lambda k: pieces[k][2] - pieces[k][1])
+    lengths = [pieces[k][2] - pieces[k][1] for k in order]
+    scores: list[Array] = [np.empty(0, np.float32)] * len(pieces)
+    for first, end in in_batches(lengths, batch_size, alike=alike):
+        chosen = [pieces[k] for k in order[first:end]]
+        found = score([clips[n][start:stop] for n, start, stop in chosen])
+        for k, row in zip(order[first:end], found, strict=True):
+            scores[k] = row
+    return _by_clip(scores, [number for number, *_ in pieces], len(clips))
 
 
 def load(model: Path, device: torch.device | None = None) -> tuple[TaggerFile, TagScorer]:

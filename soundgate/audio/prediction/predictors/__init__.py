@@ -1,0 +1,7 @@
+"""What differs between systems in a prediction: one predictor for each format of ``model.json``.
+
+base.py        what prediction asks of a model
+opening.py     from a ``model/`` folder to its predictor
+classifier.py  one class or several of log-mel patches
+tagger.py      labels of waveforms, by a threshold each
+"""
