@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from toy_review import MISSED, PASSED, UNJUDGED, Clip, write_run
+from toy_tags import write_tag_run
 
 from soundgate.audio.review.page import write
 
@@ -66,6 +67,15 @@ def bare(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bare")
     options = {"classes": ("hum",), "right": 1.0, "champion_right": None, "history": False}
     return _make(folder, (), **options)
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory):
+    """Eleven labels, one of them without a positive clip, beside a champion."""
+    folder = tmp_path_factory.mktemp("tagger")
+    folders, _, _ = write_tag_run(folder / "run", clips=24)
+    write(folders, folder / "page")
+    return folder / "page" / "report.html"
 
 
 class _Tab:
@@ -240,7 +250,7 @@ def _unfold(page):
     page.locator("details").evaluate_all("(all) => { for (const each of all) each.open = true; }")
 
 
-PAGES = ["usual", "long_names", "many_classes", "bare"]
+PAGES = ["usual", "long_names", "many_classes", "bare", "tagger"]
 
 
 @pytest.mark.parametrize("size", [PHONE, NARROW, DESKTOP])
@@ -331,3 +341,15 @@ def test_long_names_leave_every_column_of_the_confusions_visible(browser, tmp_pa
         page = tab.open(made)
         frame = page.locator('.scroll[aria-label="Most frequent confusions"]')
         assert frame.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+
+
+def test_a_taggers_table_shows_every_column_on_a_wide_screen(browser, tagger):
+    with _Tab(browser, (1400, 900)) as tab:
+        page = tab.open(tagger)
+        frame = page.locator('.scroll[aria-label="Figures of each label"]')
+        assert frame.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+        heading = frame.locator("button", has_text="False alarms")
+        heading.click()
+        alarms = frame.locator("tbody tr td:nth-child(9)").all_inner_texts()
+        assert alarms == sorted(alarms, key=int, reverse=True)
+        assert len(alarms) == 11

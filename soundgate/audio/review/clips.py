@@ -34,6 +34,8 @@ class Bar:
     label: str
     score: float
     is_truth: bool
+    wrong: str = ""
+    """``missed`` or ``false alarm``; empty where the label was decided right."""
 
 
 @dataclass(frozen=True)
@@ -123,30 +125,40 @@ def sureness(result: ClipResult) -> float:
 
     The score of a class wrongly given, or else what a class wrongly left out lacks.
     """
-    given = [result.scores[label] for label in result.predicted if label not in result.truth]
-    missed = [1 - result.scores[k] for k in result.truth if k not in result.predicted]
+    given = [result.scores[label] for label in result.false_alarms]
+    missed = [1 - result.scores[k] for k in result.missed]
     return max(given or missed, default=0.0)
 
 
 def _card(result: ClipResult, reasons: tuple[str, ...], evidence: Evidence) -> Card:
-    ranked = sorted(result.scores, key=lambda label: (-result.scores[label], label))
-    shown = ranked[:SHOWN_SCORES]
-    shown += [label for label in result.truth if label in result.scores and label not in shown]
     champion = evidence.champion.get(result.identity)
     sound, problem = _media(result, evidence)
     return Card(
         result=result,
         champion=champion.predicted if champion else None,
         reasons=reasons,
-        bars=tuple(Bar(k, float(result.scores[k]), k in result.truth) for k in shown),
+        bars=_bars(result, multi_label=evidence.report.multi_label),
         media=sound,
         problem=problem,
     )
 
 
+def _bars(result: ClipResult, *, multi_label: bool) -> tuple[Bar, ...]:
+    """The highest scores and those of the truth; with several labels, the wrong ones first."""
+    ranked = sorted(result.scores, key=lambda label: (-result.scores[label], label))
+    wrong = dict.fromkeys(result.missed, "missed")
+    wrong |= dict.fromkeys(result.false_alarms, "false alarm")
+    first = [k for k in ranked if k in wrong] if multi_label else []
+    named = [*first, *ranked[:SHOWN_SCORES], *(k for k in ranked if k in result.truth)]
+    return tuple(
+        Bar(k, float(result.scores[k]), k in result.truth, wrong[k] if k in first else "")
+        for k in dict.fromkeys(named)
+    )
+
+
 def _media(result: ClipResult, evidence: Evidence) -> tuple[Media | None, str]:
     """A clip's sound and pictures, or why there are none."""
-    front_end = evidence.front_end
+    front_end = evidence.pictured
     if evidence.clips is None or front_end is None:
         return None, "the run kept no audio for this page"
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict
 
+from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 from soundgate.audio.formats.datasets.card import DatasetCard, read_card
 from soundgate.audio.formats.exported import INFO, Export, read_export
 from soundgate.audio.formats.front_end import FrontEnd, front_end_of
@@ -24,12 +25,16 @@ from soundgate.audio.formats.reports.comparison import (
     read_comparison,
 )
 from soundgate.audio.formats.reports.report import Report, read_report
+from soundgate.audio.formats.reports.tags import TagReport, is_of_tags, read_tag_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from soundgate.audio.clips.manifest import Identity
+
+# As much of a clip as a tagger reads is not in its description.
+_LONGEST_S = 3600.0
 
 
 class Verdict(Record):
@@ -103,6 +108,22 @@ class Evidence:
         return front_end_of(self.model)
 
     @property
+    def pictured(self) -> FrontEnd | None:
+        """What spectrograms show: the front end, or else the usual one at the model's rate."""
+        rate_hz = self.model.get("sample_rate_hz")
+        if self.front_end is not None or not isinstance(rate_hz, int):
+            return self.front_end
+        return FrontEnd(
+            Preprocessing(target_rate=rate_hz, max_length=_LONGEST_S),
+            FeatureExtraction(fmax=min(7500.0, rate_hz / 2)),
+        )
+
+    @property
+    def tags(self) -> TagReport | None:
+        """The report, where a tagger was tested."""
+        return self.report if isinstance(self.report, TagReport) else None
+
+    @property
     def kept_epoch(self) -> int | None:
         """The epoch, or round, whose weights are the model's."""
         kept = self.model.get("best_epoch", self.model.get("rounds"))
@@ -118,6 +139,8 @@ def gather(
         DataError: a file is missing or damaged. A missing history is none: the page says so.
     """
     report = read_report(folders.report)
+    if is_of_tags(report):
+        report = read_tag_report(folders.report)
     return Evidence(
         report=report,
         card=read_card(folders.card),

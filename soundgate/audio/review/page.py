@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from soundgate.audio.formats.record import Record, write_record
-from soundgate.audio.review import charts, provenance, tables, wording
+from soundgate.audio.review import charts, provenance, tables, tags, wording
 from soundgate.audio.review.clips import Selection, select
 from soundgate.audio.review.evidence import Evidence, Folders, Verdict, gather
 
@@ -144,6 +144,7 @@ def render(evidence: Evidence, selection: Selection) -> str:
         selection=selection,
         confusion=tables.confusion(matrix) if matrix else None,
         classes=tables.per_class(report, evidence.comparison),
+        tags=tags.section(evidence.tags, evidence.comparison) if evidence.tags else None,
         bins=charts.reliability(calibration.bins) if calibration else [],
         curves=charts.all_curves(evidence.history, evidence.kept_epoch),
         title=provenance.title(evidence),

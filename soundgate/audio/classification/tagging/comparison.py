@@ -188,17 +188,23 @@ class _Pair:
         for result, scores in zip(self.results, self.scores, strict=True):
             named = dict(zip(self.theirs.classes, scores.tolist(), strict=True))
             given = tuple(k for k in named if named[k] >= self.theirs.thresholds[k])
+            right = all(
+                (label in given) == (label in result.truth)
+                for label in {*given, *result.truth}
+                if result.is_judged(label)
+            )
             yield ClipResult(
                 path=result.path,
                 truth=result.truth,
                 predicted=given,
                 scores={label: round(score, 6) for label, score in named.items()},
                 patches=1,
-                patches_correct=int(given == result.truth),
+                patches_correct=int(right),
                 source=result.source,
-                correct=given == result.truth,
+                correct=right,
                 start_s=result.start_s,
                 end_s=result.end_s,
+                judged=result.judged,
             )
 
 

@@ -76,6 +76,7 @@ class TaggedClips:
                 correct=not wrong[k],
                 start_s=row.start_s,
                 end_s=row.end_s,
+                judged=None if self.tags.mask[k].all() else self._named(self.tags.mask[k]),
             )
 
     def _named(self, given: Array) -> tuple[str, ...]:

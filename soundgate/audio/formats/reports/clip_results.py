@@ -44,6 +44,22 @@ class ClipResult:
     """First second in the file, where the clip is a segment."""
     end_s: float | None = None
     """Last second in the file, where the clip is a segment."""
+    judged: tuple[str, ...] | None = None
+    """Labels looked for in the clip, the others are neither right nor wrong; None: all."""
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Labels that are there and were not given."""
+        return tuple(k for k in self.truth if k not in self.predicted and self.is_judged(k))
+
+    @property
+    def false_alarms(self) -> tuple[str, ...]:
+        """Labels that were given and are not there."""
+        return tuple(k for k in self.predicted if k not in self.truth and self.is_judged(k))
+
+    def is_judged(self, label: str) -> bool:
+        """Whether it is known if the clip carries a label."""
+        return self.judged is None or label in self.judged
 
     @property
     def identity(self) -> Identity:
@@ -86,13 +102,13 @@ def clips_digest(folder: Path, report: Report) -> str:
 
 
 def _result(row: JsonObject) -> ClipResult:
-    return ClipResult(
-        **(row | {"truth": tuple(row["truth"]), "predicted": tuple(row["predicted"])})
-    )
+    lists = {name: tuple(row[name]) for name in ("truth", "predicted", "judged") if name in row}
+    return ClipResult(**(row | lists))
 
 
 def _fields(result: ClipResult) -> JsonObject:
     times = {name: getattr(result, name) for name in _OPTIONAL}
+    judged = {} if result.judged is None else {"judged": list(result.judged)}
     return {
         "path": result.path,
         "truth": list(result.truth),
@@ -103,4 +119,5 @@ def _fields(result: ClipResult) -> JsonObject:
         "source": result.source,
         "correct": result.correct,
         **(times if any(value is not None for value in times.values()) else {}),
+        **judged,
     }

@@ -5,12 +5,15 @@ Each is a further field of ``evaluation.json``; a gate reads ``labels.cel.f1.val
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
-from soundgate.audio.formats.record import Record
-from soundgate.audio.formats.reports.report import Estimate, Report
+from soundgate.audio.formats.record import Record, read_record
+from soundgate.audio.formats.reports.report import REPORT, Estimate, Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 METRICS: Final = ("f1", "precision", "recall", "average_precision", "roc_auc")
 """Of a label or a family; each is an ``Estimate``, or None where it is undefined."""
@@ -68,3 +71,17 @@ class TagReport(Report):
     one_sided: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Labels that means over labels leave out, by what the test clips lack: ``positives``,
     ``negatives``."""
+
+
+def read_tag_report(folder: Path) -> TagReport:
+    """The report of a tagger in ``folder``.
+
+    Raises:
+        DataError: the file is missing, damaged or of another system.
+    """
+    return read_record(folder / REPORT, TagReport, remedy="evaluate the tagger again")
+
+
+def is_of_tags(report: Report) -> bool:
+    """Whether a report, read without knowing its system, is a tagger's."""
+    return "labels" in (report.model_extra or {})
