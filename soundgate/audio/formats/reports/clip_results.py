@@ -102,7 +102,8 @@ def clips_digest(folder: Path, report: Report) -> str:
 
 
 def _result(row: JsonObject) -> ClipResult:
-    lists = {name: tuple(row[name]) for name in ("truth", "predicted", "judged") if name in row}
+    names = ("truth", "predicted", "judged")
+    lists: JsonObject = {name: tuple(row[name]) for name in names if name in row}
     return ClipResult(**(row | lists))
 
 
