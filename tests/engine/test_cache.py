@@ -249,8 +249,8 @@ def test_an_unchanged_folder_of_inputs_is_not_read_again(toy):
     code = """
         from soundgate.reuse import digests
         read = []
-        real = digests._sha256
-        digests._sha256 = lambda path: (read.append(path), real(path))[1]
+        real = digests.file_sha256
+        digests.file_sha256 = lambda path: (read.append(path), real(path))[1]
         from soundgate.cli import main
         main(["run-pipeline", "-n", "pipelines.clips", "--dry-run"])
         print("READ", len(read))

@@ -38,8 +38,8 @@ def settle(folder):
 def opened(monkeypatch):
     """The files that were read."""
     read = []
-    real = digests._sha256
-    monkeypatch.setattr(digests, "_sha256", lambda path: (read.append(path), real(path))[1])
+    real = digests.file_sha256
+    monkeypatch.setattr(digests, "file_sha256", lambda path: (read.append(path), real(path))[1])
     return read
 
 
