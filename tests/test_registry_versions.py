@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import onnx
@@ -13,7 +15,7 @@ from onnx import TensorProto, helper
 from soundgate.errors import RegistryError
 from soundgate.registry.candidates import register_candidate
 from soundgate.registry.connection import Registry
-from soundgate.registry.signatures import waveform_signature
+from soundgate.registry.signatures import signature_of, waveform_signature
 from soundgate.registry.versions import all_versions, download, find, get
 
 if TYPE_CHECKING:
@@ -66,9 +68,9 @@ def registry(embedded, tmp_path) -> Registry:
         exported=exported,
         report=report,
         name="aed",
-        provenance={"run": "r1"},
+        provenance={"run": "r1", "dataset": "5" * 64, "dataset.name": "rain and dogs"},
         verdicts=[],
-        signature=waveform_signature(2),
+        signature=replace(waveform_signature(2), classes=("dog", "rain"), rate_hz=8_000),
         metrics={},
     )
     return embedded.registry
@@ -172,6 +174,10 @@ import mlflow, numpy as np
 mlflow.set_tracking_uri(sys.argv[1])
 waveform = np.full((3, 500), 2.0, np.float32)
 given = mlflow.pyfunc.load_model("models:/aed-candidates@candidate")
+assert given.metadata.metadata == {"classes": ["dog", "rain"], "sample_rate_hz": 8000}
+example = given.input_example
+assert [(name, each.shape) for name, each in example.items()] == [("waveform", (1, 800))]
+assert given.predict(example)["scores"].tolist() == [[0.0, 0.0]]
 found = given.predict({"waveform": waveform})
 assert list(given.metadata.get_output_schema().input_names()) == list(found)
 assert [found["scores"].shape, found["patch_scores"].shape] == [(3, 2), (3, 1, 2)]
@@ -192,3 +198,22 @@ def test_mlflow_alone_runs_the_exported_program(registry, tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == ["[2.0, -2.0] [2, 2, 2]", "waveform"]
+    assert "WARNING mlflow" not in ended.stderr, "nothing is missing on a machine without a GPU"
+
+
+def test_mlflow_shows_the_data_set_as_an_input_of_the_run(registry):
+    client = registry.client
+    version = client.get_model_version_by_alias("aed-candidates", "candidate")
+    [given] = client.get_run(version.run_id).inputs.dataset_inputs
+    shown = given.dataset
+    assert (shown.name, shown.digest, shown.source_type) == ("rain and dogs", "5" * 36, "soundgate")
+    assert json.loads(shown.source) == {"dataset.digest": "5" * 64}
+    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "training")]
+
+
+def test_a_signature_knows_class_names_and_rate(tmp_path):
+    fields = {"classes": ["dog", "rain"], "input": {"n_mels": 64}, "sample_rate_hz": 16_000}
+    (tmp_path / "model.json").write_text(json.dumps(fields))
+    for exported, name in ((None, "patches"), (tmp_path, "waveform")):
+        found = signature_of(tmp_path, exported)
+        assert (found.input.name, found.classes, found.rate_hz) == (name, ("dog", "rain"), 16_000)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 DIGEST_TAG = "model.digest"
 EXPORT = "export"
+EXAMPLE = "input_example.json"
 PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 WRITTEN_BY_MLFLOW = {
     "MLmodel",
     "conda.yaml",
+    EXAMPLE,
     "python_env.yaml",
     "registered_model_meta",
     "requirements.txt",

@@ -25,6 +25,7 @@ from soundgate.registry.bundle import (
     refuse_pickles,
 )
 from soundgate.registry.changes import Compared, change_tags
+from soundgate.registry.datasets import DATASET_DIGEST_TAG, dataset_inputs
 from soundgate.registry.description import ONNX, version_page, write_ml_model
 from soundgate.registry.figures import Headline, figure_tags
 from soundgate.registry.tracking import RUN_TAG, find_run, quoted
@@ -51,7 +52,7 @@ TAGS = {
     "run": "pipeline.run",
     "pipeline": "pipeline.name",
     "commit": "git.commit",
-    "dataset": "dataset.digest",
+    "dataset": DATASET_DIGEST_TAG,
 }
 
 
@@ -283,6 +284,8 @@ def _log_evidence(
         _lay_out(candidate.evidence, Path(folder))
         client.log_artifacts(run_id, folder)
     client.log_batch(run_id, metrics, tags=[RunTag(*tag) for tag in candidate.tags.items()])
+    if data := dataset_inputs(candidate.tags):
+        client.log_inputs(run_id, data)
     outputs = client.get_run(run_id).outputs
     linked = {output.model_id for output in outputs.model_outputs} if outputs else set()
     if logged.model_id not in linked:

@@ -7,12 +7,13 @@ and ``python_function`` flavors besides, so that
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from soundgate.gates import label
-from soundgate.registry.bundle import EXPORT
+from soundgate.registry.bundle import EXAMPLE, EXPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ def write_ml_model(
         _add_onnx(model, folder)
         # MLflow's wrapper of an ONNX session reads the description beside the program.
         (folder / EXPORT).mkdir(exist_ok=True)
+        _add_example(model, folder, signature)
         model.save(str(folder / EXPORT / "MLmodel"))
     model.save(str(folder / "MLmodel"))
 
@@ -55,7 +57,24 @@ def _ml_model(logged: LoggedModel, signature: Signature | None, weights: list[st
         model_id=logged.model_id,
         signature=signature and ModelSignature(schema(signature.input), schema(*signature.outputs)),
         flavors={"soundgate": {"description": "model.json", "weights": ", ".join(weights)}},
+        metadata=_facts(signature),
     )
+
+
+def _facts(signature: Signature | None) -> dict[str, Any] | None:
+    """What a schema cannot hold: the names of the scores' columns, the rate of the audio."""
+    if signature is None or not signature.classes:
+        return None
+    return {"classes": list(signature.classes), "sample_rate_hz": signature.rate_hz}
+
+
+def _add_example(model: Model, folder: Path, signature: Signature | None) -> None:
+    """Write an input: one waveform of a tenth of a second of silence."""
+    if signature is None or signature.rate_hz is None:
+        return
+    waveform = [0.0] * (signature.rate_hz // 10)
+    (folder / EXAMPLE).write_text(json.dumps({signature.input.name: [waveform]}), "utf-8")
+    model.saved_input_example_info = {"artifact_path": EXAMPLE, "type": "ndarray"}
 
 
 def _add_onnx(model: Model, folder: Path) -> None:
@@ -64,7 +83,8 @@ def _add_onnx(model: Model, folder: Path) -> None:
         "onnx",
         onnx_version=versions["onnx"],
         data=ONNX,
-        providers=["CUDAExecutionProvider", "CPUExecutionProvider"],
+        # MLflow warns of each that is named here and absent, on every machine without a GPU.
+        providers=["CPUExecutionProvider"],
         onnx_session_options=None,
         code=None,
     )
@@ -72,6 +92,7 @@ def _add_onnx(model: Model, folder: Path) -> None:
         "python_function",
         loader_module="mlflow.onnx",
         data=ONNX,
+        python_version=platform.python_version(),
         env={"virtualenv": "python_env.yaml"},
     )
     (folder / "python_env.yaml").write_text(

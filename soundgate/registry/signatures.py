@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DataError, unreadable
@@ -27,6 +27,10 @@ class Signature:
 
     input: TensorDescription
     outputs: tuple[TensorDescription, ...]
+    classes: tuple[str, ...] = ()
+    """Names, in the order of the scores; empty where they are not known."""
+    rate_hz: int | None = None
+    """Samples a second of the audio it was trained on."""
 
 
 def signature_of(model: Path, exported: Path | None) -> Signature | None:
@@ -47,10 +51,17 @@ def signature_of(model: Path, exported: Path | None) -> Signature | None:
     if not isinstance(classes, list):
         return None  # a system that names no classes
     if exported is not None:
-        return waveform_signature(len(classes))
-    if not isinstance(taken, dict) or "n_mels" not in taken:
+        signature = waveform_signature(len(classes))
+    elif isinstance(taken, dict) and "n_mels" in taken:
+        signature = patch_signature(int(taken["n_mels"]), len(classes))
+    else:
         return None
-    return patch_signature(int(taken["n_mels"]), len(classes))
+    rate_hz = fields.get("sample_rate_hz")
+    return replace(
+        signature,
+        classes=tuple(str(name) for name in classes),
+        rate_hz=rate_hz if isinstance(rate_hz, int) else None,
+    )
 
 
 def classes_of(model: Path) -> list[str]:
