@@ -171,7 +171,7 @@ def test_only_the_role_that_is_next_may_be_passed_on(template):
 def calls_of(folder: Path) -> set[tuple[str, str]]:
     """(service, operation) of every ``call("s3", "head_bucket", ...)`` of a package."""
     found = set()
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or len(node.args) < 2:
                 continue
