@@ -163,7 +163,7 @@ def test_the_record_says_who_when_why_and_on_which_bytes(embedded):
     tags = embedded.tags(f"{embedded.model}-candidates", "1")
     report = hashlib.sha256(b"<p>r1</p>").hexdigest()
     expected = {
-        "format": "soundgate.review/1",
+        "format": "soundgate.review/2",
         "number": 1,
         "model": embedded.model,
         "verdict": "approve",
