@@ -40,7 +40,7 @@ TRAINING_METRICS = (
 """What a training's log ends with: figures of the kept epoch on the validation clips, 0 to 1."""
 
 GATE: Final = re.compile(
-    r"(?P<metric>\w+)(\.(?P<label>[^<>=]+))?(?P<sign>>=|<=)(?P<bound>[0-9.eE+-]+)"
+    r"(?P<metric>\w+)(\.(?P<label>[^<>=]+?))?\s*(?P<sign>>=|<=)\s*(?P<bound>[0-9.eE+-]+)"
 )
 
 
@@ -118,7 +118,7 @@ def read_gate(text: str) -> AskedGate:
     Raises:
         ParameterError: it is none, or its metric is not known.
     """
-    found = GATE.fullmatch("".join(text.split()))
+    found = GATE.fullmatch(text.strip())
     try:
         bound = float(found["bound"]) if found else None
     except ValueError:
