@@ -147,7 +147,9 @@ def test_an_object_is_created_once(store, tmp_path):
     assert (tmp_path / "target").read_bytes() == b"first"
 
 
-def test_of_many_writers_of_one_name_one_wins(store):
+def test_of_many_writers_of_one_name_one_wins(store, request):
+    if request.node.callspec.params["store"] == "moto":
+        pytest.skip("moto looks for the object and writes it in two steps; Ceph does both in one")
     outcomes = []
 
     def write(number: int) -> None:

@@ -35,12 +35,17 @@ def two_runs(new_toy):
     module = toy.pipeline("p", 't.add(work, name="a", fail=p.fail)', 'fail: str = ""\n')
     assert toy.run(module).returncode == 0
     assert toy.run(module, "--set", "fail=bug").returncode == 1
-    return toy.folder
+    return toy
 
 
 @pytest.fixture
 def project(toy, two_runs):
-    shutil.copytree(two_runs, toy.folder, dirs_exist_ok=True)
+    """A copy of it; runs are copied in the order in which they ran, which is how a toy lists them."""
+    shutil.copytree(
+        two_runs.folder, toy.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs")
+    )
+    for run in two_runs.runs():
+        shutil.copytree(run, toy.folder / run.relative_to(two_runs.folder))
     return toy
 
 
