@@ -42,6 +42,7 @@ def kinds() -> list[Kind]:
     import hostile_predictions
     import killed_runners
     import odd_names
+    import racing_decisions
 
     return [
         Kind("changed files", changed_files.attack, 40, 1_000),
@@ -49,6 +50,7 @@ def kinds() -> list[Kind]:
         Kind("damaged audio through predict", hostile_predictions.attack, 300, 3_000),
         Kind("killed runners, resumed at once", killed_runners.attack, 4, 24),
         Kind("odd names", odd_names.attack, 36, 600),
+        Kind("racing decisions", racing_decisions.attack, 2, 60),
         Kind("damaged records", damaged_records.attack, 15, 300),
     ]
 
