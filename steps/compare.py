@@ -23,10 +23,11 @@ def compare(
     batch_size: int = 256,
 ) -> None:
     """Write the paired difference of both, McNemar's test, and what had to be left out."""
-    from soundgate.audio.classification.comparison import comparison as comparing
+    from soundgate.audio.classification.comparison import comparison as classifiers
+    from soundgate.audio.classification.comparison.against_champion import Candidate
 
-    comparing.compare(
-        comparing.Candidate(clips, features, model, report),
+    classifiers.compare(
+        Candidate(clips, features, model, report),
         champion,
         comparison,
         confidence=confidence,

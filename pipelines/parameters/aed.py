@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pipelines.parameters.data import DataParameters
-from pipelines.parameters.release import ReleaseParameters
+from pipelines.parameters.release import ReleaseParameters, gains
 from soundgate.bounds import Bounds, Fraction
 from soundgate.errors import nearest
 from soundgate.parameters import ConfigFile
@@ -74,23 +74,8 @@ QUANTIZED_PATCH_ACCURACY = Metric(
 )
 """Patch-level accuracy of the int8 model, 0 to 1."""
 
-CLIP_ACCURACY_GAIN = Metric(
-    name="clip:accuracy:gain",
-    json_path="clip_acc.difference.value",
-    message="Execution failed due to clip level acc against the champion on the same clips <",
-    file="comparison.json",
-    values=Bounds(-1, 1),
-)
-"""Clip-level accuracy less the champion's on the same clips, -1 to 1; 0 while there is none."""
-
-CLIP_ACCURACY_GAIN_LOW = Metric(
-    name="clip:accuracy:gain:low",
-    json_path="clip_acc.difference.low",
-    message="Execution failed due to lower bound of clip level acc against the champion <",
-    file="comparison.json",
-    values=Bounds(-1, 1),
-)
-"""Lower end of the paired interval of that difference, -1 to 1; 0 while there is no champion."""
+CLIP_ACCURACY_GAIN, CLIP_ACCURACY_GAIN_LOW = gains("clip:accuracy", "clip level acc", "clip_acc")
+"""Clip-level accuracy less the champion's on the same clips, and the interval's lower end."""
 
 
 # ReleaseParameters comes first so that the data's parameters are listed before the release's:

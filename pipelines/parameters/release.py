@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from soundgate.bounds import Fraction
+from soundgate.bounds import Bounds, Fraction
 from soundgate.errors import ParameterError
 from soundgate.parameters import Group
+from soundgate.pipeline import Metric
 
 MODEL_NAME = re.compile(r"\w(?:[\w .-]{0,198}\w)?")
 """What MLflow, Amazon's model registry and a file system all take, once blanks are replaced."""
@@ -24,6 +25,32 @@ def check_model_name(name: str) -> None:
             f"model_name: {name!r}: use letters, digits, '_', '-', '.' and blanks between them, "
             "200 characters at most"
         )
+
+
+def gains(name: str, words: str, json_path: str) -> tuple[Metric, Metric]:
+    """A metric less the champion's on the same clips, and the lower end of its paired interval.
+
+    Both lie between -1 and 1, and are 0 while there is no champion.
+
+    Args:
+        name: of the metric: ``clip:accuracy``.
+        words: of the metric in a message: ``clip level acc``.
+        json_path: of the metric's pair in ``comparison.json``.
+    """
+
+    def gain(suffix: str, ends: str, key: str) -> Metric:
+        return Metric(
+            name=f"{name}:gain{suffix}",
+            json_path=f"{json_path}.difference.{key}",
+            message=f"Execution failed due to {ends} <",
+            file="comparison.json",
+            values=Bounds(-1, 1),
+        )
+
+    return (
+        gain("", f"{words} against the champion on the same clips", "value"),
+        gain(":low", f"lower bound of {words} against the champion", "low"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

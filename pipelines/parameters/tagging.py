@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
-from pipelines.parameters.release import ReleaseParameters
+from pipelines.parameters.release import ReleaseParameters, gains
 from pipelines.parameters.tagging_data import TaggingDataParameters
 from soundgate.bounds import Bounds, Fraction
 from soundgate.errors import ParameterError, nearest
@@ -53,23 +53,8 @@ class AskedGate:
     at_most: bool
 
 
-MACRO_F1_GAIN = Metric(
-    name="macro:f1:gain",
-    json_path="metrics.macro_f1.difference.value",
-    message="Execution failed due to macro F1 against the champion on the same clips <",
-    file="comparison.json",
-    values=Bounds(-1, 1),
-)
-"""Macro F1 less the champion's on the same clips, -1 to 1; 0 while there is none."""
-
-MACRO_F1_GAIN_LOW = Metric(
-    name="macro:f1:gain:low",
-    json_path="metrics.macro_f1.difference.low",
-    message="Execution failed due to lower bound of macro F1 against the champion <",
-    file="comparison.json",
-    values=Bounds(-1, 1),
-)
-"""Lower end of the paired interval of that difference, -1 to 1; 0 while there is no champion."""
+MACRO_F1_GAIN, MACRO_F1_GAIN_LOW = gains("macro:f1", "macro F1", "metrics.macro_f1")
+"""Macro F1 less the champion's on the same clips, and the interval's lower end."""
 
 
 @dataclass(frozen=True, kw_only=True)

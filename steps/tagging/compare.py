@@ -25,10 +25,11 @@ def compare(
     batch_size: int = 32,
 ) -> None:
     """Write the paired differences of every metric, and what had to be left out."""
-    from soundgate.audio.classification.tagging import comparison as comparing
+    from soundgate.audio.classification.comparison.against_champion import Candidate
+    from soundgate.audio.classification.tagging import comparison as taggers
 
-    comparing.compare(
-        comparing.Candidate(clips, waveforms, model, report),
+    taggers.compare(
+        Candidate(clips, waveforms, model, report),
         champion,
         comparison,
         confidence=confidence,

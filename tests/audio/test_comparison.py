@@ -9,7 +9,8 @@ import soundfile
 import torch
 from toy_features import CLASSES, config, read_rows, write_features
 
-from soundgate.audio.classification.comparison.comparison import Candidate, compare
+from soundgate.audio.classification.comparison.against_champion import Candidate
+from soundgate.audio.classification.comparison.comparison import compare
 from soundgate.audio.classification.evaluation import evaluate
 from soundgate.audio.classification.fit import fit
 from soundgate.audio.clips.manifest import Clip, write_manifest
@@ -91,7 +92,7 @@ def _another(folder, features, **options):
 
 
 def test_figures_are_those_counted_by_hand(candidate, tmp_path):
-    model = _another(tmp_path, candidate.features)
+    model = _another(tmp_path, candidate.inputs)
     result = compare(candidate, _version(tmp_path / "v", model), tmp_path / "out").as_json()
     ours = {row["path"]: row for row in _results(candidate.report / "predictions.jsonl")}
     theirs = _results(tmp_path / "out/champion_predictions.jsonl")
@@ -136,7 +137,7 @@ def test_a_champion_of_other_classes_decides_among_its_own(candidate, tmp_path):
 
 
 def test_a_clip_the_candidate_calls_other_and_the_champion_by_name_is_left_out(candidate, tmp_path):
-    rows = read_rows(candidate.features)
+    rows = read_rows(candidate.inputs)
     for row in rows:
         if row["labels"] == ["other"]:
             row["labels"] = ["cow"]
@@ -145,7 +146,7 @@ def test_a_clip_the_candidate_calls_other_and_the_champion_by_name_is_left_out(c
         tmp_path / "f", clips_per_class=15, classes=("bell", "cow", "dog", "rain")
     )
     model = _another(tmp_path, knows_cow)
-    mine = Candidate(clips, candidate.features, candidate.model, candidate.report)
+    mine = Candidate(clips, candidate.inputs, candidate.model, candidate.report)
     result = compare(mine, _version(tmp_path / "v", model), tmp_path / "out").as_json()
     tested = _results(candidate.report / "predictions.jsonl")
     others = sum(row["truth"] == ["other"] for row in tested)
@@ -213,7 +214,7 @@ def test_several_labels_and_one_are_not_compared(candidate, multi_label, tmp_pat
 def test_without_a_champion_nothing_is_worse_than_it(candidate, tmp_path):
     version = _version(tmp_path / "v", None, version=None)
     compare_step(
-        *(candidate.features, candidate.clips, candidate.report, candidate.model),
+        *(candidate.inputs, candidate.clips, candidate.report, candidate.model),
         *(version, tmp_path / "out"),
     )
     result = json.loads((tmp_path / "out/comparison.json").read_text())
@@ -246,8 +247,8 @@ def test_a_damaged_champion_is_one_line(candidate, tmp_path, damage, message):
 
 
 def test_a_clip_that_is_in_no_manifest_is_named(candidate, tmp_path):
-    clips = _manifest(tmp_path / "clips", read_rows(candidate.features)[:1])
-    mine = Candidate(clips, candidate.features, candidate.model, candidate.report)
+    clips = _manifest(tmp_path / "clips", read_rows(candidate.inputs)[:1])
+    mine = Candidate(clips, candidate.inputs, candidate.model, candidate.report)
     with pytest.raises(DataError, match="but the clips' manifest does not"):
         compare(mine, _version(tmp_path / "v", candidate.model), tmp_path / "out")
 

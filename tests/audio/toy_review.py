@@ -10,12 +10,20 @@ import soundfile
 
 from soundgate.audio.classification import evaluation
 from soundgate.audio.classification.comparison import comparison
+from soundgate.audio.classification.comparison.against_champion import (
+    Match,
+    conclude,
+    without_champion,
+)
+from soundgate.audio.classification.comparison.comparable_clips import Chosen
 from soundgate.audio.classification.figures import figures as figures_of
 from soundgate.audio.classification.scored_clips import ScoredClips
 from soundgate.audio.config import FeatureExtraction, Preprocessing
 from soundgate.audio.formats import model as model_format
+from soundgate.audio.formats.reports.classifier_metrics import COMPARED
 from soundgate.audio.formats.reports.clip_results import read_results
-from soundgate.audio.formats.reports.comparison import Comparison, with_pairs
+from soundgate.audio.formats.reports.comparison import as_classifier
+from soundgate.audio.formats.version import VersionCard
 from soundgate.audio.review.evidence import Folders
 from soundgate.audio.signal.standardisation import Standardisation
 
@@ -160,17 +168,17 @@ def _write_model(folder, classes, multi_label):
 
 def _compare(folders, clips, truth, classes, right, multi_label):
     if right is None:
-        fields, theirs = comparison._no_champion(), None
-    else:
-        results = list(read_results(folders.report / "predictions.jsonl"))
-        theirs = judgement(clips, truth, classes, right=right, seed=2, multi_label=multi_label)
-        fields = {
-            **comparison._no_champion(),
-            "champion": {"name": "aed", "version": "3", "run_id": "r", "classes": list(classes)},
-            "compared": True,
-            "reason": "",
-            "clips": len(results),
-            **comparison._figures(results, theirs, (classes, classes), 0.95),
-        }
-    made = Comparison.model_validate(with_pairs(fields | {"confidence_level": 0.95}))
-    comparison._write(folders.comparison, made, theirs)
+        made = as_classifier(without_champion(COMPARED, 0.95))
+        conclude(folders.comparison, made)
+        return
+    both = match_of(folders, model_format.read_description(folders.model))
+    theirs = judgement(clips, truth, classes, right=right, seed=2, multi_label=multi_label)
+    version = VersionCard(name="aed", version="3", run_id="r")
+    made = comparison.with_figures(both.comparison(version, 0.95), both, theirs)
+    conclude(folders.comparison, made, theirs.results(classes))
+
+
+def match_of(folders, description):
+    """A candidate and a champion with the same classes; every test clip is compared."""
+    results = list(read_results(folders.report / "predictions.jsonl"))
+    return Match(description, description, {}, Chosen(results))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
-from toy_review import write_audio
+from toy_review import match_of, write_audio
 
+from soundgate.audio.classification.comparison.against_champion import conclude
 from soundgate.audio.classification.tagging import comparison
 from soundgate.audio.classification.tagging.evaluation import TaggedClips, report_of
 from soundgate.audio.clips.families import IRMAS_FAMILIES
@@ -15,12 +17,12 @@ from soundgate.audio.formats.models.tagger import FrontEndRecord, NetworkRecord,
 from soundgate.audio.formats.record import write_record
 from soundgate.audio.formats.reports.clip_results import PREDICTIONS, write_results
 from soundgate.audio.formats.reports.comparison import (
-    CHAMPION_PREDICTIONS,
-    Champion,
+    NO_CHAMPION,
     Comparison,
     write_comparison,
 )
 from soundgate.audio.formats.reports.report import write_report
+from soundgate.audio.formats.version import VersionCard
 from soundgate.audio.formats.waveforms import Row
 from soundgate.audio.metrics import multilabel
 from soundgate.audio.review.evidence import Folders
@@ -31,13 +33,6 @@ WITHOUT = "voi"
 """No test clip has it."""
 OPEN = "tru"
 """Half of the clips are not annotated with it."""
-
-
-class _Pair(comparison._Pair):
-    """Two models on the same clips, whose annotations are those of the results."""
-
-    def _known(self):
-        return np.array([[r.is_judged(label) for label in self.labels] for r in self.results])
 
 
 def tagger(labels=IRMAS, families=None, *, threshold=0.4):
@@ -124,22 +119,18 @@ def write_tag_run(folder, *, labels=IRMAS, families=None, champion=True, audio=T
     if champion:
         _compare(folders, description, scored)
     else:
-        nothing = Comparison(compared=False, reason=comparison.NO_CHAMPION, confidence_level=0.95)
+        nothing = Comparison(compared=False, reason=NO_CHAMPION, confidence_level=0.95)
         write_comparison(folders.comparison, nothing)
     return folders, scored, made
 
 
 def _compare(folders, description, scored):
     theirs = tagger(description.classes, description.families, threshold=0.5)
-    pair = _Pair(
-        None, description, theirs, list(scored.results()), scores(scored.tags.truth, 1.4, 2)
-    )
-    fields = {
-        "champion": Champion(name="tagging", version="3", run_id="r", classes=theirs.classes),
-        "compared": True,
-        "reason": "",
-        "confidence_level": 0.95,
-        **comparison._figures(pair, 0.95),
-    }
-    write_comparison(folders.comparison, Comparison.model_validate(fields))
-    write_results(folders.comparison / CHAMPION_PREDICTIONS, pair.champion_results())
+    both = match_of(folders, description)
+    thresholds = np.array([theirs.thresholds[label] for label in theirs.classes])
+    truth, mask = scored.tags.truth, scored.tags.mask
+    tags = multilabel.tags(truth, scores(truth, 1.4, 2), thresholds, mask)
+    champion = replace(scored, tags=tags)
+    version = VersionCard(name="tagging", version="3", run_id="r")
+    made = comparison.with_figures(both.comparison(version, 0.95), both, description, champion)
+    conclude(folders.comparison, made, champion.results())

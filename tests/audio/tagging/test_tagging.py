@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -12,18 +13,21 @@ import torch
 from sklearn import metrics as oracle
 from tagging_world import CONFIG, TONES_HZ, write_clips, write_waveforms
 
+from soundgate.audio.classification.comparison.against_champion import Candidate
 from soundgate.audio.classification.tagging import comparison
 from soundgate.audio.classification.tagging.evaluation import evaluate
 from soundgate.audio.classification.tagging.fit import Asked, fit
 from soundgate.audio.classification.tagging.inference import joined, load
 from soundgate.audio.classification.tagging.network import fresh, read_network
 from soundgate.audio.config.tagging import parse_tagging
-from soundgate.audio.formats.models.tagger import read_tagger
+from soundgate.audio.formats.models.tagger import FrontEndRecord, NetworkRecord, read_tagger
 from soundgate.audio.formats.reports.clip_results import read_results
 from soundgate.audio.formats.version import VersionCard, write_version
 from soundgate.audio.formats.waveforms import read_waveforms
 from soundgate.audio.learning import checkpoints
 from soundgate.audio.metrics.thresholds import best_thresholds
+from soundgate.audio.networks.tagger import TaggerSettings
+from soundgate.audio.signal.front_ends import FrontEndSettings
 from soundgate.errors import ConfigError, DataError, ParameterError, Stopped
 
 LABELS = tuple(TONES_HZ)
@@ -160,6 +164,65 @@ def test_a_model_is_compared_with_itself(world, tmp_path):
     assert set(gaps.values()) == {0.0}
     assert "macro_f1" in gaps
     assert [row.label for row in made.per_class] == list(LABELS)
+    rows = (tmp_path / "comparison/champion_predictions.jsonl").read_text("utf-8")
+    assert rows == (world / "report/predictions.jsonl").read_text("utf-8")
+    assert '"patches": 2' in rows
+
+
+def _candidate_of_two_labels(world, folder):
+    """Nobody looked for high tones in its clips, which the champion knows."""
+    known = ("low", "middle")
+    clips, rows = (
+        [json.loads(line) for line in (world / name).read_text("utf-8").splitlines()]
+        for name in ("clips/manifest.jsonl", "report/predictions.jsonl")
+    )
+    for clip in clips:
+        clip["judged"] = {label: float(label in clip["labels"]) for label in known}
+        clip["labels"] = [label for label in clip["labels"] if label in known]
+    for row in rows:
+        row["scores"] = {label: row["scores"][label] for label in known}
+        for name in ("truth", "predicted"):
+            row[name] = [label for label in row[name] if label in known]
+    model = json.loads((world / "model/model.json").read_text("utf-8"))
+    model |= {"classes": known, "thresholds": {k: model["thresholds"][k] for k in known}}
+    for name in ("clips", "model", "report"):
+        (folder / name).mkdir()
+    (folder / "model/model.json").write_text(json.dumps(model), "utf-8")
+    for path, lines in (("clips/manifest", clips), ("report/predictions", rows)):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / f"{path}.jsonl").write_text(text, "utf-8")
+    return Candidate(folder / "clips", world / "waveforms", folder / "model", folder / "report")
+
+
+def test_what_nobody_looked_for_is_no_mistake_of_the_champion(world, tmp_path):
+    champion = tmp_path / "champion"
+    write_version(champion, VersionCard(name="tagging", version="3", metrics={}))
+    shutil.copytree(world / "model", champion / "model")
+    made = comparison.compare(
+        _candidate_of_two_labels(world, tmp_path), champion, tmp_path / "comparison"
+    )
+    assert (made.compared, made.clips) == (True, 12)
+    rows = list(read_results(tmp_path / "comparison/champion_predictions.jsonl"))
+    assert any("high" in row.predicted for row in rows)
+    for row in rows:
+        right = all((k in row.predicted) == (k in row.truth) for k in ("low", "middle"))
+        assert (row.judged, row.correct, row.false_alarms) == (
+            ("low", "middle"),
+            right,
+            tuple(k for k in row.predicted if k not in (*row.truth, "high")),
+        )
+    right = sum(row.correct for row in rows)
+    assert right / len(rows) == pytest.approx(made.metrics["subset_accuracy"].champion.value)
+
+
+def test_the_model_file_has_every_setting_of_front_end_and_network():
+    """A setting that the file lacks would be lost from the training to the prediction."""
+    front_end, network = (
+        {each.name for each in fields(kind)} for kind in (FrontEndSettings, TaggerSettings)
+    )
+    assert set(FrontEndRecord.model_fields) == front_end
+    where_weights_come_from = {"front_end", "architecture", "weights", "other_labels"}
+    assert set(NetworkRecord.model_fields) == network - where_weights_come_from
 
 
 def test_without_a_champion_nothing_is_worse(world, tmp_path):
@@ -180,9 +243,7 @@ def test_a_champion_of_another_system_is_not_compared(world, tmp_path):
 
 
 def _candidate(world):
-    return comparison.Candidate(
-        world / "clips", world / "waveforms", world / "model", world / "report"
-    )
+    return Candidate(world / "clips", world / "waveforms", world / "model", world / "report")
 
 
 def test_a_model_is_not_judged_on_other_labels(world, tmp_path):

@@ -28,7 +28,7 @@ from soundgate.errors import DataError
 from soundgate.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -130,19 +130,35 @@ def tag(
     batch_size: int,
 ) -> TaggedClips:
     """Score ``rows`` and decide by the model's own thresholds; memory holds a few clips."""
-    labels = description.classes
-    thresholds = np.array([description.thresholds[label] for label in labels])
-    truth, mask = clips.targets(rows) >= 0.5, clips.mask(rows)
+    annotated = clips.targets(rows) >= 0.5, clips.mask(rows)
+    return decide(rows, description, annotated, scored_rows(scorer, clips, rows, batch_size))
+
+
+def decide(
+    rows: Sequence[Row],
+    description: TaggerFile,
+    annotated: tuple[Array, Array],
+    chunk_scores: Iterable[Array],
+) -> TaggedClips:
+    """Join the scores of chunks and decide by the model's own thresholds.
+
+    Args:
+        rows: the clips.
+        description: of the model that scored them.
+        annotated: bool (clip, label) twice, which labels are there and which were looked for.
+        chunk_scores: of each clip, (chunk, label).
+    """
+    truth, mask = annotated
+    thresholds = np.array([description.thresholds[label] for label in description.classes])
     scores = np.empty(truth.shape, np.float64)
     chunks, right = np.zeros((2, len(rows)), np.int64)
-    found = scored_rows(scorer, clips, rows, batch_size)
-    for k, chunk_scores in enumerate(track(found, total=len(rows), label="scoring clips")):
-        scores[k] = joined(chunk_scores, scorer.chunks.join)
-        chunks[k] = len(chunk_scores)
-        alike = (chunk_scores >= thresholds) == truth[k]
+    for k, of_clip in enumerate(track(chunk_scores, total=len(rows), label="scoring clips")):
+        scores[k] = joined(of_clip, description.chunks.join)
+        chunks[k] = len(of_clip)
+        alike = (of_clip >= thresholds) == truth[k]
         right[k] = (alike | ~mask[k]).all(1).sum()
     tags = multilabel.tags(truth, scores, thresholds, mask)
-    return TaggedClips(rows, labels, tags, chunks, right)
+    return TaggedClips(rows, description.classes, tags, chunks, right)
 
 
 def report_of(scored: TaggedClips, description: TaggerFile, confidence: float) -> TagReport:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from soundgate.audio.formats.models.tagger import Chunks, TaggerFile
-    from soundgate.audio.formats.waveforms import Row, WaveformSet
+    from soundgate.audio.formats.waveforms import Row, Waveform, WaveformSet
     from soundgate.audio.networks.tagger import Tagger
 
     Array = npt.NDArray[Any]
@@ -132,8 +132,15 @@ def scored_rows(
     scorer: TagScorer, clips: WaveformSet, rows: Sequence[Row], batch_size: int
 ) -> Iterator[Array]:
     """Yield the chunk scores (chunk, label) of each of ``rows``; memory holds a few clips."""
+    return in_portions(scorer, rows, clips.waveform, batch_size)
+
+
+def in_portions(
+    scorer: TagScorer, rows: Sequence[Row], waveform: Callable[[Row], Waveform], batch_size: int
+) -> Iterator[Array]:
+    """Yield the chunk scores (chunk, label) of each of ``rows``, of which ``waveform`` is heard."""
     for first in range(0, len(rows), _CLIPS):
-        waveforms = [clips.waveform(row) for row in rows[first : first + _CLIPS]]
+        waveforms = [waveform(row) for row in rows[first : first + _CLIPS]]
         yield from scorer.chunk_scores(waveforms, batch_size)
 
 

@@ -174,6 +174,16 @@ def _from_version_1(fields: JsonObject) -> JsonObject:
     return fields if "format" in fields else {"format": FORMAT, **with_pairs(fields)}
 
 
+def as_classifier(made: Comparison) -> Comparison:
+    """A classifier's comparison: each metric also under the key that version 1 had it by.
+
+    A metric that ``made`` lacks is null, so that gates on it fail.
+    """
+    pairs = {name: made.metrics.get(name, Pair()).as_json() for name in COMPARED}
+    older = {COMPARED[name]: pair for name, pair in pairs.items()}
+    return Comparison.model_validate(with_pairs(made.as_json() | older))
+
+
 def with_pairs(fields: JsonObject) -> JsonObject:
     """Return a classifier's comparison with ``metrics`` and ``headline`` made of its older keys."""
     metrics = {name: fields[key] for name, key in COMPARED.items()}
