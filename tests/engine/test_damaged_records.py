@@ -40,7 +40,7 @@ def two_runs(new_toy):
 
 @pytest.fixture
 def project(toy, two_runs):
-    """A copy of it; runs are copied in the order in which they ran, which is how a toy lists them."""
+    """A copy of it; runs are copied in their order, which is how a toy lists them."""
     shutil.copytree(
         two_runs.folder, toy.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs")
     )
