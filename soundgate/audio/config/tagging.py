@@ -41,6 +41,10 @@ class AudioTransform(Section):
     """Lowest frequency."""
     fmax_hz: float | None = Field(default=None, gt=0)
     """Highest frequency; null: half the sample rate."""
+    normalisation: Literal["measured", "fixed"] = "measured"
+    """Mean and standard deviation of what the network takes: measured on the training clips, for
+    each band (each channel of MULTI_SPECTROGRAM), or the front end's fixed numbers. AST and WAV2VEC
+    keep theirs."""
     image_size: int | None = Field(default=None, ge=8)
     """Rows to which images are scaled; null: as many as there are bands."""
     frames: int | None = Field(default=1024, ge=1)

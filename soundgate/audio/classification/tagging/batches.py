@@ -143,10 +143,14 @@ class WholeSet:
         """How many there are."""
         return len(self._plan.rows)
 
-    def __call__(self, numbers: torch.Tensor) -> Clips:
-        """The clips of ``numbers``, int64 (clip,)."""
+    def __call__(self, numbers: torch.Tensor, places: torch.Tensor) -> Clips:
+        """The clips of ``numbers``, int64 (clip,), from ``places``, float32 (clip,), 0 to 1, on."""
         plan = self._plan
-        pieces = [plan.clips.waveform(plan.rows[k])[: plan.chunk_samples] for k in numbers.tolist()]
+        pieces = []
+        for number, place in zip(numbers.tolist(), places.tolist(), strict=True):
+            clip = plan.clips.waveform(plan.rows[number])
+            start = random_start(clip.size, self.length, place)
+            pieces.append(np.resize(clip[start : start + self.length], self.length))
         batch = stacked(pieces, masked=False)
         device = self._targets.device
         return Clips(batch.waveforms.to(device), self._targets[numbers], self._mask[numbers])

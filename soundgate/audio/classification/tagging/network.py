@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from soundgate.audio.clips.splits import TRAINING
 
 from soundgate.audio.formats.model import DESCRIPTION, WEIGHTS, Pretrained, read_weights
 from soundgate.audio.formats.models.tagger import (
@@ -13,7 +19,8 @@ from soundgate.audio.formats.models.tagger import (
     read_tagger,
 )
 from soundgate.audio.networks.tagger import Tagger, TaggerSettings, make_tagger
-from soundgate.audio.signal.front_ends import FrontEndSettings
+from soundgate.audio.signal.front_ends import FrontEndSettings, front_end
+from soundgate.audio.signal.front_ends.measuring import measured
 from soundgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -22,6 +29,12 @@ if TYPE_CHECKING:
 
 ENCODER = "encoder"
 """Folder in a model's with the ``config.json`` of ``transformers``."""
+
+
+_MEASURED_CLIPS = 400
+_MEASURED_S = 10.0
+"""What the normalisation is measured on: so many training clips at most, spread evenly over the
+list, and so many seconds of each."""
 
 
 def settings_of(config: TaggingConfig, sample_rate_hz: int) -> TaggerSettings:
@@ -70,7 +83,35 @@ def fresh(config: TaggingConfig, clips: WaveformSet) -> Tagger:
         DataError: the file with the weights is damaged.
         MissingExtra: a library that it needs is not installed.
     """
-    return make_tagger(settings_of(config, clips.sample_rate_hz), len(clips.labels))
+    settings = settings_of(config, clips.sample_rate_hz)
+    if config.audio_transform.normalisation == "measured":
+        found = _earlier(settings.front_end, config.model.pretrained_weights)
+        found = found or _measured(settings.front_end, clips)
+        settings = replace(settings, front_end=found)
+    return make_tagger(settings, len(clips.labels))
+
+
+def _earlier(settings: FrontEndSettings, pretrained: str | None) -> FrontEndSettings | None:
+    """The front end of the ``model/`` folder that is started from, if it is this one.
+
+    Its weights are used to that normalisation.
+    """
+    if pretrained is None or not (Path(pretrained) / DESCRIPTION).is_file():
+        return None
+    found = read_tagger(Path(pretrained)).front_end.settings()
+    return found if replace(found, mean=(), standard_deviation=()) == settings else None
+
+
+def _measured(settings: FrontEndSettings, clips: WaveformSet) -> FrontEndSettings:
+    """The settings with the normalisation of the training clips, of several hundred at most."""
+    front = front_end(settings)
+    rows = clips.of(TRAINING)
+    chosen = rows[:: -(-len(rows) // _MEASURED_CLIPS)]
+    longest = max(front.least_samples, round(_MEASURED_S * clips.sample_rate_hz))
+    pieces = (clips.waveform(row)[:longest] for row in chosen)
+    # resize copies: the array of waveforms cannot be written to, and torch wants that it can
+    sounds = (np.resize(piece, max(piece.size, front.least_samples)) for piece in pieces)
+    return measured(front, map(torch.from_numpy, sounds))
 
 
 def record_of(tagger: Tagger) -> tuple[FrontEndRecord, NetworkRecord]:

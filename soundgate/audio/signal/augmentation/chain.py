@@ -80,6 +80,9 @@ class WaveformAugmenter:
         if self.spec.uses("NORM_AFTER_TIME_AUGS"):
             rms = on_waveforms.root_mean_square(clips.waveforms)
             waveforms = on_waveforms.level(waveforms, rms)
+        if self.spec.uses("GAIN"):
+            gains = draws.uniform("GAIN", -self.spec.gain_db, self.spec.gain_db)
+            waveforms = waveforms * on_waveforms.decibels(gains)[:, None]
         return clips._replace(waveforms=waveforms)
 
     def _mixed(self, clips: Clips, draws: Draws) -> Clips:
@@ -90,7 +93,9 @@ class WaveformAugmenter:
             clips = mixing.joined(clips, draws, partners, most=spec.concat_n_samples)
         for name, most in (("SUM_N_SAMPLES", spec.sum_n_samples), ("SUM_TWO_SAMPLES", 2)):
             if spec.uses(name):
-                clips = mixing.summed(clips, draws, partners, most=most, name=name)
+                clips = mixing.summed(
+                    clips, draws, partners, most=most, name=name, level_db=spec.sum_level_db
+                )
         return clips
 
     def _time_stretch(self, waveforms: Tensor, draws: Draws) -> Tensor:

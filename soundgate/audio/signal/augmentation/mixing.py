@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from soundgate.audio.signal.augmentation.waveforms import decibels
+
 if TYPE_CHECKING:
     from soundgate.audio.signal.augmentation.draws import Draws
 
@@ -36,8 +38,13 @@ class Partners(Protocol):
     def __len__(self) -> int:
         """How many training clips there are."""
 
-    def __call__(self, numbers: Tensor) -> Clips:
-        """The clips int64 ``(clip,)``, as long as those of a batch, on the device."""
+    def __call__(self, numbers: Tensor, places: Tensor) -> Clips:
+        """The clips int64 ``(clip,)``, as long as those of a batch, on the device.
+
+        Args:
+            numbers: int64 ``(clip,)``.
+            places: float32 ``(clip,)``, 0 to below 1: where in a longer clip its excerpt begins.
+        """
 
 
 def united(first: Clips, second: Clips, keep: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,17 +60,27 @@ def united(first: Clips, second: Clips, keep: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(chosen, targets, one), torch.where(chosen, mask, first.mask)
 
 
-def summed(clips: Clips, draws: Draws, partners: Partners, *, most: int, name: str) -> Clips:
+def summed(
+    clips: Clips,
+    draws: Draws,
+    partners: Partners,
+    *,
+    most: int,
+    name: str,
+    level_db: float = 0.0,
+) -> Clips:
     """Mix each clip with others, ``most`` at most in all; the mean of their samples.
 
-    How many is drawn evenly from 1, the clip alone, to ``most``.
+    How many is drawn evenly from 1, the clip alone, to ``most``. Each of the others is first made
+    up to ``level_db`` louder or quieter.
     """
     counts = 1 + draws.integers(f"{name} count", most)
     sums = clips.waveforms.clone()
     for number in range(1, most):
-        partner = partners(draws.integers(f"{name} partner {number}", len(partners)))
+        partner = _partner(partners, draws, name, number)
         mixes = counts > number
-        sums = sums + partner.waveforms * mixes[:, None]
+        gains = decibels(draws.uniform(f"{name} level {number}", -level_db, level_db))
+        sums = sums + partner.waveforms * (gains * mixes)[:, None]
         clips = Clips(clips.waveforms, *united(clips, partner, mixes))
     return clips._replace(waveforms=sums / counts[:, None])
 
@@ -85,7 +102,7 @@ def joined(clips: Clips, draws: Draws, partners: Partners, *, most: int) -> Clip
     for number in range(most):
         partner = clips
         if number:
-            partner = partners(draws.integers(f"{name} partner {number}", len(partners)))
+            partner = _partner(partners, draws, name, number)
             united_with = united(current, partner, counts > number)
             current = Clips(clips.waveforms, *united_with)
         start = _loud_start(partner.waveforms, lengths, draws, f"{name} place {number}")
@@ -93,6 +110,11 @@ def joined(clips: Clips, draws: Draws, partners: Partners, *, most: int) -> Clip
         found = torch.where(turn == number, excerpt, found)
     alone = counts == 1
     return Clips(torch.where(alone[:, None], clips.waveforms, found), current.targets, current.mask)
+
+
+def _partner(partners: Partners, draws: Draws, name: str, number: int) -> Clips:
+    chosen = draws.integers(f"{name} partner {number}", len(partners))
+    return partners(chosen, draws.uniform(f"{name} excerpt {number}"))
 
 
 def _loud_start(waveforms: Tensor, lengths: Tensor, draws: Draws, purpose: str) -> Tensor:

@@ -42,7 +42,8 @@ class _Notes:
     def __len__(self) -> int:
         return 3
 
-    def __call__(self, numbers: Tensor) -> Clips:
+    def __call__(self, numbers: Tensor, places: Tensor) -> Clips:
+        del places
         waveforms = torch.stack([_notes(220.0 * 1.26 ** (1 + int(n))) for n in numbers])
         targets = torch.nn.functional.one_hot(numbers, 3).float()
         return Clips(waveforms, targets, torch.ones_like(targets, dtype=torch.bool))

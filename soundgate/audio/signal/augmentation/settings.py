@@ -23,6 +23,7 @@ WAVEFORM = (
     "CLIPPING",
     "TIME_MASK",
     "NORM_AFTER_TIME_AUGS",
+    "GAIN",
 )
 IMAGE = ("RANDOM_PIXELS", "FREQ_MASK", "RANDOM_ERASE")
 AUGMENTATIONS = (*MIXING, *WAVEFORM, *IMAGE)
@@ -50,10 +51,15 @@ class Augmentation:
     """``CONCAT_N_SAMPLES``: most clips that are joined into one."""
     sum_n_samples: int = 3
     """``SUM_N_SAMPLES``: most clips that are mixed into one."""
+    sum_level_db: float = 0.0
+    """``SUM_N_SAMPLES``, ``SUM_TWO_SAMPLES``: how much louder or quieter than the first clip the
+    others may be, dB."""
     path_background_noise: Path | None = None
     """``BACKGROUND_NOISE``: folder of audio files."""
     time_mask_max_percentage: float = 0.3
     """``TIME_MASK``: longest silence, as a share of the clip."""
+    gain_db: float = 12.0
+    """``GAIN``: how much louder or quieter a clip is made at most, dB."""
 
     def __post_init__(self) -> None:
         """Check names and numbers.
@@ -95,7 +101,9 @@ _RANGES = (
     ("std_noise", 0, 10),
     ("concat_n_samples", 1, 100),
     ("sum_n_samples", 1, 100),
+    ("sum_level_db", 0, 60),
     ("time_mask_max_percentage", 0, 1),
+    ("gain_db", 0, 60),
 )
 
 

@@ -39,6 +39,11 @@ def time_mask(waveforms: Tensor, starts: Tensor, widths: Tensor) -> Tensor:
     return waveforms.masked_fill(span(starts, widths, waveforms.shape[1]), 0.0)
 
 
+def decibels(levels_db: Tensor) -> Tensor:
+    """Factors of amplitudes."""
+    return torch.pow(10.0, levels_db / 20.0)
+
+
 def level(waveforms: Tensor, rms: Tensor) -> Tensor:
     """Bring each clip to the root mean square ``rms``; silence stays as it is."""
     own = root_mean_square(waveforms)
@@ -53,7 +58,7 @@ def root_mean_square(waveforms: Tensor) -> Tensor:
 
 def add_noise(waveforms: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """Add noise, ``(clip, sample)``, at ``snr_db``; to silence, and of silence, nothing."""
-    wanted = root_mean_square(waveforms) * torch.pow(10.0, -snr_db / 20.0)
+    wanted = root_mean_square(waveforms) * decibels(-snr_db)
     return waveforms + level(noise, wanted) * (wanted > 0)[:, None]
 
 
@@ -99,5 +104,5 @@ def seven_band_eq(
     upper = torch.searchsorted(marks, place).clamp(1, len(centres_hz) - 1)
     share = (place - marks[upper - 1]) / (marks[upper] - marks[upper - 1])
     curve = gains_db[:, upper - 1] * (1 - share) + gains_db[:, upper] * share
-    found: Tensor = torch.fft.irfft(spectra * torch.pow(10.0, curve / 20.0), n=2 * samples)
+    found: Tensor = torch.fft.irfft(spectra * decibels(curve), n=2 * samples)
     return found[:, :samples]

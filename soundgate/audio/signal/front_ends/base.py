@@ -23,6 +23,8 @@ class FrontEnd(nn.Module):
     """Of an image; 0 where what comes out is a waveform."""
     bands: int
     """Rows of an image, before they are scaled to ``height``."""
+    measurable = True
+    """Whether its normalisation may be measured on sounds; otherwise it is fixed."""
     least_samples: int
     """Shortest waveform that can be taken."""
     mean: Tensor
@@ -63,6 +65,11 @@ class FrontEnd(nn.Module):
     def frames(self, samples: Tensor) -> Tensor:
         """How many frames waveforms of so many samples have; int64 (clip,) both."""
         return 1 + samples.div(self.settings.hop_length, rounding_mode="floor")
+
+    @torch.no_grad()
+    def images(self, waveforms: Tensor) -> Tensor:
+        """Images before they are normalised, as ``forward`` takes and returns them."""
+        return self._images(waveforms, None)
 
     def _images(self, waveforms: Tensor, samples: Tensor | None) -> Tensor:
         """Images before they are normalised (clip, channel, band, frame)."""

@@ -30,6 +30,7 @@ class AstFilterBank(FrontEnd):
     image is cut or filled with zeros (before normalisation) to ``frames``.
     """
 
+    measurable = False
     bank: Tensor
     window: Tensor
     waves: Tensor
@@ -93,6 +94,7 @@ class Wav2Vec(FrontEnd):
     """Waveforms of mean 0 and variance 1, clip by clip, as Wav2Vec2FeatureExtractor makes them."""
 
     channels = 0
+    measurable = False
 
     def __init__(self, settings: FrontEndSettings) -> None:
         """Check the settings.
