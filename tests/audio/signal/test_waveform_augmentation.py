@@ -148,6 +148,29 @@ def test_pitch_up_does_not_alias():
     assert float(found[2000:-2000].square().mean()) < 1e-3
 
 
+@pytest.mark.parametrize("semitones", [-3.0, 0.0, 2.0])
+def test_speed_moves_a_tone_and_its_times_by_one_factor(semitones):
+    ratio = 2 ** (semitones / 12)
+    clip = torch.zeros(RATE)
+    clip[: RATE // 2] = tone(440, 0.5)
+    [found] = vocoder.speed(clip[None], torch.tensor([semitones]))
+    assert found.shape == clip.shape
+    end = int(torch.nonzero(found[: round(0.88 * RATE)].abs() > 0.3)[-1])
+    assert end / RATE == pytest.approx(0.5 / ratio, abs=0.01)
+    assert loudest_hz(found[1000 : end - 1000]) == pytest.approx(440 * ratio, rel=2e-3)
+    again = found[round(RATE / ratio) + 200 :]
+    assert ratio <= 1 or float(again.abs().max()) > 0.9, "a clip that ends too early begins again"
+
+
+def test_speed_reads_between_samples_and_does_not_alias():
+    clips = torch.stack([tone(1000), tone(7800)])
+    found = vocoder.speed(clips, torch.tensor([2.0, 2.0]))
+    time_s = torch.arange(RATE).double() / RATE
+    expected = torch.sin(2 * math.pi * 1000 * 2 ** (2 / 12) * time_s).float()
+    torch.testing.assert_close(found[0, 100:12_000], expected[100:12_000], atol=5e-3, rtol=0)
+    assert float(found[1, 100:12_000].square().mean()) < 1e-3
+
+
 # ----- one at a time
 
 

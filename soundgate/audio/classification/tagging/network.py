@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from soundgate.audio.clips.splits import TRAINING
-
 from soundgate.audio.formats.model import DESCRIPTION, WEIGHTS, Pretrained, read_weights
 from soundgate.audio.formats.models.tagger import (
     FrontEndRecord,

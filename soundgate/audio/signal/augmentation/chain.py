@@ -61,6 +61,7 @@ class WaveformAugmenter:
         self._steps: dict[str, Callable[[Tensor, Draws], Tensor]] = {
             "TIME_STRETCH": self._time_stretch,
             "PITCH": self._pitch,
+            "SPEED": self._speed,
             "TIME_SHIFT": self._time_shift,
             "TIMEINV": self._time_inversion,
             "SEVEN_BAND_EQ": self._equaliser,
@@ -105,6 +106,10 @@ class WaveformAugmenter:
 
     def _pitch(self, waveforms: Tensor, draws: Draws) -> Tensor:
         return vocoder.pitch_shift(waveforms, draws.uniform("PITCH", -SEMITONES, SEMITONES))
+
+    def _speed(self, waveforms: Tensor, draws: Draws) -> Tensor:
+        most = self.spec.speed_semitones
+        return vocoder.speed(waveforms, draws.uniform("SPEED", -most, most))
 
     def _time_shift(self, waveforms: Tensor, draws: Draws) -> Tensor:
         return on_waveforms.time_shift(waveforms, draws.uniform("TIME_SHIFT", -SHIFT, SHIFT))

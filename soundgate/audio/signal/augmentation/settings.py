@@ -15,6 +15,7 @@ MIXING = ("CONCAT_N_SAMPLES", "SUM_N_SAMPLES", "SUM_TWO_SAMPLES")
 WAVEFORM = (
     "TIME_STRETCH",
     "PITCH",
+    "SPEED",
     "TIME_SHIFT",
     "TIMEINV",
     "SEVEN_BAND_EQ",
@@ -38,6 +39,8 @@ class Augmentation:
     """Of ``AUGMENTATIONS``, in any order."""
     stretch_factors: tuple[float, float] = (0.8, 1.25)
     """``TIME_STRETCH``: slowest and fastest speed."""
+    speed_semitones: float = 2.0
+    """``SPEED``: how much higher and faster, or lower and slower, at most."""
     time_inversion_p: float = 0.5
     """``TIMEINV``: share of the clips that are played backwards."""
     freq_mask_param: int = 30
@@ -95,6 +98,7 @@ class Augmentation:
 
 
 _RANGES = (
+    ("speed_semitones", 0, 12),
     ("time_inversion_p", 0, 1),
     ("freq_mask_param", 0, 10_000),
     ("hide_random_pixels_p", 0, 1),

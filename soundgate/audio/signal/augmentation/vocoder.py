@@ -1,4 +1,4 @@
-"""Speed without pitch, and pitch without speed, of another amount for every clip of a batch."""
+"""Speed without pitch, pitch without speed, and both, of another amount for every clip."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ HOP_LENGTH = N_FFT // 4
 _TAPS = 16
 # Places between two samples that have weights of their own; the error is 80 dB below the sound.
 _PHASES = 8192
+# Transforms are made as long as a multiple of this, since prime lengths are slow.
+_BLOCK = 1024
 
 
 def time_stretch(waveforms: Tensor, rates: Tensor) -> Tensor:
@@ -42,6 +44,31 @@ def pitch_shift(waveforms: Tensor, semitones: Tensor) -> Tensor:
     samples = waveforms.shape[1]
     longest = math.ceil(samples * float(ratios.max())) + _TAPS
     return _read_at(_stretched(waveforms, 1.0 / ratios, longest, ratios), ratios, samples)
+
+
+def speed(waveforms: Tensor, semitones: Tensor) -> Tensor:
+    """Play each clip faster and higher, or slower and lower, as a tape does (Ko et al. 2015).
+
+    A clip that ends too early begins again; of one that is slowed the end is lost.
+
+    Args:
+        waveforms: float32 ``(clip, sample)``.
+        semitones: float32 ``(clip,)``.
+    """
+    ratios = torch.exp2(semitones.double() / 12.0)
+    samples = waveforms.shape[1]
+    longest = math.ceil(samples * max(1.0, float(ratios.max()))) + _TAPS
+    again = waveforms.repeat(1, math.ceil(longest / samples))[:, :longest]
+    return _read_at(_low_pass(again, 0.5 / ratios.float()), ratios, samples)
+
+
+def _low_pass(waveforms: Tensor, cycles: Tensor) -> Tensor:
+    """Leave out what lies above ``cycles`` a sample, ``(clip,)``."""
+    size = -(-waveforms.shape[1] // _BLOCK) * _BLOCK
+    spectra = torch.fft.rfft(waveforms, n=size)
+    beyond = torch.fft.rfftfreq(size, device=waveforms.device) > cycles[:, None]
+    found: Tensor = torch.fft.irfft(spectra.masked_fill(beyond, 0), n=size)
+    return found[:, : waveforms.shape[1]]
 
 
 def _stretched(
