@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from soundgate.arguments import Parser
 from soundgate.commands import doctor, look, review, run
 from soundgate.errors import SoundgateError, UserError, about_place
-from soundgate.masking import masked_output
+from soundgate.text.masking import masked_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

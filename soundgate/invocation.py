@@ -23,10 +23,10 @@ from soundgate.errors import (
     nearest,
 )
 from soundgate.executors.base import Options, initial_tasks
-from soundgate.masking import MASK
 from soundgate.pipeline import Pipeline
 from soundgate.reuse.digests import digest_text
 from soundgate.reuse.sources import find_source
+from soundgate.text.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

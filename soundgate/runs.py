@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from soundgate.errors import ParameterError, nearest
-from soundgate.masking import masked_values
+from soundgate.text.masking import masked_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

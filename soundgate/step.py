@@ -37,10 +37,10 @@ from soundgate.arguments import (
     parse,
 )
 from soundgate.errors import SoundgateError, UserError, about_place, nearest
-from soundgate.masking import masked, masked_output
 from soundgate.programs import attempts, offline
 from soundgate.programs.archives import unpacked
 from soundgate.reuse.digests import digest_tree
+from soundgate.text.masking import masked, masked_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

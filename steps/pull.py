@@ -18,8 +18,8 @@ from soundgate.step import OutputPath, cache_folder, main
 
 if TYPE_CHECKING:
     from soundgate.audio.formats.version import VersionCard
-    from soundgate.registry.connection import Registry
-    from soundgate.registry.versions import Version
+    from soundgate.registry.service.connection import Registry
+    from soundgate.registry.versions.lookup import Version
 
 PROVENANCE = ("dataset.", "git.", "model.", "modelzoo.", "pipeline.")
 
@@ -31,8 +31,8 @@ def pull(
 ) -> None:
     """Fetch the version that an alias or a number names; print which it is."""
     from soundgate.audio.formats.version import read_version, write_version
-    from soundgate.registry.connection import Registry, tracking_uri
-    from soundgate.registry.glance import glance
+    from soundgate.registry.service.connection import Registry, tracking_uri
+    from soundgate.registry.versions.alias_lookup import glance
     from soundgate.reuse.digests import digest_text
     from soundgate.runs import Context
 
@@ -60,7 +60,7 @@ def _fetch(
     registry: Registry, name: str, which: str, version: Path, *, optional: bool
 ) -> VersionCard:
     """Ask MLflow, and download what it names."""
-    from soundgate.registry.versions import download, find, get
+    from soundgate.registry.versions.lookup import download, find, get
 
     found = (find if optional else get)(registry, name, which)
     if found is not None:
@@ -70,7 +70,7 @@ def _fetch(
 
 def _take(kept: Path, version: Path, digest: str) -> bool:
     """Copy a version that was fetched before, if all of it is still what it was."""
-    from soundgate.registry.bundle import digest_of, files_of
+    from soundgate.registry.versions.bundle import digest_of, files_of
 
     if not (kept / "version.json").is_file() or digest_of(files_of(kept / "model")) != digest:
         return False
@@ -80,7 +80,7 @@ def _take(kept: Path, version: Path, digest: str) -> bool:
 
 def _card(name: str, found: Version | None) -> VersionCard:
     from soundgate.audio.formats.version import VersionCard
-    from soundgate.registry.figures import metrics_in
+    from soundgate.registry.versions.figures import metrics_in
 
     if found is None:
         return VersionCard(name=name, version=None)

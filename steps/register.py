@@ -22,21 +22,21 @@ from typing import TYPE_CHECKING
 
 from soundgate.errors import GateMissed
 from soundgate.gates import judge_all
-from soundgate.masking import masked_values
 from soundgate.step import InputPath, NamedInputPaths, OutputPath, main
+from soundgate.text.masking import masked_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from soundgate.registry.changes import Compared
+    from soundgate.registry.versions.changes import Compared
 
 EXTRAS = ("registry",)
 
 
 def undone(outputs: Mapping[str, Path], root: Path) -> str:
     """Return why an unchanged candidate must be registered again; empty where it need not."""
-    from soundgate.registry.connection import tracking_uri
-    from soundgate.registry.presence import missing
+    from soundgate.registry.candidates.presence import missing
+    from soundgate.registry.service.connection import tracking_uri
 
     return missing(outputs["entry"] / "entry.json", tracking_uri(root))
 
@@ -59,10 +59,10 @@ def register(
     from soundgate.audio.formats.datasets.card import read_card
     from soundgate.audio.formats.reports.clip_results import clips_digest
     from soundgate.audio.formats.reports.report import read_report
-    from soundgate.registry.candidates import register_candidate
-    from soundgate.registry.connection import Registry, tracking_uri
-    from soundgate.registry.figures import TEST_TAG, Headline
-    from soundgate.registry.signatures import classes_of, signature_of
+    from soundgate.registry.candidates.registration import register_candidate
+    from soundgate.registry.candidates.signatures import classes_of, signature_of
+    from soundgate.registry.service.connection import Registry, tracking_uri
+    from soundgate.registry.versions.figures import TEST_TAG, Headline
     from soundgate.runs import Context
 
     context = Context.from_environment()
@@ -105,7 +105,7 @@ def register(
 def compared_in(comparison: Path) -> Compared | None:
     """How the candidate was held against the champion; None where there was no champion."""
     from soundgate.audio.formats.reports.comparison import read_comparison
-    from soundgate.registry.changes import Compared
+    from soundgate.registry.versions.changes import Compared
 
     found = read_comparison(comparison)
     if found.champion is None:

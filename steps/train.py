@@ -42,7 +42,7 @@ def train(
     """
     from soundgate.audio.classification.fit import fit
     from soundgate.audio.config import load
-    from soundgate.registry.epochs import epoch_log
+    from soundgate.registry.service.epochs import epoch_log
 
     settings = load(config)
     if pretrained:

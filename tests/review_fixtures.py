@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from review_world import PASSWORD, USER, World
 
-from soundgate.registry.connection import FIRST_REQUEST, LATER_REQUESTS, QUIET, Registry
+from soundgate.registry.service.connection import FIRST_REQUEST, LATER_REQUESTS, QUIET, Registry
 
 if TYPE_CHECKING:
     from pathlib import Path

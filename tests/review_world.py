@@ -6,18 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from soundgate.registry.candidates import register_candidate
-from soundgate.registry.decisions import DecisionLog
-from soundgate.registry.review import Desk
-from soundgate.registry.signatures import patch_signature
-from soundgate.registry.versions import find
+from soundgate.registry.candidates.registration import register_candidate
+from soundgate.registry.candidates.signatures import patch_signature
+from soundgate.registry.review.decisions import DecisionLog
+from soundgate.registry.review.session import Desk
+from soundgate.registry.versions.lookup import find
 from soundgate.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from soundgate.registry.connection import Registry
+    from soundgate.registry.service.connection import Registry
 
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 PASSED = {

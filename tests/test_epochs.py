@@ -7,7 +7,7 @@ import builtins
 import pytest
 
 from soundgate.errors import RegistryError
-from soundgate.registry import epochs
+from soundgate.registry.service import epochs
 from soundgate.runs import Context
 
 PARAMETERS = {"epochs": 2, "model": {"name": "plain"}}

@@ -13,8 +13,8 @@ import pytest
 from pipeline_parameters import AedParameters
 from pipelines import aed
 from soundgate import executors
+from soundgate.commands.mermaid import mermaid
 from soundgate.errors import ParameterError
-from soundgate.mermaid import mermaid
 from soundgate.parameters import ConfigFile, load
 from soundgate.runs import Run
 

@@ -16,16 +16,16 @@ from pipelines.predict import get_pipeline
 from soundgate import parameters
 from soundgate.errors import ConfigError, DataError, ParameterError, RegistryError
 from soundgate.pipeline import File
-from soundgate.registry.candidates import register_candidate
-from soundgate.registry.connection import (
+from soundgate.registry.candidates.registration import register_candidate
+from soundgate.registry.candidates.signatures import patch_signature
+from soundgate.registry.service.connection import (
     FIRST_REQUEST,
     LATER_REQUESTS,
     QUIET,
     Registry,
     tracking_uri,
 )
-from soundgate.registry.glance import Glance, glance
-from soundgate.registry.signatures import patch_signature
+from soundgate.registry.versions.alias_lookup import Glance, glance
 from soundgate.reuse.digests import digest_tree
 from steps.predict import AUDIO_PATH_FILE, predict
 from steps.pull import pull

@@ -19,18 +19,18 @@ import pytest
 import servers
 
 from soundgate.errors import DataError, MissingExtra, RegistryError, Stopped
-from soundgate.registry import evidence
-from soundgate.registry.candidates import register_candidate
-from soundgate.registry.connection import (
+from soundgate.registry.candidates.registration import register_candidate
+from soundgate.registry.candidates.signatures import patch_signature
+from soundgate.registry.review import evidence
+from soundgate.registry.service.connection import (
     FIRST_REQUEST,
     LATER_REQUESTS,
     QUIET,
     Registry,
     tracking_uri,
 )
-from soundgate.registry.signatures import patch_signature
-from soundgate.registry.tracking import tracked_run
-from soundgate.registry.versions import find
+from soundgate.registry.service.tracking import tracked_run
+from soundgate.registry.versions.lookup import find
 
 VERDICTS = [
     {
@@ -189,10 +189,10 @@ def test_a_parameter_is_not_changed(registry):
 START = """
 import sys
 from pathlib import Path
-from soundgate.registry.candidates import register_candidate
-from soundgate.registry.connection import Registry, tracking_uri
-from soundgate.registry.signatures import patch_signature
-from soundgate.registry.tracking import tracked_run
+from soundgate.registry.candidates.registration import register_candidate
+from soundgate.registry.service.connection import Registry, tracking_uri
+from soundgate.registry.candidates.signatures import patch_signature
+from soundgate.registry.service.tracking import tracked_run
 registry = Registry(tracking_uri(Path(sys.argv[1])))
 with tracked_run(registry, "aed-1") as run:
     run.log_metrics({"loss": 0.5}, step=int(sys.argv[2]))

@@ -12,11 +12,11 @@ from review_world import World
 
 from soundgate import cli
 from soundgate.errors import RegistryError
-from soundgate.registry.addresses import read_only, sqlite_address, sqlite_file
-from soundgate.registry.connection import Registry, tracking_uri
-from soundgate.registry.glance import glance
-from soundgate.registry.presence import missing
-from soundgate.registry.versions import download, get
+from soundgate.registry.candidates.presence import missing
+from soundgate.registry.service.addresses import read_only, sqlite_address, sqlite_file
+from soundgate.registry.service.connection import Registry, tracking_uri
+from soundgate.registry.versions.alias_lookup import glance
+from soundgate.registry.versions.lookup import download, get
 
 pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 from aed_runs import ROOT, SMALL, command, environment, latest
 
-from soundgate.registry.presence import missing
+from soundgate.registry.candidates.presence import missing
 
 pytestmark = pytest.mark.slow
 

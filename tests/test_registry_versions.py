@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from soundgate.errors import RegistryError
-from soundgate.registry.candidates import register_candidate
-from soundgate.registry.connection import Registry
-from soundgate.registry.signatures import signature_of, waveform_signature
-from soundgate.registry.versions import all_versions, download, find, get
+from soundgate.registry.candidates.registration import register_candidate
+from soundgate.registry.candidates.signatures import signature_of, waveform_signature
+from soundgate.registry.service.connection import Registry
+from soundgate.registry.versions.lookup import all_versions, download, find, get
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,8 +22,8 @@ from review_world import MISSED, PASSED, PASSWORD, USER, World
 
 from soundgate import cli
 from soundgate.errors import ParameterError, RegistryError
-from soundgate.registry.connection import Registry
-from soundgate.registry.overview import dossier, overview
+from soundgate.registry.review.overview import dossier, overview
+from soundgate.registry.service.connection import Registry
 
 pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")
@@ -458,7 +458,7 @@ def test_looking_makes_no_registry(tmp_path, monkeypatch, capsys):
 
 
 def test_a_server_tells_a_hook_that_the_champion_moved(server, tmp_path, monkeypatch):
-    from soundgate.registry.webhooks import Receiver
+    from soundgate.registry.notifications.webhooks import Receiver
 
     make_accounts(server, "hooked", monkeypatch)
     world = World(Registry(server), tmp_path, "hooked")

@@ -6,7 +6,7 @@ import pytest
 
 from soundgate.commands.review_text import overview_text
 from soundgate.errors import RegistryError
-from soundgate.registry.overview import dossier, overview
+from soundgate.registry.review.overview import dossier, overview
 
 pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")

@@ -12,9 +12,9 @@ from soundgate import cli
 from soundgate.audio.formats.reports.comparison import Champion, Comparison, write_comparison
 from soundgate.commands.review_text import dossier_text
 from soundgate.errors import ParameterError, RegistryError
-from soundgate.registry.changes import Changes, Compared
-from soundgate.registry.decisions import FORMAT, DecisionLog
-from soundgate.registry.overview import dossier
+from soundgate.registry.review.decisions import FORMAT, DecisionLog
+from soundgate.registry.review.overview import dossier
+from soundgate.registry.versions.changes import Changes, Compared
 from soundgate.store import open_store
 from steps.register import compared_in
 

@@ -16,8 +16,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from soundgate import cli
-from soundgate.registry import hooks, webhooks
-from soundgate.registry.webhooks import (
+from soundgate.registry.notifications import hooks, webhooks
+from soundgate.registry.notifications.webhooks import (
     DELIVERY_HEADER,
     MOST_BYTES,
     SIGNATURE_HEADER,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from soundgate.errors import RegistryError, StoreError
-from soundgate.registry.decisions import Decision, DecisionLog, Outcome
-from soundgate.registry.overview import overview
+from soundgate.registry.review.decisions import Decision, DecisionLog, Outcome
+from soundgate.registry.review.overview import overview
 from soundgate.store import open_store
 
 pytest_plugins = ["review_fixtures"]
@@ -180,7 +180,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[4])
 from review_world import World
 from soundgate.errors import RegistryError
-from soundgate.registry.connection import Registry
+from soundgate.registry.service.connection import Registry
 
 folder, by, version = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 

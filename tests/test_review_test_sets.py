@@ -15,7 +15,7 @@ from soundgate.audio.formats.reports.clip_results import (
 )
 from soundgate.audio.formats.reports.report import Estimate, Report, Results
 from soundgate.commands.review_text import dossier_text
-from soundgate.registry.overview import dossier
+from soundgate.registry.review.overview import dossier
 
 pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")

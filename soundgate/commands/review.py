@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import argparse
     from types import FrameType
 
-    from soundgate.registry.decisions import Entry
-    from soundgate.registry.review import Desk
+    from soundgate.registry.review.decisions import Entry
+    from soundgate.registry.review.session import Desk
 
 MODEL = "aed"
 CANDIDATE = "candidate"
@@ -136,7 +136,7 @@ def listen_arguments(parser: argparse.ArgumentParser) -> None:
 
 def list_candidates(args: argparse.Namespace) -> int:
     """List candidates, those awaiting review first, and the champion."""
-    from soundgate.registry.overview import overview
+    from soundgate.registry.review.overview import overview
 
     found = overview(_desk(args), args.limit)
     if args.output == "json":
@@ -150,7 +150,7 @@ def list_candidates(args: argparse.Namespace) -> int:
 
 def show_candidate(args: argparse.Namespace) -> int:
     """Show one candidate: gates, metrics, history and the path of its report."""
-    from soundgate.registry.overview import dossier
+    from soundgate.registry.review.overview import dossier
 
     found = dossier(_desk(args), args.version)
     if args.output == "json":
@@ -182,7 +182,7 @@ def roll_back(args: argparse.Namespace) -> int:
 
 def listen(args: argparse.Namespace) -> int:
     """Receive MLflow webhooks signed with SOUNDGATE_WEBHOOK_SECRET; run a command for each."""
-    from soundgate.registry import hooks, webhooks
+    from soundgate.registry.notifications import hooks, webhooks
 
     secret = os.environ.get(webhooks.SECRET_VARIABLE)
     if not secret:
@@ -216,9 +216,9 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 def _desk(args: argparse.Namespace) -> Desk:
     import getpass
 
-    from soundgate.registry.connection import Registry, tracking_uri
-    from soundgate.registry.decisions import DecisionLog
-    from soundgate.registry.review import Desk
+    from soundgate.registry.review.decisions import DecisionLog
+    from soundgate.registry.review.session import Desk
+    from soundgate.registry.service.connection import Registry, tracking_uri
     from soundgate.store import open_store
 
     root = runs_root()
@@ -246,7 +246,7 @@ def _comment(given: str | None) -> str:
 def _told(entry: Entry, args: argparse.Namespace) -> int:
     """Print the decision, then call the hook; a failing hook does not undo the decision."""
     from soundgate.commands.review_text import decision_text
-    from soundgate.registry import hooks
+    from soundgate.registry.notifications import hooks
 
     event = _event(entry)
     if args.output == "json":

@@ -9,9 +9,9 @@ from soundgate.errors import printable
 from soundgate.gates import SIGNS, label
 
 if TYPE_CHECKING:
-    from soundgate.registry.changes import Changes
-    from soundgate.registry.decisions import Entry
-    from soundgate.registry.overview import Dossier, Overview, Row
+    from soundgate.registry.review.decisions import Entry
+    from soundgate.registry.review.overview import Dossier, Overview, Row
+    from soundgate.registry.versions.changes import Changes
 
 AGES = ((86_400 * 2, 86_400, "d"), (3_600 * 2, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))
 COMMENT_LETTERS = 40

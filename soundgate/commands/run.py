@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import executors, invocation, parameters, runs
+from soundgate.commands.mermaid import mermaid
 from soundgate.commands.output import output_argument, print_table, runs_root
 from soundgate.errors import ParameterError
 from soundgate.executors.base import Submission, initial_tasks, rendered
 from soundgate.executors.display import duration
 from soundgate.executors.reuse import require_files
 from soundgate.invocation import Invocation
-from soundgate.mermaid import mermaid
 from soundgate.reuse import requirements
 from soundgate.reuse.cache import Cache
 

@@ -13,9 +13,9 @@ from soundgate.errors import ParameterError
 from soundgate.executors import leftovers
 from soundgate.executors.base import argument_vector
 from soundgate.executors.leftovers import Hold, Holder
-from soundgate.masking import masked
 from soundgate.reuse.digests import digest_text
 from soundgate.task import File, Output
+from soundgate.text.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

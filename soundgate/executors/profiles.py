@@ -24,7 +24,7 @@ def read(path: str, example: str) -> dict[str, Any]:
     """
     if not path:
         return {}
-    from soundgate import yaml_text
+    from soundgate.text import yaml as yaml_text
 
     try:
         fields: Any = yaml_text.load(Path(path).read_text("utf-8")) or {}

@@ -83,7 +83,7 @@ class ConfigFile:
         return values
 
     def _read(self) -> dict[str, Any]:
-        from soundgate import yaml_text
+        from soundgate.text import yaml as yaml_text
 
         try:
             text = self.path.read_text("utf-8")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shutil
 
-from soundgate.progress import track
 from soundgate.step import InputPaths, OutputPath, main
+from soundgate.text.progress import track
 
 
 def gather(parts: InputPaths, gathered: OutputPath) -> None:

@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from soundgate import runs
 from soundgate.arguments import spell
 from soundgate.errors import DataError
-from soundgate.masking import masked_values
 from soundgate.reuse.digests import digest_text, digest_tree, read_tree, relinked
 from soundgate.reuse.sources import Sources
+from soundgate.text.masking import masked_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

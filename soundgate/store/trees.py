@@ -13,12 +13,12 @@ import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soundgate.errors import DataError, StoreError
-from soundgate.progress import track
 from soundgate.reuse.digests import digest_tree, listing_digest
 from soundgate.store.contract import is_portable, object_key, source_sha256
 from soundgate.store.folder import FolderStore
 from soundgate.store.parallel import in_parallel
 from soundgate.store.scratch import Scratch, sweep
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

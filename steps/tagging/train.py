@@ -42,7 +42,7 @@ def train(
     """
     from soundgate.audio.classification.tagging.fit import Asked, fit
     from soundgate.audio.config.tagging import load_tagging
-    from soundgate.registry.epochs import epoch_log
+    from soundgate.registry.service.epochs import epoch_log
 
     settings = load_tagging(config)
     if pretrained:

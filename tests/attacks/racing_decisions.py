@@ -18,8 +18,8 @@ import numpy as np
 from review_world import World
 
 from soundgate.errors import SoundgateError
-from soundgate.registry.connection import Registry
-from soundgate.registry.overview import overview
+from soundgate.registry.review.overview import overview
+from soundgate.registry.service.connection import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -44,7 +44,7 @@ def test_importing_it_loads_nothing_heavy(module):
 def test_a_pipeline_value_is_built_with_the_standard_library_alone():
     modules, seconds = load(
         "import steps.train, steps.evaluate\n"
-        "from soundgate.mermaid import mermaid\n"
+        "from soundgate.commands.mermaid import mermaid\n"
         "from soundgate.pipeline import Metric, Pipeline\n"
         "p = Pipeline('p'); f = p.file('x')\n"
         "t = p.map(steps.train.train, over={'test_fold': [1, 2]}, features=f, config=f)\n"

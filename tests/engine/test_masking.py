@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundgate.masking import masked, masked_values
+from soundgate.text.masking import masked, masked_values
 
 
 @pytest.mark.parametrize(

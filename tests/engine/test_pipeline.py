@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from soundgate.commands.mermaid import mermaid
 from soundgate.errors import DefinitionError
 from soundgate.executors.base import (
     OpenArgument,
@@ -14,7 +15,6 @@ from soundgate.executors.base import (
     open_parameters,
 )
 from soundgate.executors.running.schedule import Schedule
-from soundgate.mermaid import mermaid
 from soundgate.parameters import named
 from soundgate.pipeline import Axis, Candidate, Metric, Output, Pipeline, Resources
 from soundgate.step import CheckpointPath, InputPath, InputPaths, OutputPath  # noqa: TC001 - interfaces are read from annotations

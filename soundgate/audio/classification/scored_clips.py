@@ -9,7 +9,7 @@ import numpy as np
 
 from soundgate.audio.classification.inference import clip_scores, decide, load, score_clips
 from soundgate.audio.formats.reports.clip_results import ClipResult
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ from soundgate.audio.clips.manifest import (
 from soundgate.audio.datasets.base import check_folder, check_path, rules
 from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError, nearest
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,7 +15,7 @@ from soundgate.audio.files import reading
 from soundgate.audio.formats.model import rows_of
 from soundgate.audio.signal.log_mel import clip_frames
 from soundgate.errors import ConfigError, DataError
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,7 +16,7 @@ from soundgate.audio.signal import waveforms
 from soundgate.audio.signal.log_mel import log_mel
 from soundgate.audio.signal.patches import frame_count
 from soundgate.errors import DataError
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from pathlib import Path

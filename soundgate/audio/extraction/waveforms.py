@@ -22,7 +22,7 @@ from soundgate.audio.formats.record import Record, read_record
 from soundgate.audio.formats.waveforms import Writer
 from soundgate.audio.signal import waveforms
 from soundgate.errors import DataError
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

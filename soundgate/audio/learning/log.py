@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from soundgate.progress import PLAIN_INTERVAL_S
+from soundgate.text.progress import PLAIN_INTERVAL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -24,7 +24,7 @@ from soundgate.audio.prediction.results import ClipScorer
 from soundgate.audio.prediction.settings import Settings
 from soundgate.audio.prediction.tables import Tables
 from soundgate.errors import DataError, Stopped
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

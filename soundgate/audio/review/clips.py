@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from soundgate.audio.files.threads import one_torch_thread
 from soundgate.audio.review.media import Media, media
 from soundgate.errors import DataError
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

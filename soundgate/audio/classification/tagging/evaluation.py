@@ -25,7 +25,7 @@ from soundgate.audio.formats.waveforms import read_waveforms
 from soundgate.audio.metrics import multilabel
 from soundgate.audio.metrics.rounding import decimal
 from soundgate.errors import DataError
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from soundgate.audio.learning.optimisation import eager
 from soundgate.errors import Stopped
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from soundgate.errors import DataError
 from soundgate.executors.reuse import require_files
-from soundgate.progress import track
 from soundgate.reuse.cache import Cache
 from soundgate.reuse.digests import digest_tree
 from soundgate.store import open_store
 from soundgate.store.parallel import in_parallel
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from soundgate.errors import ParameterError, StoreError
 from soundgate.executors.sagemaker.service.executions import JOBS, short
 from soundgate.programs.archives import unpacked
-from soundgate.progress import track
 from soundgate.store.parallel import in_parallel
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

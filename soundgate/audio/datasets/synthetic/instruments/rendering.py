@@ -32,7 +32,7 @@ from soundgate.audio.datasets.synthetic.synthesis import (
 )
 from soundgate.audio.files import reading
 from soundgate.errors import DataError
-from soundgate.progress import track
+from soundgate.text.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

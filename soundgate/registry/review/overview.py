@@ -7,20 +7,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import SoundgateError, nearest
-from soundgate.registry import evidence
-from soundgate.registry.candidates import TAGS, candidates_of
-from soundgate.registry.changes import Changes, changes
-from soundgate.registry.decisions import candidate_of, last_on, release_of, status_of
-from soundgate.registry.figures import incomparable, metrics_in
-from soundgate.registry.release import CHAMPION
-from soundgate.registry.review import another_record, moved_by_others, unfinished
-from soundgate.registry.versions import all_versions, find, model_names
+from soundgate.registry.candidates.registration import TAGS, candidates_of
+from soundgate.registry.review import evidence
+from soundgate.registry.review.decisions import candidate_of, last_on, release_of, status_of
+from soundgate.registry.review.release import CHAMPION
+from soundgate.registry.review.session import another_record, moved_by_others, unfinished
+from soundgate.registry.versions.changes import Changes, changes
+from soundgate.registry.versions.figures import incomparable, metrics_in
+from soundgate.registry.versions.lookup import all_versions, find, model_names
 
 if TYPE_CHECKING:
-    from soundgate.registry.decisions import Entry
-    from soundgate.registry.figures import Figure
-    from soundgate.registry.review import Desk
-    from soundgate.registry.versions import Version
+    from soundgate.registry.review.decisions import Entry
+    from soundgate.registry.review.session import Desk
+    from soundgate.registry.versions.figures import Figure
+    from soundgate.registry.versions.lookup import Version
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from soundgate.errors import printable
-from soundgate.registry import hooks
+from soundgate.registry.notifications import hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundgate.errors import DataError, RegistryError, nearest
-from soundgate.registry.bundle import DIGEST_TAG, digest_of, downloaded_files, refuse_pickles
-from soundgate.registry.tracking import quoted
+from soundgate.registry.service.tracking import quoted
+from soundgate.registry.versions.bundle import (
+    DIGEST_TAG,
+    digest_of,
+    downloaded_files,
+    refuse_pickles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-    from soundgate.registry.connection import Registry
+    from soundgate.registry.service.connection import Registry
 
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 

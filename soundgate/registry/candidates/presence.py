@@ -8,9 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from soundgate.errors import RegistryError
-from soundgate.masking import masked
-from soundgate.registry.addresses import is_sqlite, read_only, sqlite_file
-from soundgate.registry.connection import Registry
+from soundgate.registry.service.addresses import is_sqlite, read_only, sqlite_file
+from soundgate.registry.service.connection import Registry
+from soundgate.text.masking import masked
 
 if TYPE_CHECKING:
     from pathlib import Path

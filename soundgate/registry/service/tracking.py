@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from soundgate.registry.connection import Registry
+    from soundgate.registry.service.connection import Registry
 
 RUN_TAG = "soundgate.run"
 # Of one log_batch request, MLflow's limits.

@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from soundgate.errors import ParameterError, RegistryError
-from soundgate.registry import evidence, release
-from soundgate.registry.bundle import DIGEST_TAG
-from soundgate.registry.changes import changes
-from soundgate.registry.decisions import (
+from soundgate.registry.review import evidence, release
+from soundgate.registry.review.decisions import (
     FAILED,
     Decision,
     DecisionLog,
@@ -26,17 +24,19 @@ from soundgate.registry.decisions import (
     release_of,
     status_of,
 )
-from soundgate.registry.mlflow_errors import is_refusal, one_line
-from soundgate.registry.release import CHAMPION, PREVIOUS
-from soundgate.registry.versions import find, get, registered_model
+from soundgate.registry.review.release import CHAMPION, PREVIOUS
+from soundgate.registry.service.mlflow_errors import is_refusal, one_line
+from soundgate.registry.versions.bundle import DIGEST_TAG
+from soundgate.registry.versions.changes import changes
+from soundgate.registry.versions.lookup import find, get, registered_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlflow import MlflowClient
 
-    from soundgate.registry.connection import Registry
-    from soundgate.registry.versions import Version
+    from soundgate.registry.service.connection import Registry
+    from soundgate.registry.versions.lookup import Version
 
 OVERRIDE = "add --override, and say why in --comment, to release it all the same"
 ACCEPT = "--accept-changes"

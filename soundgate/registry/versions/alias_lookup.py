@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from soundgate.registry.addresses import read_only
-from soundgate.registry.bundle import DIGEST_TAG
+from soundgate.registry.service.addresses import read_only
+from soundgate.registry.versions.bundle import DIGEST_TAG
 
 if TYPE_CHECKING:
     from pathlib import Path

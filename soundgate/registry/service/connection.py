@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from soundgate.errors import MissingExtra, RegistryError
-from soundgate.registry.addresses import is_sqlite, sqlite_address, sqlite_file
-from soundgate.registry.mlflow_errors import no_address, one_line
+from soundgate.registry.service.addresses import is_sqlite, sqlite_address, sqlite_file
+from soundgate.registry.service.mlflow_errors import no_address, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

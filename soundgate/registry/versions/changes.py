@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from soundgate.errors import printable
-from soundgate.registry.figures import incomparable
+from soundgate.registry.versions.figures import incomparable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from soundgate.registry.versions import Version
+    from soundgate.registry.versions.lookup import Version
 
 CLASSES_TAG = "classes"
 """JSON list of the class names of a version, in the order of its scores."""

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from soundgate.gates import label
-from soundgate.registry.bundle import EXAMPLE, EXPORT
+from soundgate.registry.versions.bundle import EXAMPLE, EXPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.models import Model
 
-    from soundgate.registry.signatures import Signature, TensorDescription
+    from soundgate.registry.candidates.signatures import Signature, TensorDescription
 
 ONNX = f"{EXPORT}/model.onnx"
 BOUNDS = {"at_least": "≥", "at_most": "≤"}

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from soundgate.errors import RegistryError
 from soundgate.gates import label
-from soundgate.registry.candidates import (
+from soundgate.registry.candidates.registration import (
     GATE_TAG,
     REPORT_DIGEST_TAG,
     REPORT_PATH_TAG,
@@ -18,14 +18,14 @@ from soundgate.registry.candidates import (
     VERDICTS_TAG,
     candidates_of,
 )
-from soundgate.registry.figures import Figure, headline_in
-from soundgate.registry.tracking import quoted
-from soundgate.registry.versions import all_versions, download, get
+from soundgate.registry.service.tracking import quoted
+from soundgate.registry.versions.figures import Figure, headline_in
+from soundgate.registry.versions.lookup import all_versions, download, get
 from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
-    from soundgate.registry.connection import Registry
-    from soundgate.registry.versions import Version
+    from soundgate.registry.service.connection import Registry
+    from soundgate.registry.versions.lookup import Version
 
 
 def get_candidate(registry: Registry, model: str, which: str) -> Version:

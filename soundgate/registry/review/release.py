@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soundgate.registry.candidates import STATUS_TAG, candidates_of
-from soundgate.registry.decisions import (
+from soundgate.registry.candidates.registration import STATUS_TAG, candidates_of
+from soundgate.registry.review.decisions import (
     APPLIED,
     DONE,
     FAILED,
@@ -21,14 +21,14 @@ from soundgate.registry.decisions import (
     candidate_of,
     status_of,
 )
-from soundgate.registry.mlflow_errors import is_refusal
-from soundgate.registry.tracking import quoted
-from soundgate.registry.versions import ABSENT, registered_model
+from soundgate.registry.service.mlflow_errors import is_refusal
+from soundgate.registry.service.tracking import quoted
+from soundgate.registry.versions.lookup import ABSENT, registered_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from soundgate.registry.decisions import DecisionLog, Entry
+    from soundgate.registry.review.decisions import DecisionLog, Entry
 
 CHAMPION, PREVIOUS = "champion", "previous"
 DECIDING_TAG = "review.deciding"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundgate.errors import MissingExtra, RegistryError
-from soundgate.registry.connection import Registry, tracking_uri
-from soundgate.registry.tracking import TrackedRun, tracked_run
+from soundgate.registry.service.connection import Registry, tracking_uri
+from soundgate.registry.service.tracking import TrackedRun, tracked_run
 from soundgate.runs import Context
 
 if TYPE_CHECKING:

@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate.errors import DataError, RegistryError
-from soundgate.registry.bundle import (
+from soundgate.registry.candidates.datasets import DATASET_DIGEST_TAG, dataset_inputs
+from soundgate.registry.candidates.description import ONNX, version_page, write_ml_model
+from soundgate.registry.service.tracking import RUN_TAG, find_run, quoted
+from soundgate.registry.versions.bundle import (
     DIGEST_TAG,
     EXPORT,
     digest_of,
     files_of,
     refuse_pickles,
 )
-from soundgate.registry.changes import Compared, change_tags
-from soundgate.registry.datasets import DATASET_DIGEST_TAG, dataset_inputs
-from soundgate.registry.description import ONNX, version_page, write_ml_model
-from soundgate.registry.figures import Headline, figure_tags
-from soundgate.registry.tracking import RUN_TAG, find_run, quoted
+from soundgate.registry.versions.changes import Compared, change_tags
+from soundgate.registry.versions.figures import Headline, figure_tags
 from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from soundgate.registry.connection import Registry
-    from soundgate.registry.signatures import Signature
+    from soundgate.registry.candidates.signatures import Signature
+    from soundgate.registry.service.connection import Registry
 
 ALIAS = "candidate"
 PENDING = "pending"

@@ -1,0 +1,1 @@
+"""Registering candidates: what becomes a version, and how MLflow shows it."""

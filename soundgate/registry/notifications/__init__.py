@@ -1,0 +1,1 @@
+"""Telling others of a decision: a program of theirs, or an address."""

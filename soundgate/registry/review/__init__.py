@@ -1,0 +1,1 @@
+"""Reviewing candidates: what a reviewer sees, decides, and what a decision does."""

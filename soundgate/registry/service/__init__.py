@@ -1,0 +1,1 @@
+"""Talking to MLflow: its addresses, its connection, its errors, the runs that it tracks."""

@@ -1,0 +1,1 @@
+"""Versions of registered models: finding one, its files, and what its tags say."""

@@ -1,0 +1,1 @@
+"""Text that programs print and that people write: progress, masked secrets, YAML."""
