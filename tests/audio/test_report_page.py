@@ -7,7 +7,6 @@ import html
 import io
 import json
 import re
-import struct
 import time
 from html.parser import HTMLParser
 
@@ -15,22 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from toy_review import CLASSES, MISSED, PASSED, RATE_HZ, UNJUDGED, Clip, write_run
+from toy_review import CLASSES, MISSED, PASSED, UNJUDGED, Clip, write_run
 
-from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.formats.front_end import FrontEnd
-from soundgate.audio.formats.reports.comparison import Comparison
-from soundgate.audio.formats.reports.report import Estimate, Headline
-from soundgate.audio.review import charts, media, tables, wording
+from soundgate.audio.review import tables, wording
 from soundgate.audio.review.clips import CHANGED, WORST
-from soundgate.audio.review.evidence import Verdict, gather
-from soundgate.audio.review.ogg import with_serial
+from soundgate.audio.review.evidence import gather
 from soundgate.audio.review.page import write
-from soundgate.audio.signal.log_mel import log_mel
 from soundgate.errors import DataError
 from steps.review import review as review_step
-
-FRONT_END = FrontEnd(Preprocessing(), FeatureExtraction())
 
 
 def _page(folders, folder, **options):
@@ -403,128 +394,6 @@ def test_ten_thousand_clips_make_a_page_under_five_megabytes(tmp_path):
     assert re.search(r"of 10 000 test clips were classified incorrectly; the 20 mistakes", text)
 
 
-def _decoded(address):
-    kind, content = address.split(";base64,")
-    return kind.removeprefix("data:"), base64.b64decode(content)
-
-
-def test_audio_is_mono_and_sounds_like_the_clip(tmp_path):
-    time_s = np.arange(96_000 * 2) / 96_000
-    left = 0.5 * np.sin(2 * np.pi * 440 * time_s)
-    soundfile.write(tmp_path / "a.wav", np.stack([left, 0 * left], 1), 96_000, "PCM_24")
-    found = media.media(tmp_path / "a.wav", None, None, FRONT_END)
-    kind, content = _decoded(found.audio)
-    wave, rate_hz = soundfile.read(io.BytesIO(content), always_2d=True)
-    assert (kind, rate_hz, wave.shape[1]) == ("audio/ogg", 24_000, 1)
-    assert len(wave) / rate_hz == pytest.approx(2.0, abs=0.01)
-    spectrum = np.abs(np.fft.rfft(wave[:, 0]))
-    assert np.fft.rfftfreq(len(wave), 1 / rate_hz)[spectrum.argmax()] == pytest.approx(440, abs=1)
-    assert np.abs(wave).max() == pytest.approx(0.25, rel=0.05)  # both channels averaged
-    assert found.note == ""
-
-
-def test_without_an_encoder_the_audio_is_wav(tmp_path, monkeypatch):
-    monkeypatch.setattr(media.soundfile, "available_subtypes", lambda _: {})
-    kind, content = _decoded(media.audio_address(np.zeros(8000, np.float32), 16_000))
-    assert kind == "audio/wav"
-    assert soundfile.info(io.BytesIO(content)).duration == 0.5
-
-
-def test_of_a_very_long_clip_the_loudest_seconds_are_shown(tmp_path):
-    rng = np.random.default_rng(0)
-    wave = 0.001 * rng.standard_normal(RATE_HZ * 300)
-    wave[RATE_HZ * 42 : RATE_HZ * 44] += 0.5 * rng.standard_normal(RATE_HZ * 2).clip(-1, 1)
-    wave[RATE_HZ * 250 : RATE_HZ * 290] = 0.9  # louder, but the model never hears it
-    soundfile.write(tmp_path / "long.wav", wave, RATE_HZ)
-    front_end = FrontEnd(Preprocessing(max_length=60), FeatureExtraction())
-    found = media.media(tmp_path / "long.wav", None, None, front_end)
-    assert found.note == "35.0 s to 45.0 s of 300.0 s"
-    assert found.seconds == 10.0
-    segment = media.media(tmp_path / "long.wav", 40.0, 300.0, front_end)
-    assert segment.note == "0.0 s to 10.0 s of 260.0 s"
-
-
-@pytest.mark.parametrize("samples", [1, 50, 700])
-def test_a_very_short_clip_has_sound_and_pictures(tmp_path, samples):
-    soundfile.write(tmp_path / "a.wav", 0.1 * np.ones(samples), RATE_HZ)
-    found = media.media(tmp_path / "a.wav", None, None, FRONT_END)
-    assert soundfile.info(io.BytesIO(_decoded(found.audio)[1])).duration >= 0.09
-    assert found.waveform.startswith("M")
-
-
-def test_the_spectrogram_is_the_products_own_features(tmp_path):
-    rng = np.random.default_rng(0)
-    rising = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 7000, 2 * RATE_HZ)) / RATE_HZ)
-    wave = (0.5 * rising + 1e-3 * rng.standard_normal(rising.size)).astype(np.float32)
-    excerpt = media.Excerpt(wave, RATE_HZ, 0.0, 2.0)
-    spec = FeatureExtraction()
-    _, content = _decoded(media.spectrogram_address(excerpt, RATE_HZ, spec))
-    picture = np.asarray(Image.open(io.BytesIO(content)).convert("L"), float)[::-1]
-    import torch
-
-    mel = log_mel(torch.from_numpy(wave), spec, RATE_HZ).numpy().T
-    assert picture.shape[0] == spec.n_mels
-    assert picture.shape == mel.shape
-    # Lossy, but the loudest band of every frame is where it was.
-    assert np.abs(picture.argmax(0) - mel.argmax(0)).mean() < 1.0
-    assert np.corrcoef(picture.ravel(), mel.ravel())[0, 1] > 0.95
-
-
-def test_waveform_outline_follows_the_samples():
-    samples = np.zeros(24_000, np.float32)
-    samples[12_000:12_100] = [0.5, -0.25] * 50
-    points = re.findall(r"(\d+),(-?\d+)", media.waveform_path(samples))
-    outline = np.array(points, int).reshape(2, -1, 2)
-    top, bottom = outline[0], outline[1][::-1]
-    assert (top[:, 0] == bottom[:, 0]).all()
-    loud = np.flatnonzero(top[:, 1] < 40)
-    assert loud.tolist() == [120]
-    assert (top[120, 1], bottom[120, 1]) == (0, 75)
-    assert set(top[:, 1]) == {0, 49}
-
-
-def test_a_stream_with_another_serial_number_is_whole():
-    file = io.BytesIO()
-    wave = np.sin(np.arange(30_000) / 20)
-    soundfile.write(file, wave, 16_000, "VORBIS", format="OGG")
-    original = file.getvalue()
-    changed = with_serial(original, 77)
-    assert len(changed) == len(original)
-    assert struct.unpack_from("<I", changed, 14)[0] == 77
-    serial = struct.unpack_from("<I", original, 14)[0]
-    # The checksums are those that libogg itself wrote.
-    assert with_serial(changed, serial) == original
-    one, _ = soundfile.read(io.BytesIO(original))
-    other, _ = soundfile.read(io.BytesIO(changed))
-    assert np.array_equal(one, other)
-    with pytest.raises(ValueError, match="no Ogg page"):
-        with_serial(b"RIFF")
-
-
-def test_curves_leave_out_what_is_missing_or_not_finite():
-    rows = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": float("nan")}, {"epoch": 3, "loss": 0}]
-    (found,) = charts.all_curves(rows, 3)
-    assert found.title == "Loss"
-    assert [line.label for line in found.lines] == ["training"]
-    assert len(found.lines[0].path.split("L")) == 2
-    assert found.lines[0].kept == 0.0
-    # The largest value of 1.0 stays below the top, zero lies on the axis.
-    ends = re.fullmatch(r"M([\d.]+),([\d.]+)L([\d.]+),([\d.]+)", found.lines[0].path).groups()
-    first, high, last, low = map(float, ends)
-    assert (first, last, low) == (found.left, found.right, found.bottom)
-    assert found.top < high < found.top + 15
-    assert charts.all_curves([], None) == []
-    (single,) = charts.all_curves(rows[:1], 1)
-    assert single.kept_epoch == 1
-
-
-def test_a_linear_probe_has_rounds():
-    rows = [{"round": k, "loss": 1.0 / k} for k in (1, 2, 3)]
-    (found,) = charts.all_curves(rows, 3)
-    assert (found.unit, found.kept_epoch) == ("round", 3)
-    assert found.lines[0].kept == pytest.approx(1 / 3)
-
-
 def test_the_weakest_class_and_the_most_frequent_confusion_come_first(run):
     evidence = gather(run, [], {})
     rows = tables.per_class(evidence.report, evidence.comparison)
@@ -532,76 +401,6 @@ def test_the_weakest_class_and_the_most_frequent_confusion_come_first(run):
     pairs = tables.confusion(evidence.report.confusion_matrix).pairs
     assert [pair.count for pair in pairs] == sorted((p.count for p in pairs), reverse=True)
     assert sum(pair.count for pair in pairs) == sum(not row.correct for row in evidence.results)
-
-
-COMPARED = {
-    "left_out": {"unknown_to_champion": 0},
-    "champion": {"name": "aed", "version": "3"},
-    "compared": True,
-    "clips": 80,
-    "sources": 80,
-    "confidence_level": 0.95,
-    "headline": [{"metric": "clip_accuracy", "title": "Clip accuracy"}],
-}
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "said"),
-    [
-        (0.01, 0.17, "the candidate is better than the champion, aed version 3: +0.090"),
-        (-0.2, -0.01, "the candidate is worse than the champion"),
-        (-0.02, 0.2, "the candidate is not clearly better or worse than the champion"),
-    ],
-)
-def test_the_banner_says_what_the_interval_allows(low, high, said):
-    gap = {"value": 0.09, "low": low, "high": high}
-    compared = COMPARED | {"metrics": {"clip_accuracy": {"difference": gap}}}
-    assert said in wording.against_champion(Comparison(**compared))
-    compared["left_out"] = {"unknown_to_champion": 60, "champion_trained_on": 4}
-    assert "(64 left out) the candidate is" in wording.against_champion(Comparison(**compared))
-
-
-def test_a_falling_error_is_better_than_the_champion():
-    gap = Estimate(value=-4.0, low=-6.0, high=-2.0)
-    line = Headline(metric="onset_error_ms", title="Onset error", lower_is_better=True)
-    assert wording.direction(gap, line) == "up"
-    assert wording.direction(gap, line.model_copy(update={"lower_is_better": False})) == "down"
-
-
-@pytest.mark.parametrize(
-    ("test", "said"),
-    [
-        ((8, 1, 0.0390625), "with probability 0.039 (exact McNemar test): chance hardly"),
-        ((3, 2, 1.0), "with probability 1.000 (exact McNemar test): chance may"),
-        ((0, 0, 1.0), "Both models are right on the same clips"),
-        ((90, 1, 1e-20), "probability less than 0.001"),
-    ],
-)
-def test_mcnemar_in_words(test, said):
-    names = ("only_candidate_right", "only_champion_right", "p_value")
-    found = wording.mcnemar(Comparison(**COMPARED, mcnemar=dict(zip(names, test, strict=True))))
-    assert said in found
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "state", "title"),
-    [
-        ([], "neutral", "No gate was declared"),
-        ([PASSED], "good", "Passed its only gate"),
-        ([PASSED, PASSED], "good", "Passed all 2 gates"),
-        ([PASSED, MISSED], "bad", "Missed 1 of 2 gates"),
-        ([PASSED, UNJUDGED], "mixed", "Missed 1 of 2 gates (advisory)"),
-        ([MISSED, UNJUDGED], "bad", "Missed 2 of 2 gates"),
-    ],
-)
-def test_the_banner(verdicts, state, title):
-    shown = [Verdict.model_validate(verdict) for verdict in verdicts]
-    found = wording.banner(shown, Comparison(compared=False))
-    assert (found.state, found.title) == (state, title)
-    # As the registry sees it: without a verdict, or with an advisory miss, approval needs more.
-    overridden = "Approving it needs an override and a reason." in found.sentences
-    assert overridden == (state in ("neutral", "mixed"))
-    assert ("The run registers no candidate." in found.sentences) == (state == "bad")
 
 
 def test_the_step_judges_the_gates_itself(tmp_path, capsys, monkeypatch):
@@ -690,14 +489,3 @@ def test_only_mistakes_with_a_high_score_are_labelled_so(page, run):
         if MISTAKE & set(why.split()):
             assert ("confident" in why.split()) == high
         assert ("high-score mistake" in body) == ("confident" in why.split())
-
-
-def test_lost_classes_and_few_compared_clips_are_in_the_banner():
-    shown = [Verdict.model_validate(PASSED)]
-    names = {"unknown_to_candidate": ["siren", "wind"], "unknown_to_champion": ["bell"]}
-    fields = {"champion": {"name": "aed", "version": "3"}, "reason": "no class in common"}
-    changed = Comparison.model_validate({"compared": False, "classes_left_out": names, **fields})
-    found = wording.banner(shown, changed)
-    assert (found.state, found.title) == ("mixed", "Passed its only gate; the classes change")
-    assert "2 classes of the champion would be lost: siren, wind." in found.sentences
-    assert "1 class would be new: bell." in found.sentences
