@@ -23,6 +23,7 @@ DOCUMENTS = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/annotations.md",
     "docs/datasets.md",
     "docs/executors.md",
     "docs/training-loop.md",
