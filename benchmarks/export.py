@@ -53,7 +53,7 @@ def whole_programs(folder: Path, waveforms: Sequence[Any]) -> list[Contender]:
     import torch
 
     from soundgate.audio.classification import inference
-    from soundgate.audio.export.checks import reference
+    from soundgate.audio.export.classifier import reference
     from soundgate.audio.export.runtime import session
     from soundgate.audio.formats.model import read_description
 

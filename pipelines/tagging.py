@@ -1,7 +1,7 @@
 """Multi-label tagging, from clips to a candidate in the model registry.
 
-collect | fetch ─▶ prepare ─▶ accept ─▶ train ─▶ evaluate ─▶ compare ─▶ gates ─▶ register
-                                          pull ─champion─────┘ └─▶ review ─┘
+collect | fetch ─▶ prepare ─▶ accept ─▶ train ─▶ export ─▶ evaluate ─▶ compare ─▶ gates ─▶ register
+                                                    pull ─champion─────┘ └─▶ review ─┘
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pipelines.parts.tagging_data import add_tagging_data
 from soundgate.pipeline import Pipeline
 from steps.tagging.compare import compare
 from steps.tagging.evaluate import evaluate
+from steps.tagging.export import export
 from steps.tagging.train import train
 
 if TYPE_CHECKING:
@@ -40,10 +41,19 @@ def get_pipeline(p: TaggingParameters) -> Pipeline:
         after=[data.accepted],
         resources=GPU,
     )
+    exported = tagging.add(
+        export,
+        waveforms=data.waveforms,
+        model=trained["model"],
+        config=p.config.only("general", "dataset", "quantization"),
+        calibration=release.calibration(tagging, p.config),
+        resources=CPU,
+    )["exported"]
     scored = tagging.add(
         evaluate,
         waveforms=data.waveforms,
         model=trained["model"],
+        exported=exported,
         **release.judging(p.config),
         resources=CPU,
     )
@@ -51,7 +61,7 @@ def get_pipeline(p: TaggingParameters) -> Pipeline:
         data=data.collected,
         features=data.waveforms,
         model=trained["model"],
-        exported=None,
+        exported=exported,
         report=scored["report"],
         metrics=trained["metrics"],
     )

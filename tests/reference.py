@@ -90,12 +90,21 @@ def config_keys(
                     key,
                     kind,
                     null(default),
-                    meanings(getattr(section, "options", section)).get(name, ""),
+                    inherited_meanings(getattr(section, "options", section)).get(name, ""),
                 )
             )
         if nested:
             rows += config_keys(inner, f"{key}.")
     return rows
+
+
+def inherited_meanings(section: type) -> dict[str, str]:
+    """What the fields of a section mean, those it has from others among them."""
+    found: dict[str, str] = {}
+    for each in reversed(section.__mro__):
+        if each not in (object, BaseModel):
+            found |= meanings(each)
+    return found
 
 
 def null(value: Any) -> str:

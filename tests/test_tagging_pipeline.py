@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import tagging_runs
 
 from pipelines.parameters.tagging import TaggingParameters, read_gate
 from pipelines.tagging import get_pipeline
+from soundgate.audio.formats.reports.clip_results import PREDICTIONS, read_results
 from soundgate.audio.formats.reports.report import read_report
 from soundgate.errors import ParameterError
 from soundgate.parameters import ConfigFile
@@ -40,6 +43,7 @@ def test_a_gate_is_asked_for_by_its_metric(text, path, at_most, bound):
         ("macro_f1>0.6", "is no gate: write metric>=bound"),
         ("macro_f2>=0.6", "no metric 'macro_f2'; did you mean 'macro_f1'"),
         ("f1>=0.6", "no metric 'f1'"),
+        ("quantised_macro_f1>=0.6", "did you mean 'quantized_macro_f1'"),
         ("macro_f1>=75", "the bound must be between 0 and 1"),
         ("macro_f1>=1.2.3", "is no gate"),
     ],
@@ -69,6 +73,7 @@ def test_the_pipeline_declares_its_gates(table, tmp_path):
         q_mean_average_precision_threshold=None,
     )
     names = list(get_pipeline(p).tasks)
+    assert names.index("train") < names.index("export") < names.index("evaluate")
     assert [name for name in names if name.startswith("gate")] == [
         "gate-macro-f1",
         "gate-macro-f1-gain",
@@ -97,6 +102,43 @@ def test_a_run_ends_with_a_candidate(done):
     assert (run / "tasks/review/review/report.html").stat().st_size > 10_000
     log = (run / "tasks/train/log.txt").read_text("utf-8")
     assert "Macro F1 on validation set : " in log
+
+
+LOAD = """
+import sys
+import mlflow, numpy as np, soundfile
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/tagging-candidates@candidate")
+assert model.metadata.metadata == {"classes": ["high", "low"], "sample_rate_hz": 8000}
+assert model.predict(model.input_example)["scores"].shape == (1, 2)
+for path in sys.argv[2:]:
+    samples, _ = soundfile.read(path, dtype="float32")
+    print(model.predict({"waveform": samples[None]})["scores"][0].tolist())
+try:
+    model.predict({"waveform": np.zeros((1, 0), np.float32)})
+except Exception as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_the_registered_tagger_scores_waveforms_as_its_report_does(done):
+    root, _, _, _ = done
+    (run,) = [path for path in (root / "runs/tagging").iterdir() if not path.is_symlink()]
+    results = list(read_results(run / "tasks/evaluate/report" / PREDICTIONS))[:3]
+    clips = [str(run / "tasks/collect/clips" / row.path) for row in results]
+    ended = subprocess.run(
+        [sys.executable, "-c", LOAD, f"sqlite:///{root}/runs/mlflow.db", *clips],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    *scores, refusal = ended.stdout.splitlines()
+    for row, line in zip(results, scores, strict=True):
+        assert json.loads(line) == pytest.approx([row.scores["high"], row.scores["low"]], abs=1e-4)
+    assert "waveform holds no sample: give at least one" in refusal
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from soundgate.errors import ParameterError, nearest
 from soundgate.parameters import ConfigFile
 from soundgate.pipeline import LogMetric, Metric
 
-METRICS: Final = (
+OVERALL: Final = (
     "macro_f1",
     "mean_average_precision",
     "micro_f1",
@@ -24,9 +24,16 @@ METRICS: Final = (
     "micro_recall",
     "subset_accuracy",
     "hamming_distance",
+)
+"""Figures of all labels together; the int8 network has them too, as ``quantized_macro_f1``."""
+
+METRICS: Final = (
+    *OVERALL,
     "calibration_error",
     "family_macro_f1",
     "family_mean_average_precision",
+    *(f"quantized_{name}" for name in OVERALL),
+    "quantized_agreement",
 )
 """What a gate may be on; all lie between 0 and 1."""
 

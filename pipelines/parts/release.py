@@ -69,13 +69,13 @@ def add_export(pipeline: Pipeline, config: ConfigFile, features: Output, model: 
         features=features,
         model=model,
         config=config.only("general", "dataset", "quantization"),
-        calibration=_calibration(pipeline, config),
+        calibration=calibration(pipeline, config),
         resources=CPU,
     )
     return exported["exported"]
 
 
-def _calibration(pipeline: Pipeline, config: ConfigFile) -> File | None:
+def calibration(pipeline: Pipeline, config: ConfigFile) -> File | None:
     """Clips of the user's own that calibrate the int8 model; else a share of the training clips."""
     path = config.get("dataset.quantization_audio_path")
     return pipeline.file(path, name="calibration") if isinstance(path, str) else None

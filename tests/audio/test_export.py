@@ -21,7 +21,8 @@ from sound_clips import CLASSES, config, prepare, rows
 
 from soundgate.audio import export
 from soundgate.audio.classification import evaluation, inference
-from soundgate.audio.export import calibration, checks
+from soundgate.audio.export import calibration
+from soundgate.audio.export import classifier as exporting
 from soundgate.audio.export import folder as writing
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.formats.model import rows_of
@@ -135,7 +136,7 @@ def test_programs_give_exactly_torch_s_scores_where_features_are_not_rounded(mad
         batch = np.stack([waveform, 0.3 * waveform[::-1], np.zeros_like(waveform)])
         scores, patch_scores, patches = in_onnx.run(None, {"waveform": batch})
         for k, clip in enumerate(batch):
-            wanted = checks.reference(clip, description, classifier)
+            wanted = exporting.reference(clip, description, classifier)
             assert patches[k] == len(wanted)
             np.testing.assert_allclose(patch_scores[k, : patches[k]], wanted, atol=1e-4)
             np.testing.assert_allclose(scores[k], wanted.mean(0), atol=1e-4)

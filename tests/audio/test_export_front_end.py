@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from soundgate.audio.config import FeatureExtraction, Preprocessing
-from soundgate.audio.export import program
+from soundgate.audio.export import classifier, program
 from soundgate.audio.export.front_end import FrontEnd, least_samples, most_samples
 from soundgate.audio.formats.model import Description
 from soundgate.audio.networks import models
@@ -187,7 +187,7 @@ def test_every_model_is_traced_for_any_number_of_clips_and_samples(name, chain):
     network = models.build(name, 3, {"width": 0.25})
     scale = Standardisation(np.full(64, -4, np.float32), np.full(64, 2, np.float32))
     description = Description(name, {}, ("a", "b", "c"), False, steps, options, scale)
-    whole = program.Program(description, network).eval()
+    whole = classifier.program_of(description, network).eval()
     traced = program.trace(whole, name).module()
     for batch, samples in ((1, 1), (1, 5000), (3, 16001), (2, 47000), (4, most_samples(steps) + 9)):
         waveform = torch.from_numpy(clips(samples)[:batch])
@@ -206,5 +206,5 @@ def test_a_network_that_asks_what_it_hears_cannot_be_exported():
     scale = Standardisation(np.zeros(64, np.float32), np.ones(64, np.float32))
     description = Description("curious", {}, ("a", "b", "c"), False, steps, options, scale)
     with pytest.raises(DataError, match=r"^curious: cannot be exported: ") as told:
-        program.trace(program.Program(description, Curious()), "curious")
+        program.trace(classifier.program_of(description, Curious()), "curious")
     assert "\n" not in str(told.value)

@@ -167,6 +167,13 @@ class Training(Section):
         return self
 
 
+class TaggerQuantization(Quantization):
+    """The int8 model, made by post-training quantisation."""
+
+    quantization_input_type: Literal["int8", "uint8", "float"] = "float"
+    """Number format of the model's input; not every network can take whole numbers."""
+
+
 class TaggingConfig(Section):
     """Every value of a tagging pipeline; each section may be missing."""
 
@@ -188,7 +195,7 @@ class TaggingConfig(Section):
     """How the network is fitted."""
     evaluation: Evaluation = Evaluation()
     """How a model is judged."""
-    quantization: Quantization = Quantization()
+    quantization: TaggerQuantization = TaggerQuantization()
     """The int8 model."""
 
     def starting_from(self, weights: Path) -> Self:

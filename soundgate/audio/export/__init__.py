@@ -1,14 +1,16 @@
 """What leaves training: programs that need none of this code.
 
-front_end.py     waveforms to patches, as modules that can be exported
-program.py       the whole classifier as one module, and its tracing
+program.py       a whole model as one module, and its tracing
+classifier.py    what is exported of a classifier, and by what it is proved
+front_end.py     its way from waveforms to patches, as modules that can be exported
+taggers/         the same for taggers
 graphs.py        ONNX graphs of it; the network cut out and put back
 opsets.py        older versions of ONNX's operator set
 quantisation.py  the network in 8 bits
 calibration.py   the clips from which its ranges are learnt
 checks.py        comparison with the way in which models are evaluated
 runtime.py       exported networks run by ONNX Runtime
-folder.py        the ``exported/`` folder: who calls whom, and what stands where
+folder.py        the ``exported/`` folder: how it is made, and what stands where
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.audio.classification.evaluation import Quantized
+    from soundgate.audio.classification.tagging.evaluation import QuantizedTagger
     from soundgate.audio.config import UserConfig
+    from soundgate.audio.config.tagging import TaggingConfig
 
 
 def write(
@@ -32,15 +36,48 @@ def write(
     *,
     calibration_clips: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the ``exported/`` folder of a model; see ``folder.export``.
+    """Write the ``exported/`` folder of a model; see ``classifier.export``.
 
     Raises:
         MissingExtra: a library that only exporting needs is not installed.
     """
     require()
-    from soundgate.audio.export import folder
+    from soundgate.audio.export import classifier
 
-    return folder.export(features, model, exported, config, calibration_clips=calibration_clips)
+    return classifier.export(features, model, exported, config, calibration_clips=calibration_clips)
+
+
+def write_tagger(
+    waveforms: Path,
+    model: Path,
+    exported: Path,
+    config: TaggingConfig,
+    *,
+    calibration_clips: Path | None = None,
+) -> dict[str, Any]:
+    """Write the ``exported/`` folder of a tagger; see ``taggers.tagger.export``.
+
+    Raises:
+        MissingExtra: a library that only exporting needs is not installed.
+    """
+    require()
+    from soundgate.audio.export.taggers import tagger
+
+    return tagger.export(waveforms, model, exported, config, calibration_clips=calibration_clips)
+
+
+def int8_tagger(exported: Path, model: Path) -> QuantizedTagger:
+    """The int8 network of a tagger's ``exported/`` folder, ready to be evaluated beside it.
+
+    Raises:
+        DataError: a file is missing or damaged, or the folder was made of another model.
+        MissingExtra: a library that only exporting needs is not installed.
+    """
+    require()
+    from soundgate.audio.classification.tagging.evaluation import QuantizedTagger
+    from soundgate.audio.export.taggers import scorer
+
+    return QuantizedTagger(*scorer.int8_tagger(exported, model))
 
 
 def int8_network(exported: Path, model: Path) -> Quantized:

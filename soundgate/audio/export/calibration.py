@@ -1,11 +1,11 @@
-"""The patches from which the ranges of an int8 network are learnt."""
+"""The clips, and their patches, from which the ranges of an int8 network are learnt."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,15 +22,47 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    from torch import Tensor
 
-    from soundgate.audio.classification.inference import Classifier
     from soundgate.audio.formats.feature_set import FeatureSet
-    from soundgate.audio.formats.features import Row
     from soundgate.audio.formats.model import Description
 
     Array = npt.NDArray[Any]
 
 BATCH_SIZE = 32
+
+
+class SplitRow(Protocol):
+    """A clip of a data set, of features or of waveforms."""
+
+    @property
+    def path(self) -> str:
+        """Of its file."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its classes."""
+
+    @property
+    def start_s(self) -> float | None:
+        """Where it begins in its file."""
+
+    @property
+    def end_s(self) -> float | None:
+        """Where it ends."""
+
+
+RowT = TypeVar("RowT", bound=SplitRow)
+
+
+class Feed(Protocol):
+    """From a clip to what a network takes."""
+
+    def patches(self, frames: Array, *, at_most: int) -> Iterator[Array]:
+        """Cut a clip, (frame, mel) or (sample,), into groups of patches (patch, ...)."""
+
+    def standardised(self, patches: Array) -> Tensor:
+        """What the network takes of patches (patch, ...)."""
 
 
 @dataclass
@@ -41,16 +73,16 @@ class Calibration:
     """"training" or "folder"."""
     clips: Sequence[str]
     frames: Iterator[Array]
-    """Log-mel frames (frame, mel) of each clip."""
+    """Of each clip the log-mel frames (frame, mel), or the samples (sample,)."""
     patches: int = 0
 
-    def batches(self, classifier: Classifier) -> Iterator[Array]:
-        """Standardised patches float32 (batch, 1, mel, frame)."""
+    def batches(self, feed: Feed) -> Iterator[Array]:
+        """What the network takes of patches, float32 (batch, ...)."""
         frames = track(self.frames, total=len(self.clips), label="calibrating")
-        pieces = (piece for one in frames for piece in classifier.patches(one, at_most=BATCH_SIZE))
+        pieces = (piece for one in frames for piece in feed.patches(one, at_most=BATCH_SIZE))
         for group in _grouped(pieces):
             self.patches += len(group)
-            yield classifier.standardised(group).cpu().numpy()
+            yield feed.standardised(group).cpu().numpy()
 
 
 def of_training(clips: FeatureSet, model: Path, share: float | None, seed: int) -> Calibration:
@@ -67,14 +99,7 @@ def of_training(clips: FeatureSet, model: Path, share: float | None, seed: int) 
     Raises:
         ConfigError: the share leaves no clip.
     """
-    if share == 0:
-        raise ConfigError(
-            "dataset.quantization_split: 0 leaves no clips for calibration; give a share above 0, "
-            "or null for all training clips"
-        )
-    rows = rows_of(model, clips.rows, TRAINING)
-    if share is not None:
-        rows = _share_of(rows, share, seed)
+    rows = share_of(rows_of(model, clips.rows, TRAINING), share, seed)
     names = [row.path for row in rows]
     return Calibration("training", names, (clips.clip_frames(row) for row in rows))
 
@@ -84,6 +109,21 @@ def of_folder(folder: Path, description: Description) -> Calibration:
 
     Raises:
         DataError: there is no audio, or, later, a file cannot be decoded.
+    """
+    segments = segments_of(folder)
+    settings = (description.preprocessing, description.feature_extraction)
+    frames = (
+        clip_frames(folder / name, *settings, start_s=start_s, end_s=end_s)
+        for name, start_s, end_s in segments
+    )
+    return Calibration("folder", [name for name, _, _ in segments], frames)
+
+
+def segments_of(folder: Path) -> list[tuple[str, float | None, float | None]]:
+    """Path, begin and end (seconds; None: of the file) of each clip of a folder.
+
+    Raises:
+        DataError: there is no audio.
     """
     if (folder / "manifest.jsonl").is_file():
         segments = [
@@ -96,30 +136,45 @@ def of_folder(folder: Path, description: Description) -> Calibration:
         ]
     if not segments:
         raise DataError(f"{folder}: contains no audio for calibration; give another folder")
-    settings = (description.preprocessing, description.feature_extraction)
-    frames = (
-        clip_frames(folder / name, *settings, start_s=start_s, end_s=end_s)
-        for name, start_s, end_s in segments
-    )
-    return Calibration("folder", [name for name, _, _ in segments], frames)
+    return segments
 
 
-def _share_of(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
-    """At least one clip of every class; one of several classes stands for its first."""
-    order = sorted(rows, key=lambda row: _rank(row, seed))
+def share_of(rows: Sequence[RowT], share: float | None, seed: int) -> list[RowT]:
+    """At least one clip of every class; one of several classes stands for its first.
+
+    Args:
+        rows: training clips.
+        share: 0 to 1; None: all.
+        seed: of the choice.
+
+    Raises:
+        ConfigError: the share leaves no clip.
+    """
+    if share is None:
+        return list(rows)
+    if share == 0:
+        raise ConfigError(
+            "dataset.quantization_split: 0 leaves no clips for calibration; give a share above 0, "
+            "or null for all training clips"
+        )
+    order = sorted(range(len(rows)), key=lambda k: _rank(rows[k], seed))
     kept: set[int] = set()
     for label in {row.labels[:1] for row in rows}:
-        alike = [row.first_frame for row in order if row.labels[:1] == label]
+        alike = [k for k in order if rows[k].labels[:1] == label]
         kept.update(alike[: max(1, round(share * len(alike)))])
-    return [row for row in rows if row.first_frame in kept]
+    return [row for k, row in enumerate(rows) if k in kept]
 
 
-def _rank(row: Row, seed: int) -> bytes:
+def _rank(row: SplitRow, seed: int) -> bytes:
     return hashlib.sha256(f"{seed} {row.path} {row.start_s} {row.end_s}".encode()).digest()
 
 
 def _grouped(pieces: Iterator[Array]) -> Iterator[Array]:
-    """Batches of one size, the last excepted, from pieces of a few patches each."""
+    """Batches of one size from pieces of a few patches each; patches of a batch are of one shape.
+
+    The last one is smaller, and so is one before patches of another shape.
+    """
     single = (patch for piece in pieces for patch in piece)
-    while group := list(itertools.islice(single, BATCH_SIZE)):
-        yield np.stack(group)
+    for _, alike in itertools.groupby(single, key=lambda patch: patch.shape):
+        while group := list(itertools.islice(alike, BATCH_SIZE)):
+            yield np.stack(group)

@@ -1,8 +1,7 @@
 """Prove an exported program against the way in which models are evaluated.
 
 The reference is not the exported module run in torch but the code that preprocessing and evaluation
-run: ``waveforms.arrange``, ``log_mel``, ``Classifier``. Whatever the module got wrong of
-either shows here, before anything is written.
+run. Whatever the module got wrong of either shows here, before anything is written.
 """
 
 from __future__ import annotations
@@ -11,13 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from soundgate.audio.export import graphs
-from soundgate.audio.export.front_end import least_samples, most_samples
 from soundgate.audio.export.program import INPUT
 from soundgate.audio.export.runtime import session
-from soundgate.audio.signal.log_mel import arrange, log_mel
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,17 +22,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from onnx import ModelProto
 
-    from soundgate.audio.classification.inference import Classifier
-    from soundgate.audio.formats.model import Description
-
     Array = npt.NDArray[Any]
 
 TOLERANCE = 1e-4
 """Largest difference of a score that counts as rounding."""
 
-_SEED = 0
-# Clips longer than this are not made only to be cut: it would take as long as the export.
-_LONGEST_S = 60.0
+SEED = 0
+"""Of the waveforms that are made to compare with."""
 
 
 @dataclass(frozen=True)
@@ -47,39 +39,15 @@ class Case:
     """Float32 (batch, sample)."""
     scores: list[Array]
     """Patch scores float32 (patch, class) of each clip."""
+    join: str = "mean"
+    """How they become the clip's: mean or max."""
+    real: bool = False
+    """Whether it is a clip of the data set, by which an int8 program is measured."""
 
-
-def cases(description: Description, classifier: Classifier) -> list[Case]:
-    """Batches of 1 to 3 clips that meet every branch of the front end.
-
-    Shorter than ``min_length``, one patch exactly, odd lengths, silence inside, nothing but
-    silence, longer than ``max_length``.
-    """
-    rate_hz = description.preprocessing.target_rate
-    least = least_samples(description.preprocessing, description.feature_extraction)
-    most = most_samples(description.preprocessing)
-    lengths = [(1, max(1, least // 3)), (3, least), (2, 2 * least + 311), (3, 3 * least + 1)]
-    if most <= _LONGEST_S * rate_hz:
-        lengths.append((2, most + rate_hz // 3))
-    rng = np.random.default_rng(_SEED)
-    batches = [_waveforms(rng, batch, samples, rate_hz) for batch, samples in lengths]
-    return [
-        Case(waveform, [reference(clip, description, classifier) for clip in waveform])
-        for waveform in batches
-    ]
-
-
-def reference(clip: Array, description: Description, classifier: Classifier) -> Array:
-    """Patch scores float32 (patch, class) of one waveform float32 (sample,), as evaluation has it.
-
-    Where evaluation would refuse a clip because it fills no patch, it is repeated until it does.
-    """
-    preprocessing, options = description.preprocessing, description.feature_extraction
-    clip = clip[: most_samples(preprocessing)]
-    samples = arrange(clip, preprocessing, options).apply(clip)
-    with torch.inference_mode():
-        mel = log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
-    return classifier.patch_scores(mel.numpy())
+    def joined(self, k: int) -> Array:
+        """Scores (class,) of a clip."""
+        scores: Array = self.scores[k].max(0) if self.join == "max" else self.scores[k].mean(0)
+        return scores
 
 
 def compare(name: str, run: Callable[[Array], Sequence[Array]], held: Sequence[Case]) -> float:
@@ -104,7 +72,7 @@ def compare(name: str, run: Callable[[Array], Sequence[Array]], held: Sequence[C
             )
         for k, one in enumerate(case.scores):
             real, beyond = patch_scores[k, : len(one)], patch_scores[k, len(one) :]
-            found = (scores[k] - one.mean(0), real - one, beyond)
+            found = (scores[k] - case.joined(k), real - one, beyond)
             differences += [float(np.abs(values).max(initial=0.0)) for values in found]
     largest = float(np.max(differences))  # max() would pass over NaN
     if not largest <= TOLERANCE:
@@ -113,6 +81,31 @@ def compare(name: str, run: Callable[[Array], Sequence[Array]], held: Sequence[C
             "model cannot be exported"
         )
     return largest
+
+
+def int8_difference(
+    run: Callable[[Array], Sequence[Array]], held: Sequence[Case], thresholds: Array
+) -> dict[str, Any]:
+    """How far clip scores of an int8 program are from the reference, on clips of the data set.
+
+    Args:
+        run: as of ``compare``.
+        held: what to compare with; waveforms that were made are passed over.
+        thresholds: float64 (class,), the score from which on each class is given.
+
+    Returns:
+        ``clips``, ``largest`` and ``mean`` difference of a score, ``decisions_alike``, a share.
+    """
+    real = [case for case in held if case.real]
+    expected = np.stack([case.joined(k) for case in real for k in range(len(case.scores))])
+    scores = np.concatenate([np.asarray(run(case.waveform)[0]) for case in real])
+    difference = np.abs(scores.astype(np.float64) - expected)
+    return {
+        "clips": len(scores),
+        "largest": float(difference.max()),
+        "mean": float(difference.mean()),
+        "decisions_alike": float(((scores >= thresholds) == (expected >= thresholds)).mean()),
+    }
 
 
 def same_network(whole: ModelProto, network: bytes, held: Sequence[Case]) -> None:
@@ -134,7 +127,7 @@ def same_network(whole: ModelProto, network: bytes, held: Sequence[Case]) -> Non
             )
 
 
-def _waveforms(rng: np.random.Generator, batch: int, samples: int, rate_hz: int) -> Array:
+def waveforms(rng: np.random.Generator, batch: int, samples: int, rate_hz: int) -> Array:
     """Tones in noise; in the second clip a third is silence, the third is silence throughout."""
     time_s = np.arange(samples) / rate_hz
     made = np.zeros((batch, samples), np.float32)

@@ -3,7 +3,7 @@
     model.pt2           torch.export program: waveform to scores; torch.export.load reads it
     model.onnx          the same as ONNX graph
     model_int8.onnx     the same with the network in 8 bits; the front end stays float
-    network.onnx        the network alone: standardised log-mel patches to scores
+    network.onnx        the network alone: standardised log-mel patches, or images, to scores
     network_int8.onnx   the same in 8 bits: for devices that compute their own features
     labels.txt          a class a line, in the order of the scores
     export.json         inputs, outputs, settings, standardisation, quantisation, checks, digests
@@ -15,13 +15,14 @@ same model gives the same bytes on one machine.
 
     format, classes, multi_label, threshold (null where the best score decides), sample_rate_hz
     model             architecture, sha256 of model.json followed by weights.safetensors, training
-    preprocessing, feature_extraction   what the front end does; what a device has to do
+    preprocessing, feature_extraction, normalization (a classifier's), front_end, chunks and
+                      thresholds (a tagger's): what the front end does; what a device has to do
     samples           at_least: shorter clips are repeated up to it; at_most: the rest is cut off
-    normalization     mean and standard_deviation of each mel band
     files             of each: bytes, sha256, inputs and outputs (name, type, shape)
     quantization      settings; calibration (source, clips, patches); scale and zero_point of
                       whole-number inputs and outputs: value = (whole - zero_point) * scale
-    checks            tolerance, shapes compared, largest_difference of scores by file
+    checks            tolerance, shapes compared, largest_difference of scores by file; int8: how
+                      far the int8 program is from torch on clips of the data set
     versions          of the libraries, and the ONNX operator set
 """
 
@@ -39,10 +40,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from onnx import ModelProto, TensorProto
 
-from soundgate.audio.classification import inference
-from soundgate.audio.export import calibration, checks, graphs, opsets, program, quantisation
-from soundgate.audio.export.front_end import least_samples, most_samples
-from soundgate.audio.export.names import (
+from soundgate.audio.export import checks, graphs, opsets, program, quantisation
+from soundgate.audio.export.quiet import quiet
+from soundgate.audio.export.runtime import session
+from soundgate.audio.formats.exported import (
     FORMAT,
     GRAPH,
     GRAPH_INT8,
@@ -52,24 +53,16 @@ from soundgate.audio.export.names import (
     NETWORK_INT8,
     PROGRAM,
 )
-from soundgate.audio.export.quiet import quiet
-from soundgate.audio.export.runtime import session
-from soundgate.audio.formats.feature_set import read_features
-from soundgate.audio.formats.model import check_same_features
-from soundgate.audio.formats.model import digest as model_digest
-from soundgate.audio.metrics.classification import THRESHOLD
-from soundgate.audio.networks import models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
     from onnx import ValueInfoProto
     from torch.export import ExportedProgram
 
-    from soundgate.audio.classification.inference import Classifier
-    from soundgate.audio.config import UserConfig
-    from soundgate.audio.formats.model import Description
+    from soundgate.audio.config.sections.general import Quantization
+    from soundgate.audio.export.calibration import Calibration, Feed
 
     Array = npt.NDArray[Any]
 
@@ -82,53 +75,63 @@ _TYPES: dict[int, str] = {
 }
 
 
-def export(
-    features: Path,
-    model: Path,
-    exported: Path,
-    config: UserConfig,
-    *,
-    calibration_clips: Path | None = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A model as it is exported; each system makes its own."""
+
+    architecture: str
+    classes: tuple[str, ...]
+    multi_label: bool
+    sample_rate_hz: int
+    sha256: str
+    """Of the model, see ``formats.model.digest``."""
+    traced: ExportedProgram
+    taken: tuple[int | str, ...]
+    """Shape of what its network takes of a patch; a name is an axis of any length."""
+    about: Mapping[str, Any]
+    """Fields of ``export.json`` by which a device feeds the model and reads its answer."""
+    feed: Feed
+    calibration: Calibration
+    cases: Sequence[checks.Case]
+    """Waveforms, and what evaluation makes of them."""
+    thresholds: Array | None = None
+    """The score (class,) from which on each class is given, where clips are decided by such."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What stands in the metadata of every file."""
+        return {
+            "format": FORMAT,
+            "labels": json.dumps(self.classes, ensure_ascii=False),
+            "model_sha256": self.sha256,
+            "multi_label": json.dumps(self.multi_label),
+            "sample_rate_hz": str(self.sample_rate_hz),
+        }
+
+
+def export(source: Source, settings: Quantization, exported: Path) -> dict[str, Any]:
     """Write the programs of a model.
 
     Args:
-        features: the features that the model was trained with; calibration takes of them.
-        model: folder that training wrote.
+        source: the model.
+        settings: of the int8 network.
         exported: folder to write.
-        config: ``quantization``, ``dataset.quantization_*`` and ``dataset.seed`` are used.
-        calibration_clips: folder of audio to calibrate with instead of training clips; goes before
-            ``dataset.quantization_audio_path``.
 
     Returns:
         What ``export.json`` holds.
 
     Raises:
-        ConfigError: ``quantization`` asks for what cannot be done.
+        ConfigError: ``settings`` ask for what cannot be done.
         DataError: the model cannot be exported, or a program does not compute what torch does.
     """
-    opsets.check(config.quantization.target_opset)
-    description, network = inference.read_network(model)
-    clips = read_features(features)
-    check_same_features(clips, description, model)
-    classifier = inference.load(model, torch.device("cpu"))
-    source = calibration_clips or config.dataset.quantization_audio_path
-    if source:
-        held = calibration.of_folder(Path(source), description)
-    else:
-        share, seed = config.dataset.quantization_split, config.dataset.seed
-        held = calibration.of_training(clips, model, share, seed)
-    facts = _facts(description, model)
-    network.requires_grad_(requires_grad=False)
-    network = models.place(network, torch.device("cpu"))
-    whole = program.Program(description, network)
-    traced = program.trace(whole, description.architecture)
-    made = _make(traced, description, config, facts, held.batches(classifier))
+    opsets.check(settings.target_opset)
+    made = _make(source, settings)
+    held = source.calibration
     info = {
-        **_about(description, facts),
+        **_about(source),
         "files": {name: made.about(name) for name in made.content},
         "quantization": {
-            **config.quantization.model_dump(mode="json"),
+            **settings.model_dump(mode="json"),
             "calibration": {
                 "source": held.source,
                 "clips": list(held.clips),
@@ -136,9 +139,8 @@ def export(
             },
             **made.scales(),
         },
-        "checks": _check(made, description, classifier),
-        "versions": {"opset": config.quantization.target_opset}
-        | {name: version(name) for name in _LIBRARIES},
+        "checks": _check(made, source),
+        "versions": {"opset": settings.target_opset} | {name: version(name) for name in _LIBRARIES},
     }
     _write(exported, made.content, info)
     return info
@@ -172,27 +174,20 @@ class _Made:
         }
 
 
-def _make(
-    traced: ExportedProgram,
-    description: Description,
-    config: UserConfig,
-    facts: Mapping[str, str],
-    patches: Iterator[Array],
-) -> _Made:
-    whole, cut = graphs.program_graph(
-        traced, len(description.classes), config.quantization.target_opset
-    )
-    network = graphs.network_graph(whole, cut, description)
-    small = quantisation.quantise(network, patches, config.quantization)
+def _make(source: Source, settings: Quantization) -> _Made:
+    classes = len(source.classes)
+    whole, cut = graphs.program_graph(source.traced, classes, settings.target_opset)
+    network = graphs.network_graph(whole, cut, source.taken, classes)
+    small = quantisation.quantise(network, source.calibration.batches(source.feed), settings)
     made = {
         GRAPH: whole,
         GRAPH_INT8: graphs.with_network(whole, cut, small),
         NETWORK: network,
         NETWORK_INT8: small,
     }
-    content = {PROGRAM: _torch_file(traced, facts)}
+    content = {PROGRAM: _torch_file(source.traced, source.facts)}
     for name, graph in made.items():
-        graphs.note(graph, facts)
+        graphs.note(graph, source.facts)
         content[name] = graph.SerializeToString(deterministic=True)
     return _Made(made, content)
 
@@ -206,66 +201,52 @@ def _torch_file(traced: ExportedProgram, facts: Mapping[str, str]) -> bytes:
         return path.read_bytes()
 
 
-def _check(made: _Made, description: Description, classifier: Classifier) -> dict[str, Any]:
+def _check(made: _Made, source: Source) -> dict[str, Any]:
     """Compare every program with torch.
 
     Raises:
         DataError: one of them differs.
     """
-    held = checks.cases(description, classifier)
+    held = source.cases
     with quiet():
         loaded = torch.export.load(io.BytesIO(made.content[PROGRAM])).module()
-    graph = session(made.content[GRAPH])
 
     def in_torch(waveform: Array) -> list[Array]:
         with torch.inference_mode():
             return [value.numpy() for value in loaded(torch.from_numpy(waveform))]
 
-    def in_onnx(waveform: Array) -> list[Array]:
-        return list(graph.run(None, {program.INPUT: waveform}))
-
     checks.same_network(made.graphs[GRAPH_INT8], made.content[NETWORK_INT8], held)
-    return {
+    found = {
         "tolerance": checks.TOLERANCE,
         "shapes": [list(case.waveform.shape) for case in held],
         "largest_difference": {
             PROGRAM: checks.compare(PROGRAM, in_torch, held),
-            GRAPH: checks.compare(GRAPH, in_onnx, held),
+            GRAPH: checks.compare(GRAPH, _runner(made.content[GRAPH]), held),
         },
     }
+    if source.thresholds is None:
+        return found
+    small = _runner(made.content[GRAPH_INT8])
+    return found | {"int8": checks.int8_difference(small, held, source.thresholds)}
 
 
-def _about(description: Description, facts: Mapping[str, str]) -> dict[str, Any]:
+def _runner(graph: bytes) -> Callable[[Array], Sequence[Array]]:
+    opened = session(graph)
+    return lambda waveform: list(opened.run(None, {program.INPUT: waveform}))
+
+
+def _about(source: Source) -> dict[str, Any]:
     """What a device has to know to feed a program and to read its answer."""
-    held = description.as_json()
-    preprocessing, spec = description.preprocessing, description.feature_extraction
+    about = dict(source.about)
+    training = about.pop("training", {})
     return {
         "format": FORMAT,
-        "model": {
-            "architecture": description.architecture,
-            "sha256": facts["model_sha256"],
-            **description.training,
-        },
-        "classes": list(description.classes),
-        "multi_label": description.multi_label,
-        "threshold": THRESHOLD if description.multi_label else None,
-        "sample_rate_hz": preprocessing.target_rate,
-        "samples": {
-            "at_least": least_samples(preprocessing, spec),
-            "at_most": most_samples(preprocessing),
-        },
-        **{key: held[key] for key in ("preprocessing", "feature_extraction", "normalization")},
-    }
-
-
-def _facts(description: Description, model: Path) -> dict[str, str]:
-    """What stands in the metadata of every file."""
-    return {
-        "format": FORMAT,
-        "labels": json.dumps(description.classes, ensure_ascii=False),
-        "model_sha256": model_digest(model),
-        "multi_label": json.dumps(description.multi_label),
-        "sample_rate_hz": str(description.preprocessing.target_rate),
+        "model": {"architecture": source.architecture, "sha256": source.sha256, **training},
+        "classes": list(source.classes),
+        "multi_label": source.multi_label,
+        "threshold": None,
+        "sample_rate_hz": source.sample_rate_hz,
+        **about,
     }
 
 

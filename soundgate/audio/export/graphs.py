@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from torch.export import ExportedProgram
 
-    from soundgate.audio.formats.model import Description
-
 PATCHES = "patches"
 SCORES = "scores"
 """Input and output of the network on its own."""
 
 INSIDE, OUTSIDE = "int8/in", "int8/out"
 """What enters and leaves the int8 network within its program."""
+
+EMPTY = "waveform holds no sample: give at least one"
+"""Name of the node that fails on an empty waveform; runtimes repeat it in their error."""
 
 _PRODUCER = "soundgate"
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -58,6 +59,7 @@ def program_graph(traced: ExportedProgram, classes: int, opset: int) -> tuple[Mo
     cut = Cut.of(model)
     _forget_origin(model)
     slice_ranges(model)
+    _refuse_empty(model)
     _shape(model.graph.input[0], TensorProto.FLOAT, ("batch", "sample"))
     for value, kind, dims in zip(
         model.graph.output,
@@ -69,12 +71,36 @@ def program_graph(traced: ExportedProgram, classes: int, opset: int) -> tuple[Mo
     return to_opset(model, opset), cut
 
 
+def _refuse_empty(model: ModelProto) -> None:
+    """Let a graph fail on waveforms without samples by a node whose name says so.
+
+    It would divide by their number, which ends the process that runs it.
+    """
+    graph, first, held = model.graph, "empty/first", "empty/waveform"
+    for node in graph.node:
+        node.input[:] = [held if name == INPUT else name for name in node.input]
+    look = helper.make_node("Gather", [INPUT, "empty/place"], [first], name=EMPTY, axis=1)
+    take = helper.make_node("Where", ["empty/never", first, INPUT], [held], name=held)
+    nodes = [look, take, *(NodeProto.FromString(n.SerializeToString()) for n in graph.node)]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "empty/place"))
+    graph.initializer.append(numpy_helper.from_array(np.array(False), "empty/never"))
+
+
 class Cut:
     """The network's nodes in a program's graph, and the values at which it begins and ends."""
 
-    def __init__(self, nodes: Sequence[str], begin: str, end: str) -> None:
-        """Remember the outputs of its ``nodes``, the patches and the scores."""
+    def __init__(
+        self, nodes: Sequence[str], begin: str, end: str, count: Mapping[str, int]
+    ) -> None:
+        """Remember the outputs of its ``nodes``, the patches and the scores.
+
+        ``count`` names values of the program, from outside the network, that say how many patches
+        there are, and how many axes each has: none or one.
+        """
         self.outputs, self.begin, self.end = frozenset(nodes), begin, end
+        self.count = dict(count)
 
     @classmethod
     def of(cls, model: ModelProto) -> Cut:
@@ -91,33 +117,64 @@ class Cut:
         begin = {name for name in read if name and name not in inside and name not in constants}
         rest = [node for node in model.graph.node if node.output[0] not in inside]
         end = {name for node in rest for name in node.input if name in inside}
+        count = {
+            value.name: len(value.type.tensor_type.shape.dim)
+            for value in model.graph.value_info
+            if value.name in begin and value.type.tensor_type.elem_type == TensorProto.INT64
+        }
+        begin -= set(count)
         assert len(begin) == len(end) == 1, "a network has one input and one output"
-        return cls(tuple(inside), begin.pop(), end.pop())
+        return cls(tuple(inside), begin.pop(), end.pop(), count)
 
     def holds(self, node: NodeProto) -> bool:
         """Whether ``node`` is one of the network's."""
         return node.output[0] in self.outputs
 
 
-def network_graph(model: ModelProto, cut: Cut, description: Description) -> ModelProto:
-    """The network alone: patches float32 (batch, 1, mel, frame) to scores (batch, class)."""
-    spec = description.feature_extraction
+def network_graph(
+    model: ModelProto, cut: Cut, taken: Sequence[str | int], classes: int
+) -> ModelProto:
+    """The network alone: patches float32 (batch, ...) to scores (batch, class).
+
+    Args:
+        model: the graph of the whole program.
+        cut: where the network stands in it.
+        taken: the shape of a patch, (1, mel, frame) say; a name is an axis of any length.
+        classes: how many there are.
+    """
     names = {cut.begin: PATCHES, cut.end: SCORES}
     network = onnx.ModelProto()
     network.CopyFrom(model)
     graph = network.graph
-    nodes = [node for node in graph.node if cut.holds(node)]
+    counting, numbers = _counting(cut)
+    graph.initializer.extend(numbers)
+    nodes = [*counting, *(node for node in graph.node if cut.holds(node))]
     used = {name for node in nodes for name in node.input}
     constants = [tensor for tensor in graph.initializer if tensor.name in used]
     _fill(graph, nodes, constants)
     _rename(graph.node, names)
     del graph.input[:], graph.output[:]
-    dims = ("batch", 1, spec.n_mels, spec.patch_length)
+    dims = ("batch", *taken)
     graph.input.append(helper.make_tensor_value_info(PATCHES, TensorProto.FLOAT, dims))
-    out = ("batch", len(description.classes))
+    out = ("batch", classes)
     graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, out))
     graph.name = "network"
     return network
+
+
+def _counting(cut: Cut) -> tuple[list[NodeProto], list[TensorProto]]:
+    """What gives a network on its own the number of patches, which its program knows already."""
+    if not cut.count:
+        return [], []
+    nodes = [
+        helper.make_node("Shape", [cut.begin], ["patches_shape"], name="patches_shape"),
+        *(
+            helper.make_node("Gather", ["patches_shape", f"patches_axis_{axes}"], [name], name=name)
+            for name, axes in sorted(cut.count.items())
+        ),
+    ]
+    numbers = [np.zeros((1,) * axes, np.int64) for axes in range(2)]
+    return nodes, [numpy_helper.from_array(n, f"patches_axis_{n.ndim}") for n in numbers]
 
 
 def with_network(model: ModelProto, cut: Cut, network: ModelProto) -> ModelProto:

@@ -73,6 +73,9 @@ def _lower(node: NodeProto, constants: Mapping[str, TensorProto], opset: int) ->
         del node.input[1:]
         _drop(node, "noop_with_empty_axes")
         node.attribute.append(onnx.helper.make_attribute("axes", axes))
+    elif node.op_type == "Split" and len(node.input) == 1:
+        # Equal parts, as many as there are outputs.
+        _drop(node, "num_outputs")
     elif node.op_type == "ScatterElements" and opset < 16:
         _drop(node, "reduction")
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
 
-from soundgate.audio.export.front_end import FrontEnd
 from soundgate.audio.export.quiet import quiet
 from soundgate.errors import DataError
-
-if TYPE_CHECKING:
-    from soundgate.audio.formats.model import Description
 
 INPUT = "waveform"
 OUTPUTS = ("scores", "patch_scores", "patches")
@@ -25,13 +19,28 @@ NETWORK = "network"
 class Program(nn.Module):
     """A classifier of waveforms, with everything in it that follows decoding and resampling."""
 
-    def __init__(self, description: Description, network: nn.Module) -> None:
-        """Join the front end of ``description`` with ``network``, which returns logits."""
+    def __init__(
+        self,
+        front_end: nn.Module,
+        network: nn.Module,
+        *,
+        multi_label: bool,
+        example_samples: int,
+        join: str = "mean",
+    ) -> None:
+        """Join a front end with a network.
+
+        Args:
+            front_end: waveforms float32 (batch, sample) to what the network takes of each patch
+                (batch, patch, ...), and how many patches of each clip are real, int64 (batch,).
+            network: of what it takes (patch, ...), logits (patch, class).
+            multi_label: whether each score stands on its own.
+            example_samples: length of the waveform that is traced.
+            join: how the scores of patches become the clip's: mean or max.
+        """
         super().__init__()
-        self.front_end = FrontEnd(
-            description.preprocessing, description.feature_extraction, description.standardisation
-        )
-        self.network = _Scores(network, multi_label=description.multi_label)
+        self.front_end, self.example_samples, self.join = front_end, example_samples, join
+        self.network = _Scores(network, multi_label=multi_label)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Score clips.
@@ -41,20 +50,22 @@ class Program(nn.Module):
                 of a batch are of one length.
 
         Returns:
-            Clip scores float32 (batch, class): means over patches. Patch scores float32
-            (batch, patch, class), 0 beyond a clip's last patch. How many patches each clip has,
-            int64 (batch,).
+            Clip scores float32 (batch, class): over patches, the mean or the highest. Patch scores
+            float32 (batch, patch, class), 0 beyond a clip's last patch. How many patches each clip
+            has, int64 (batch,).
         """
         patches, count = self.front_end(waveform)
-        scores = self.network(patches.flatten(0, 1).unsqueeze(1))
+        scores = self.network(patches.flatten(0, 1))
         scores = scores.unflatten(0, patches.shape[:2])
         real = torch.arange(patches.shape[1], device=count.device) < count.unsqueeze(1)
         scores = torch.where(real.unsqueeze(2), scores, 0.0)
+        if self.join == "max":
+            return scores.amax(1), scores, count
         return scores.sum(1) / count.unsqueeze(1), scores, count
 
 
 class _Scores(nn.Module):
-    """Standardised patches (patch, 1, mel, frame) to scores (patch, class)."""
+    """What the network takes of patches (patch, ...) to scores (patch, class)."""
 
     def __init__(self, network: nn.Module, *, multi_label: bool) -> None:
         super().__init__()
@@ -72,7 +83,7 @@ def trace(program: Program, architecture: str) -> ExportedProgram:
     Raises:
         DataError: the network's Python code depends on what its input holds.
     """
-    example = torch.zeros(2, 2 * program.front_end.arrangement.least + 1)
+    example = torch.zeros(2, program.example_samples)
     shapes = {INPUT: {0: Dim("batch", min=1), 1: Dim("sample", min=1)}}
     # Otherwise a batch of one clip would be held for another program than a batch of several.
     sizes = _config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]

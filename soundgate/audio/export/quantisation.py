@@ -103,7 +103,8 @@ def _whole_input(model: ModelProto) -> None:
         ConfigError: the network uses its input in more than one way.
     """
     graph = model.graph
-    readers = [node for node in graph.node if graphs.PATCHES in node.input]
+    # How many patches there are does not depend on their numbers.
+    readers = [n for n in graph.node if graphs.PATCHES in n.input and n.op_type != "Shape"]
     if [node.op_type for node in readers] != ["QuantizeLinear"]:
         raise ConfigError(
             "quantization.quantization_input_type: this network does not quantise its input; "

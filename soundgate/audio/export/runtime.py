@@ -12,7 +12,7 @@ import onnxruntime
 
 from soundgate.audio.classification.evaluation import Quantized
 from soundgate.audio.classification.inference import load
-from soundgate.audio.export.names import INFO, NETWORK_INT8
+from soundgate.audio.formats.exported import INFO, NETWORK_INT8
 from soundgate.audio.formats.model import digest as model_digest
 from soundgate.errors import DataError, unreadable
 
@@ -55,6 +55,12 @@ def int8_network(exported: Path, model: Path) -> Quantized:
     Raises:
         DataError: a file is missing or damaged, or the folder was made of another model.
     """
+    held = int8_bytes(exported, model)
+    return Quantized(ExportedNetwork(load(model), session(held)), len(held))
+
+
+def int8_bytes(exported: Path, model: Path) -> bytes:
+    """The file of the int8 network, checked; arguments and errors as of ``int8_network``."""
     path = exported / INFO
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
@@ -70,7 +76,7 @@ def int8_network(exported: Path, model: Path) -> Quantized:
         )
     if hashlib.sha256(held).hexdigest() != digest:
         raise DataError(f"{exported / NETWORK_INT8}: is damaged; export the model again")
-    return Quantized(ExportedNetwork(load(model), session(held)), len(held))
+    return held
 
 
 @dataclass(frozen=True)
@@ -96,19 +102,26 @@ class ExportedNetwork:
 
     def scores(self, patches: Array) -> Array:
         """Scores float32 (patch, class) of patches (patch, mel, frame)."""
-        value, result = self.session.get_inputs()[0], self.session.get_outputs()[0]
-        noted = self.session.get_modelmeta().custom_metadata_map
-        batch: Array = self.classifier.standardised(patches).cpu().numpy()
-        if value.type != "tensor(float)":
-            scale, zero_point, dtype = _scale_of(noted, value)
-            limits = np.iinfo(dtype)
-            whole = np.rint(batch / scale) + zero_point
-            batch = np.clip(whole, limits.min, limits.max).astype(dtype)
-        scores: Array = self.session.run(None, {value.name: batch})[0]
-        if result.type != "tensor(float)":
-            scale, zero_point, _ = _scale_of(noted, result)
-            scores = (scores.astype(np.float32) - zero_point) * scale
-        return scores
+        return run_network(self.session, self.classifier.standardised(patches).cpu().numpy())
+
+
+def run_network(opened: onnxruntime.InferenceSession, batch: Array) -> Array:
+    """Scores float32 (patch, class) of what an exported network takes, float32 (patch, ...).
+
+    Where the network takes or gives whole numbers, its own scales lead to and from them.
+    """
+    value, result = opened.get_inputs()[0], opened.get_outputs()[0]
+    noted = opened.get_modelmeta().custom_metadata_map
+    if value.type != "tensor(float)":
+        scale, zero_point, dtype = _scale_of(noted, value)
+        limits = np.iinfo(dtype)
+        whole = np.rint(batch / scale) + zero_point
+        batch = np.clip(whole, limits.min, limits.max).astype(dtype)
+    scores: Array = opened.run(None, {value.name: batch})[0]
+    if result.type != "tensor(float)":
+        scale, zero_point, _ = _scale_of(noted, result)
+        scores = (scores.astype(np.float32) - zero_point) * scale
+    return scores
 
 
 def _scale_of(noted: dict[str, str], end: Any) -> tuple[np.float32, int, Any]:

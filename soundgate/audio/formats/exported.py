@@ -3,7 +3,7 @@
     model.pt2           torch.export program: waveform to scores; torch.export.load reads it
     model.onnx          the same as ONNX graph
     model_int8.onnx     the same with the network in 8 bits; the front end stays float
-    network.onnx        the network alone: standardised log-mel patches to scores
+    network.onnx        the network alone: standardised log-mel patches, or images, to scores
     network_int8.onnx   the same in 8 bits: for devices that compute their own features
     labels.txt          a class a line, in the order of the scores
     export.json         inputs, outputs, settings, standardisation, quantisation, checks, digests
@@ -19,6 +19,7 @@ from pydantic import Field
 
 from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 from soundgate.audio.formats.model import Normalization
+from soundgate.audio.formats.models.tagger import Chunks, FrontEndRecord, Probability
 from soundgate.audio.formats.record import OpenRecord, Record, read_record, write_record
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Samples(Record):
     """Shorter clips are repeated up to ``at_least``; what exceeds ``at_most`` is cut off."""
 
     at_least: int
-    at_most: int
+    at_most: int | None
+    """None: nothing is cut off."""
 
 
 class CalibrationClips(Record):
@@ -76,6 +78,16 @@ class Quantization(OpenRecord):
     calibration: CalibrationClips | None = None
 
 
+class Int8Difference(Record):
+    """How far clip scores of the int8 program are from torch's, on clips of the data set."""
+
+    clips: int
+    largest: float
+    mean: float
+    decisions_alike: float
+    """Share of labels of clips that are decided alike, by the model's thresholds."""
+
+
 class Checks(Record):
     """Every program was compared with torch before it was written."""
 
@@ -83,6 +95,8 @@ class Checks(Record):
     shapes: tuple[tuple[int, ...], ...]
     largest_difference: dict[str, float]
     """Of a score, by file."""
+    int8: Int8Difference | None = None
+    """Of a tagger; a classifier's int8 network is judged on the test clips."""
 
 
 class Export(Record):
@@ -99,6 +113,12 @@ class Export(Record):
     preprocessing: Preprocessing | None = None
     feature_extraction: FeatureExtraction | None = None
     normalization: Normalization | None = None
+    front_end: FrontEndRecord | None = None
+    """Of a tagger; those three fields are of a classifier."""
+    chunks: Chunks | None = None
+    """Of a tagger: what the program cuts clips into, and how their scores are joined."""
+    thresholds: dict[str, Probability] | None = None
+    """Of a tagger: the score from which on each label is given."""
     files: dict[str, ProgramFile]
     quantization: Quantization | None = None
     checks: Checks | None = None

@@ -85,6 +85,11 @@ class Tagger(nn.Module):
         """Whether clips of several lengths may share a batch without changing one another."""
         return bool(self.backbone.takes_lengths)
 
+    @property
+    def least_frames(self) -> int:
+        """How wide an image has to be; narrower ones are filled up with zeros, which then count."""
+        return int(self.backbone.least_frames)  # type: ignore[arg-type]
+
     def forward(self, waveforms: Tensor, samples: Tensor | None = None) -> Tensor:
         """Logits float32 (clip, label).
 
@@ -129,7 +134,7 @@ class Tagger(nn.Module):
 
     def _filled(self, images: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Images at least as wide as the network needs, with zeros, which then count."""
-        least = int(self.backbone.least_frames)  # type: ignore[arg-type]
+        least = self.least_frames
         missing = least - images.shape[-1]
         if missing > 0:
             images = functional.pad(images, (0, missing))

@@ -63,6 +63,23 @@ def load(name: str, model: Path, description: Description, batch_size: int) -> R
         classifier = inference.load(model)
         _fold_normalisation(classifier.network.eval())
         return FeatureRuntime(classifier, description, batch_size, classifier.device.type)
+    path = exported_path(name, model)
+    from soundgate.audio.export.runtime import ExportedNetwork, session
+
+    opened = session(path, threads=1)
+    if path.name == PROGRAMS[name]:
+        return ProgramRuntime(opened, description, batch_size)
+    network = ExportedNetwork(inference.load(model, torch.device("cpu")), opened)
+    return FeatureRuntime(network, description, batch_size)
+
+
+def exported_path(name: str, model: Path) -> Path:
+    """The file of the runtime called ``name`` in a ``model/`` folder: a network, or a program.
+
+    Raises:
+        DataError: there is none.
+        MissingExtra: the library that runs it is not installed.
+    """
     exported = model / "export"
     paths = [exported / NETWORKS[name], exported / PROGRAMS[name]]
     path = next((path for path in paths if path.is_file()), None)
@@ -72,13 +89,7 @@ def load(name: str, model: Path, description: Description, batch_size: int) -> R
             "set runtime to torch"
         )
     export.require()
-    from soundgate.audio.export.runtime import ExportedNetwork, session
-
-    opened = session(path, threads=1)
-    if path is paths[1]:
-        return ProgramRuntime(opened, description, batch_size)
-    network = ExportedNetwork(inference.load(model, torch.device("cpu")), opened)
-    return FeatureRuntime(network, description, batch_size)
+    return path
 
 
 class FeatureRuntime:

@@ -23,7 +23,7 @@ from soundgate.audio.formats.reports.report import Estimate, Results, write_repo
 from soundgate.audio.formats.reports.tags import TagReport
 from soundgate.audio.formats.waveforms import read_waveforms
 from soundgate.audio.metrics import multilabel
-from soundgate.audio.metrics.rounding import decimal
+from soundgate.audio.metrics.rounding import decimal, rounded
 from soundgate.errors import DataError
 from soundgate.text.progress import track
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from soundgate.audio.classification.tagging.inference import TagScorer
+    from soundgate.audio.classification.tagging.inference import ClipScorer
     from soundgate.audio.formats.models.tagger import TaggerFile
     from soundgate.audio.formats.waveforms import Row, WaveformSet
     from soundgate.audio.metrics.multilabel import Tags
@@ -83,6 +83,15 @@ class TaggedClips:
         return tuple(name for name, there in zip(self.labels, given, strict=True) if there)
 
 
+@dataclass(frozen=True)
+class QuantizedTagger:
+    """A tagger in 8 bits, beside the one it was made of."""
+
+    scorer: ClipScorer
+    size_bytes: int
+    """Of its file."""
+
+
 def evaluate(
     waveforms: Path,
     model: Path,
@@ -90,6 +99,7 @@ def evaluate(
     *,
     batch_size: int = BATCH_SIZE,
     confidence: float = 0.95,
+    quantized: QuantizedTagger | None = None,
 ) -> TagReport:
     """Score the test clips of ``model`` and write ``report``.
 
@@ -99,6 +109,7 @@ def evaluate(
         report: folder to write.
         batch_size: chunks scored at once.
         confidence: level of the intervals, 0..1.
+        quantized: the int8 network of the same model; it is scored too, on the same clips.
 
     Returns:
         What ``evaluation.json`` holds.
@@ -114,6 +125,9 @@ def evaluate(
         raise DataError(f"{model / SPLIT}: no test clips; give some, or hold out a fold")
     scored = tag(clips, scorer, description, rows, batch_size)
     made = report_of(scored, description, confidence)
+    if quantized is not None:
+        small = tag(clips, quantized.scorer, description, rows, batch_size)
+        made = _with_quantized(made, scored, small, quantized.size_bytes)
     report.mkdir(parents=True, exist_ok=True)
     write_results(report / PREDICTIONS, scored.results())
     write_report(report, made)
@@ -124,7 +138,7 @@ def evaluate(
 
 def tag(
     clips: WaveformSet,
-    scorer: TagScorer,
+    scorer: ClipScorer,
     description: TaggerFile,
     rows: Sequence[Row],
     batch_size: int,
@@ -206,6 +220,35 @@ def report_of(scored: TaggedClips, description: TaggerFile, confidence: float) -
             side: tuple(labels[k] for k in numbers) for side, numbers in lacking.items() if numbers
         },
     )
+
+
+def _with_quantized(
+    report: TagReport, scored: TaggedClips, small: TaggedClips, size_bytes: int
+) -> TagReport:
+    """The report with the int8 network's figures beside those of the network in torch."""
+    confidence = report.confidence_level or 0.95
+    found = multilabel.intervals(small.tags, small.groups, seed=figures.SEED, confidence=confidence)
+    more = {f"quantized_{name}": value for name, value in figures.overall(found).items()}
+    known = scored.tags.mask
+    alike = float((scored.tags.decided == small.tags.decided)[known].mean())
+    more["quantized_agreement"] = Estimate(value=rounded(alike))
+    more["quantized_size_bytes"] = Estimate(value=size_bytes)
+    headline = tuple(
+        line.model_copy(update={"variants": {"int8": f"quantized_{line.metric}"}})
+        if f"quantized_{line.metric}" in more
+        else line
+        for line in report.headline
+    )
+    note = (
+        f"The int8 network takes {size_bytes / 1e6:.1f} MB and decides {alike:.1%} of the labels "
+        "of the test clips as the network does that it was made of."
+    )
+    update = {
+        "metrics": report.metrics | more,
+        "headline": headline,
+        "notes": (*report.notes, note),
+    }
+    return report.model_copy(update=update)
 
 
 def check_same_clips(clips: WaveformSet, description: TaggerFile, folder: Path) -> None:

@@ -37,6 +37,14 @@ class ChunkScorer(Protocol):
         """Scores float32 (chunk, label) of each clip, 0 to 1, in the order of ``clips``."""
 
 
+class ClipScorer(ChunkScorer, Protocol):
+    """One that says how it cuts clips, and how the scores of their chunks become theirs."""
+
+    @property
+    def chunks(self) -> Chunks:
+        """How."""
+
+
 @dataclass(frozen=True)
 class TagScorer:
     """A tagger, and what has to be known to feed it."""
@@ -129,14 +137,14 @@ def load(model: Path, device: torch.device | None = None) -> tuple[TaggerFile, T
 
 
 def scored_rows(
-    scorer: TagScorer, clips: WaveformSet, rows: Sequence[Row], batch_size: int
+    scorer: ChunkScorer, clips: WaveformSet, rows: Sequence[Row], batch_size: int
 ) -> Iterator[Array]:
     """Yield the chunk scores (chunk, label) of each of ``rows``; memory holds a few clips."""
     return in_portions(scorer, rows, clips.waveform, batch_size)
 
 
 def in_portions(
-    scorer: TagScorer, rows: Sequence[Row], waveform: Callable[[Row], Waveform], batch_size: int
+    scorer: ChunkScorer, rows: Sequence[Row], waveform: Callable[[Row], Waveform], batch_size: int
 ) -> Iterator[Array]:
     """Yield the chunk scores (chunk, label) of each of ``rows``, of which ``waveform`` is heard."""
     for first in range(0, len(rows), _CLIPS):

@@ -9,10 +9,10 @@ import numpy as np
 
 from soundgate.audio.classification.tagging import inference
 from soundgate.audio.classification.tagging.chunks import spans
+from soundgate.audio.formats.models.tagger import read_tagger
 from soundgate.audio.prediction.predictors.base import PartScores
-from soundgate.audio.prediction.runtimes import GROUP_S, PROGRAMS
+from soundgate.audio.prediction.runtimes import GROUP_S, exported_path
 from soundgate.audio.prediction.settings import divided
-from soundgate.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,13 +101,16 @@ def open_tagger(model: Path, settings: Settings) -> Predictor:
         DataError: the model is damaged, or has no such program.
         MissingExtra: a library that it needs is not installed.
     """
-    if settings.runtime != "torch":
-        raise DataError(
-            f"{model / 'export' / PROGRAMS[settings.runtime]}: is missing: this version was "
-            "registered without exported programs; set runtime to torch"
-        )
-    description, scorer = inference.load(model)
-    least = max(description.front_end.n_fft, scorer.tagger.front_end.least_samples)
     # chunks are seconds of sound, where the patches of classifiers are fractions of one
     batch_size = min(settings.batch_size, inference.BATCH_SIZE)
-    return TaggerPredictor(description, scorer, least, batch_size)
+    if settings.runtime == "torch":
+        description, scorer = inference.load(model)
+        least = max(description.front_end.n_fft, scorer.tagger.front_end.least_samples)
+        return TaggerPredictor(description, scorer, least, batch_size)
+    program = exported_path(settings.runtime, model)
+    from soundgate.audio.export.taggers.scorer import exported_tagger
+
+    exported = exported_tagger(program.parent, model, program, threads=1)
+    description, scorer = read_tagger(model), exported.feed.scorer
+    least = max(description.front_end.n_fft, scorer.tagger.front_end.least_samples)
+    return TaggerPredictor(description, exported, least, batch_size)
