@@ -142,6 +142,23 @@ def test_pitch_moves_a_tone_by_semitones_and_keeps_its_duration(semitones):
     assert float(found[2000:-2000].square().mean()) == pytest.approx(0.5, rel=0.2)
 
 
+@pytest.mark.parametrize(("semitones", "rate"), [(2.0, 0.8), (-1.0, 1.25)])
+def test_pitch_and_speed_change_in_one_pass_as_in_two(semitones, rate):
+    clip = torch.zeros(2 * RATE)
+    clip[:RATE] = tone(440)
+    steps, rates = torch.tensor([semitones]), torch.tensor([rate])
+    [found] = vocoder.pitch_shift(clip[None], steps, rates)
+    loud = torch.nonzero(found.abs() > 0.3)[:, 0]
+    assert int(loud[-1]) / RATE == pytest.approx(1 / rate, abs=0.03)
+    heard = found[2000 : round(0.7 * RATE / rate)]
+    assert loudest_hz(heard) == pytest.approx(440 * 2 ** (semitones / 12), rel=2e-3)
+    [both] = vocoder.pitch_shift(vocoder.time_stretch(clip[None], rates), steps)
+    power = both[4000:9000].square().mean()
+    assert float(found[4000:9000].square().mean() / power) == pytest.approx(1, rel=0.25)
+    if rate > 1:
+        assert (found[round(2 * RATE / rate) + 1 :] == 0).all()
+
+
 def test_pitch_up_does_not_alias():
     # 7.8 kHz would become 8.75 kHz, above half the rate, and come back as 7.2 kHz.
     [found] = vocoder.pitch_shift(tone(7800)[None], torch.tensor([2.0]))

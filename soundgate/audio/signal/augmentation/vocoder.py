@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -27,23 +28,32 @@ def time_stretch(waveforms: Tensor, rates: Tensor) -> Tensor:
         rates: ``(clip,)``; 2 is twice as fast, half as long.
     """
     samples = waveforms.shape[1]
-    found = _stretched(waveforms, rates, samples)
-    ends = (samples / rates).round()
-    return found * (torch.arange(samples, device=found.device) < ends[:, None])
+    return _ended(_stretched(waveforms, rates, samples), rates)
 
 
-def pitch_shift(waveforms: Tensor, semitones: Tensor) -> Tensor:
-    """Move each clip by ``semitones`` at the same speed: stretched, then read faster or slower.
+def pitch_shift(waveforms: Tensor, semitones: Tensor, rates: Tensor | None = None) -> Tensor:
+    """Move each clip by ``semitones``: stretched, then read faster or slower.
 
     Args:
         waveforms: float32 ``(clip, sample)``.
         semitones: float32 ``(clip,)``.
+        rates: ``(clip,)``, of ``time_stretch``, which the same pass then does too; None: the speed
+            stays.
     """
     # Float32 would place samples at the end of a long clip no better than 0.01 samples.
     ratios = torch.exp2(semitones.double() / 12.0)
     samples = waveforms.shape[1]
     longest = math.ceil(samples * float(ratios.max())) + _TAPS
-    return _read_at(_stretched(waveforms, 1.0 / ratios, longest, ratios), ratios, samples)
+    passed = 1.0 / ratios if rates is None else rates / ratios
+    found = _read_at(_stretched(waveforms, passed, longest, ratios), ratios, samples)
+    return found if rates is None else _ended(found, rates)
+
+
+def _ended(waveforms: Tensor, rates: Tensor) -> Tensor:
+    """Silence where clips that were played ``rates`` times as fast have ended."""
+    samples = waveforms.shape[1]
+    ends = (samples / rates).round()
+    return waveforms * (torch.arange(samples, device=waveforms.device) < ends[:, None])
 
 
 def speed(waveforms: Tensor, semitones: Tensor) -> Tensor:
@@ -100,9 +110,10 @@ def _stretched(
 def _phase_vocoder(spectra: Tensor, rates: Tensor, frames: int) -> Tensor:
     """Complex ``(clip, bin, frame)`` to ``(clip, bin, frames)``; silence after the clip's end."""
     bins, known = spectra.shape[1:]
-    # Frame by frame, as they lie in memory; angles are taken before frames are repeated.
-    rows = torch.nn.functional.pad(spectra.transpose(1, 2), (0, 0, 0, 2))
-    sizes, angles = rows.abs(), rows.angle()
+    # Frame by frame, as they lie in memory; real numbers, since functions of complex ones are slow.
+    rows = torch.nn.functional.pad(torch.view_as_real(spectra.transpose(1, 2)), (0, 0, 0, 0, 0, 2))
+    real, imaginary = rows[..., 0].contiguous(), rows[..., 1].contiguous()
+    sizes, angles = torch.hypot(real, imaginary), torch.atan2(imaginary, real)
     advance = (math.pi * 2 * HOP_LENGTH / N_FFT) * torch.arange(bins, device=rates.device)
     # Wrapped, so that the sum over frames stays small enough for float32.
     turns = _wrapped(angles[:, 1:] - angles[:, :-1] - advance) + _wrapped(advance)
@@ -113,7 +124,7 @@ def _phase_vocoder(spectra: Tensor, rates: Tensor, frames: int) -> Tensor:
     turn = turns[clip, whole]
     phase = angles[:, :1] + turn.cumsum(1) - turn
     size = torch.lerp(sizes[clip, whole], sizes[clip, whole + 1], share)
-    return torch.polar(size, phase).transpose(1, 2)
+    return torch.complex(size * phase.cos(), size * phase.sin()).transpose(1, 2)
 
 
 def _wrapped(angles: Tensor) -> Tensor:
@@ -135,6 +146,7 @@ def _read_at(waveforms: Tensor, steps: Tensor, samples: int) -> Tensor:
     return found
 
 
+@functools.cache
 def _sinc(device: torch.device) -> Tensor:
     """Weights float32 ``(phase, tap)`` of the samples around a place between two of them."""
     taps = torch.arange(1 - _TAPS // 2, _TAPS // 2 + 1, device=device)
