@@ -41,6 +41,8 @@ class TaskMark(TypedDict):
     duration_s: float
     cpu_s: NotRequired[float]
     max_rss_bytes: NotRequired[int]
+    early: NotRequired[str]
+    """Why the result is not that of an undisturbed task: such a result is not reused."""
     host: str
     pid: int
     engine_id: str

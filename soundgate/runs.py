@@ -12,6 +12,7 @@ Formats are versioned and described by JSON Schema in ``docs/``. Every file is r
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 RUN_FORMAT = "soundgate.run/1"
 TASK_FORMAT = "soundgate.task/1"
 MARK = "task.json"
+FINISHES = "finishes"
+"""In a task's folder while it ends in good order on SIGINT; holds the attempt's token."""
 LOG = "log.txt"
 CHECKPOINTS = "checkpoints"
 INVOCATION_VARIABLE = "SOUNDGATE_INVOCATION"
@@ -172,6 +175,28 @@ def write_mark(task_folder: Path, context: Context, **values: Any) -> TaskMark:
     }
     write_json(task_folder / MARK, masked_values(mark))
     return cast("TaskMark", mark)
+
+
+@contextlib.contextmanager
+def finishes_early(context: Context) -> Iterator[None]:
+    """Tell the runner, while this lasts, that the task ends in good order on SIGINT."""
+    if not context.task_folder:
+        yield
+        return
+    path = Path(context.task_folder) / FINISHES
+    path.write_text(context.token, "utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def may_finish_early(task_folder: Path, token: str) -> bool:
+    """Whether the attempt with ``token`` ends in good order on SIGINT now."""
+    try:
+        return (task_folder / FINISHES).read_text("utf-8") == token
+    except OSError:
+        return False
 
 
 def read_mark(task_folder: Path) -> TaskMark | None:

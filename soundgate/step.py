@@ -53,6 +53,7 @@ __all__ = [
     "OutputPath",
     "cache_folder",
     "cpus",
+    "graceful_finish",
     "graceful_stop",
     "main",
     "run",
@@ -122,7 +123,9 @@ def _finish(outputs: Mapping[str, Path], started: float, argv: Sequence[str]) ->
         tree = digest_tree(path)
         tree.write(folder / f"{name}.files")
         trees[name] = {"digest": tree.digest, "bytes": tree.size, "files": len(tree.entries)}
-    _mark(folder, context, started, argv, state=runs.State.SUCCEEDED, outputs=trees, exit_code=0)
+    values = {"early": _ended_early[0]} if _ended_early else {}
+    state = runs.State.SUCCEEDED
+    _mark(folder, context, started, argv, state=state, outputs=trees, exit_code=0, **values)
 
 
 def _mark(
@@ -206,6 +209,12 @@ class _Terminated(BaseException):
     exit_code = 128 + signal.SIGTERM
 
 
+class _Interrupted(_Terminated):
+    """Ctrl-C reached a training for the second time."""
+
+    exit_code = 128 + signal.SIGINT
+
+
 def _terminate(number: int, _frame: object) -> NoReturn:
     raise _Terminated(f"stopped by {signal.Signals(number).name}")
 
@@ -234,6 +243,40 @@ def graceful_stop() -> Iterator[Callable[[], bool]]:
         _early.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_INTERRUPTED = (
+    b"Ctrl-C: the epoch under way is the last; another Ctrl-C ends the training at once\n"
+)
+_ended_early: list[str] = []
+"""Why the result is not that of an undisturbed step."""
+
+
+@contextmanager
+def graceful_finish() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT (Ctrl-C) into a question that a training asks after every epoch.
+
+    Yields a function that tells whether it came. The step then ends with what it has learnt, and
+    its result is not reused later. A second one ends the step at once. While this lasts, a runner
+    that is interrupted hands the first Ctrl-C on rather than stop the run.
+    """
+    asked: list[int] = []
+
+    def interrupted(number: int, _frame: object) -> None:
+        if asked:
+            raise _Interrupted(f"stopped by {signal.Signals(number).name}")
+        asked.append(number)
+        os.write(2, _INTERRUPTED)  # print might be what was interrupted
+
+    context = runs.Context.from_environment()
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        with runs.finishes_early(context):
+            yield lambda: bool(asked)
+        if asked:
+            _ended_early.append("ended early by Ctrl-C")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def warm_up() -> None:
@@ -296,6 +339,7 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     # a warning that time is short must not end a step that is still importing, or saves nothing
     _early.clear()
+    _ended_early.clear()
     signal.signal(signal.SIGUSR1, _remember)
     offline.guard()
     attempt = _attempt()

@@ -13,7 +13,14 @@ metrics look for them. The test clips are left to ``evaluate``.
 
 from __future__ import annotations
 
-from soundgate.step import CheckpointPath, InputPath, OutputPath, graceful_stop, main
+from soundgate.step import (
+    CheckpointPath,
+    InputPath,
+    OutputPath,
+    graceful_finish,
+    graceful_stop,
+    main,
+)
 
 
 def train(
@@ -47,7 +54,11 @@ def train(
     settings = load(config)
     if pretrained:
         settings = settings.starting_from(pretrained)
-    with graceful_stop() as stop, epoch_log(settings.training.model_dump()) as log:
+    with (
+        graceful_stop() as stop,
+        graceful_finish() as finish,
+        epoch_log(settings.training.model_dump()) as log,
+    ):
         fit(
             features,
             model,
@@ -57,6 +68,7 @@ def train(
             epochs=epochs or None,
             checkpoints=checkpoints,
             stop=stop,
+            finish=finish,
             log=log,
         )
 

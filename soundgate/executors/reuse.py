@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from soundgate import runs
 from soundgate.errors import ParameterError
 from soundgate.executors.base import PlannedTask
 from soundgate.reuse import snapshot
@@ -134,19 +135,21 @@ def conclude(
     components: Components,
     seen: Snapshot,
 ) -> str:
-    """Remember a result under its key, unless something it is made of changed while it was made.
+    """Remember a result under its key.
 
     Returns:
-        What changed; empty where the result is remembered.
+        Why it is not remembered: something it is made of changed while it was made, or it was ended
+        early. Empty where it is.
     """
     now = snapshot.take(task, cache.sources, lambda item: run.task(item.task) / item.name)
     folder = run.task(task.name)
-    changed = seen.difference(now)
-    if changed:
+    mark, changed = runs.read_mark(folder), seen.difference(now)
+    doubt = f"{changed} while it ran" if changed else mark.get("early", "") if mark else ""
+    if doubt:
         cache.disown(folder)
     else:
         cache.record(pipeline.name, task.name, components, folder)
-    return changed
+    return doubt
 
 
 def plan(

@@ -13,7 +13,14 @@ metrics look for them. The test clips are left to ``evaluate``.
 
 from __future__ import annotations
 
-from soundgate.step import CheckpointPath, InputPath, OutputPath, graceful_stop, main
+from soundgate.step import (
+    CheckpointPath,
+    InputPath,
+    OutputPath,
+    graceful_finish,
+    graceful_stop,
+    main,
+)
 
 EXTRAS = ("tagging",)
 
@@ -47,8 +54,14 @@ def train(
     settings = load_tagging(config)
     if pretrained:
         settings = settings.starting_from(pretrained)
-    with graceful_stop() as stop, epoch_log(settings.training.model_dump()) as log:
-        asked = Asked(epochs=epochs or None, checkpoints=checkpoints, stop=stop, log=log)
+    with (
+        graceful_stop() as stop,
+        graceful_finish() as finish,
+        epoch_log(settings.training.model_dump()) as log,
+    ):
+        asked = Asked(
+            epochs=epochs or None, checkpoints=checkpoints, stop=stop, finish=finish, log=log
+        )
         fit(waveforms, model, metrics, settings, asked)
 
 

@@ -156,6 +156,17 @@ def test_the_callers_random_numbers_are_left_alone(features, tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_finish_ends_with_the_epoch_and_keeps_what_was_learnt(features, tmp_path):
+    epochs = []
+    fit(
+        *(features, tmp_path / "model", tmp_path / "metrics", config()),
+        finish=lambda: len(epochs) == 2,
+        log=lambda epoch, _: epochs.append(epoch),
+    )
+    assert epochs == [1, 2]
+    assert (tmp_path / "model" / "weights.safetensors").is_file()
+
+
 def test_stop_throws_the_epoch_away_and_keeps_the_ones_before(features, tmp_path, capsys):
     folders = features, tmp_path / "model", tmp_path / "metrics"
     epochs = []

@@ -37,6 +37,7 @@ def fit(  # noqa: PLR0913
     epochs: int | None = None,
     checkpoints: Path | None = None,
     stop: Callable[[], bool] = loop.never,
+    finish: Callable[[], bool] = loop.never,
     log: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
     """Train, keep the best epoch, write ``model/`` and ``metrics/``.
@@ -57,6 +58,8 @@ def fit(  # noqa: PLR0913
         checkpoints: folder of the checkpoint; None keeps none.
         stop: asked between batches. The epoch under way is then thrown away, and the checkpoint of
             the one before it stays.
+        finish: asked after every epoch: no further one is begun, and what was learnt is written.
+            A classifier on frozen layers is fitted to its end.
         log: called with the number and the figures of each finished epoch, from 1, in the first
             process; epochs restored from a checkpoint are not repeated.
 
@@ -73,21 +76,26 @@ def fit(  # noqa: PLR0913
         written = TrainingLog(
             metrics if group.writes else None, log, ROUND if plan.frozen else EPOCH
         )
-        learn = probe_training.every_round if plan.frozen else _every_epoch
-        outcome = learn(plan, initial, group, written, checkpoints, stop)
+        if plan.frozen:
+            outcome = probe_training.every_round(plan, initial, group, written, checkpoints, stop)
+        else:
+            asked: dict[str, Callable[[], bool]] = {"stop": stop, "finish": finish}
+            outcome = _every_epoch(plan, initial, group, written, checkpoints=checkpoints, **asked)
         if group.writes:
             model_folder.write(model, outcome.description, outcome.weights, plan.split)
             validation.announce(outcome.figures)
         group.share(None)  # nobody leaves before the model is written
 
 
-def _every_epoch(
+def _every_epoch(  # noqa: PLR0913
     plan: Plan,
     initial: Initialisation,
     group: Group,
     log: TrainingLog,
+    *,
     checkpoints: Path | None,
     stop: Callable[[], bool],
+    finish: Callable[[], bool],
 ) -> Outcome:
     """Every epoch that is left; what there is to write afterwards."""
     training = plan.config.training
@@ -95,7 +103,15 @@ def _every_epoch(
         training, epochs=plan.epochs, seed=plan.seed, validated=bool(plan.validation)
     )
     system = PatchClassification(plan, initial, group, stop)
-    learnt = loop.train(system, numbers, group=group, log=log, checkpoints=checkpoints, stop=stop)
+    learnt = loop.train(
+        system,
+        numbers,
+        group=group,
+        log=log,
+        checkpoints=checkpoints,
+        stop=stop,
+        finish=finish,
+    )
     record = plan.origin | initial.start.record
     record |= {"epochs": len(learnt.history), "best_epoch": learnt.epoch}
     record["parameters"] = models.parameter_count(system.network)

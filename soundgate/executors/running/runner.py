@@ -72,6 +72,7 @@ class Runner:
         self.stop_signal = 0
         self.stop_reason = ""
         self.impatient = False
+        self.finishing: list[str] | None = None
         self.started = time.monotonic()
         self._launcher: Launcher | None = None
         self._handlers: dict[int, Any] = {}
@@ -220,6 +221,7 @@ class Runner:
             self._ended(self.pipeline.tasks[name], status)
         for name in self.attempts:
             self.display.progress(name, last_line(self.run.log(name)))
+        self._hand_on_interrupt()
         self._enforce_limits()
         self.record.save()
 
@@ -243,7 +245,23 @@ class Runner:
         if self.stop_signal:  # asked twice: no more grace
             self.impatient = True
             return
+        if number == signal.SIGINT and self.finishing is None and self._early_finishers():
+            self.finishing = self._early_finishers()
+            return
         self._stop(number, f"stopped by {signal.Signals(number).name}")
+
+    def _early_finishers(self) -> list[str]:
+        """Running tasks that end in good order on Ctrl-C: trainings, after their epoch."""
+        return [
+            name
+            for name, attempt in self.attempts.items()
+            if runs.may_finish_early(self.run.task(name), attempt.token)
+        ]
+
+    def _hand_on_interrupt(self) -> None:
+        """Signals are sent outside of the handler, which may have interrupted a lock's holder."""
+        while self.finishing:
+            self.signal(self.finishing.pop(), signal.SIGINT)
 
     def _stop(self, number: int, reason: str) -> None:
         self.stop_signal = number
@@ -256,9 +274,9 @@ class Runner:
         mark = runs.read_mark(folder)
         if mark is not None and mark["key"] == attempt.key and mark["state"] == State.SUCCEEDED:
             made_of = attempt.components, attempt.seen
-            changed = reuse.conclude(self.cache, self.pipeline, task, self.run, *made_of)
+            doubt = reuse.conclude(self.cache, self.pipeline, task, self.run, *made_of)
             reuse.add_outputs(self.digests, task, mark)
-            self._done(task, mark, f"{changed} while it ran: not reused later" if changed else "")
+            self._done(task, mark, f"{doubt}: not reused later" if doubt else "")
             return
         timed_out = attempt.asked_to_stop is not None and not self.stop_signal
         if timed_out:
