@@ -44,6 +44,7 @@ def test_a_gate_is_asked_for_by_its_metric(text, path, at_most, bound):
         ("macro_f2>=0.6", "no metric 'macro_f2'; did you mean 'macro_f1'"),
         ("f1>=0.6", "no metric 'f1'"),
         ("quantised_macro_f1>=0.6", "did you mean 'quantized_macro_f1'"),
+        ("f1.a.b>=0.5", "cannot name the label 'a.b', whose dot .* rename the label"),
         ("macro_f1>=75", "the bound must be between 0 and 1"),
         ("macro_f1>=1.2.3", "is no gate"),
     ],

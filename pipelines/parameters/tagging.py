@@ -123,6 +123,11 @@ def read_gate(text: str) -> AskedGate:
         raise ParameterError(f"gates: no metric {name!r}{nearest(name, known)}")
     if not 0 <= bound <= 1:
         raise ParameterError(f"gates: {text!r}: the bound must be between 0 and 1")
+    if label is not None and "." in label:
+        raise ParameterError(
+            f"gates: {text!r}: a gate cannot name the label {label!r}, whose dot reads as a level "
+            "of the report; rename the label in the data"
+        )
     at_most = found["sign"] == "<="
     return AskedGate(metric_of(name, label, at_most=at_most), bound, at_most)
 

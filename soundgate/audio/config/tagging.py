@@ -5,7 +5,7 @@ Keys are spelt as users of instrument taggers know them; names in capitals are t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -17,9 +17,19 @@ from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
 from soundgate.audio.config.sections.general import Evaluation, General, Quantization
 from soundgate.audio.config.sections.inspection import Inspection
 from soundgate.audio.config.sections.section import Section
+from soundgate.errors import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EPOCH_FIGURES: Final = {
+    "VAL_F1": "validation_macro_f1",
+    "VAL_HAMMING": "validation_hamming",
+    "VAL_MAP": "validation_mean_average_precision",
+    "VAL_LOSS": "validation_loss",
+    "LOSS": "loss",
+}
+"""Figures by which epochs may be compared: the users' words, and the names in ``history.jsonl``."""
 
 Rate = Annotated[float, Field(gt=0)]
 
@@ -141,8 +151,8 @@ class Training(Section):
     use_weighted_train_sampler: bool = False
     """Whether clips of rare labels are drawn more often."""
     metric: str = "VAL_F1"
-    """Figure by which epochs are compared: VAL_F1, VAL_HAMMING, VAL_MAP, VAL_LOSS or any other
-    figure of an epoch."""
+    """Figure by which epochs are compared: VAL_F1, VAL_HAMMING, VAL_MAP, VAL_LOSS, or LOSS, that of
+    the training clips; or their names in ``history.jsonl``."""
     metric_mode: Literal["MIN", "MAX"] | None = None
     """Whether the figure should fall or rise; null: by its name."""
     early_stopping_metric_patience: int = Field(default=10, ge=1)
@@ -152,12 +162,23 @@ class Training(Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the network's passes."""
 
+    @property
+    def figure(self) -> str:
+        """The name in ``history.jsonl`` of what epochs are compared by."""
+        return EPOCH_FIGURES.get(self.metric.upper(), self.metric)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.finetune_head and self.finetune_head_epochs >= self.epochs:
             raise ValueError(
                 f"finetune_head_epochs {self.finetune_head_epochs} leave none of epochs "
                 f"{self.epochs} to the rest; lower them, or set finetune_head to false"
+            )
+        if self.figure not in EPOCH_FIGURES.values():
+            close = nearest(self.metric.upper(), EPOCH_FIGURES)
+            raise ValueError(
+                f"metric: no epoch has the figure {self.metric!r}{close}; known: "
+                f"{', '.join(EPOCH_FIGURES)}"
             )
         unknown = set(self.loss_function_kwargs) - {"gamma", "family_weight"}
         if unknown:

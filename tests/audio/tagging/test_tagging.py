@@ -19,7 +19,7 @@ from soundgate.audio.classification.tagging.evaluation import evaluate
 from soundgate.audio.classification.tagging.fit import Asked, fit
 from soundgate.audio.classification.tagging.inference import joined, load
 from soundgate.audio.classification.tagging.network import fresh, read_network
-from soundgate.audio.config.tagging import parse_tagging
+from soundgate.audio.config.tagging import EPOCH_FIGURES, parse_tagging
 from soundgate.audio.formats.models.tagger import FrontEndRecord, NetworkRecord, read_tagger
 from soundgate.audio.formats.reports.clip_results import read_results
 from soundgate.audio.formats.version import VersionCard, write_version
@@ -59,6 +59,21 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(world):
     return json.loads((world / "report/evaluation.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "close"), [("VAL_F2", "did you mean 'VAL_F1'"), ("accuracy", "known: VAL_F1, VAL_H")]
+)
+def test_a_metric_that_no_epoch_has_is_refused_when_the_config_is_read(metric, close):
+    text = f"training:\n  metric: {metric}\n"
+    with pytest.raises(ConfigError, match=rf"^c\.yaml.*{metric}.*{close}") as told:
+        parse_tagging(text, "c.yaml")
+    assert "\n" not in str(told.value)
+
+
+def test_every_metric_of_the_config_is_a_figure_of_an_epoch(world):
+    [first, *_] = (world / "metrics/history.jsonl").read_text("utf-8").splitlines()
+    assert set(EPOCH_FIGURES.values()) <= set(json.loads(first))
 
 
 def test_tones_are_found(report):

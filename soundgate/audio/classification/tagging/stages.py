@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.classification.tagging.validation import F1, HAMMING, LOSS, MAP
+from soundgate.audio.classification.tagging.validation import HAMMING, LOSS
 from soundgate.audio.learning.recipe import (
     EarlyStopping,
     Monitor,
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 HEAD, WHOLE = "head", "whole"
 
-METRICS: Final = {"VAL_F1": F1, "VAL_HAMMING": HAMMING, "VAL_MAP": MAP, "VAL_LOSS": LOSS}
-"""What users call the figures of an epoch."""
 _FALLING: Final = frozenset({HAMMING, LOSS, "loss"})
 # Share of the second stage in which one-cycle rises, as torch's own has it.
 _RISE: Final = 0.3
@@ -119,7 +117,7 @@ def _plateau(training: Training, watched: tuple[Monitor, ...]) -> Plateau | None
 
 
 def _watched(training: Training) -> tuple[Monitor, ...]:
-    figure = METRICS.get(training.metric.upper(), training.metric)
+    figure = training.figure
     falls = figure in _FALLING if training.metric_mode is None else training.metric_mode == "MIN"
     others = [Monitor(LOSS, rises=False)] if figure != LOSS else []
     return (Monitor(figure, rises=not falls), *others)
