@@ -178,21 +178,21 @@ def _read(path: Path, gate: Bound) -> _Number | str:
     """Return a finite number from a JSON file, or why there is none, with the file's ``reason``."""
     cannot = f"the gate on {gate.metric} cannot be judged: {path.name}"
     try:
-        place: Any = json.loads(path.read_text("utf-8"), parse_int=float)
+        found: Any = json.loads(path.read_text("utf-8"), parse_int=float)
     except FileNotFoundError:
         return f"{cannot} is missing from the report"
     except (ValueError, RecursionError) as error:
         return f"{cannot} is not JSON ({error})"
-    reason = place.get("reason") if isinstance(place, dict) else None
+    reason = found.get("reason") if isinstance(found, dict) else None
     told = f" ({' '.join(reason.split())})" if isinstance(reason, str) else ""
     around: Any = {}
     for part in gate.json_path.split("."):
-        if not isinstance(place, dict) or part not in place:
+        if not isinstance(found, dict) or part not in found:
             return f"{cannot} has no {gate.json_path}{told}"
-        around, place = place, place[part]
-    if not isinstance(place, float) or not math.isfinite(place):
-        return f"{cannot} has {gate.json_path} = {place!r}, which is not a finite number"
-    return _Number(place, _finite(around.get("low")), _finite(around.get("high")))
+        around, found = found, found[part]
+    if not isinstance(found, float) or not math.isfinite(found):
+        return f"{cannot} has {gate.json_path} = {found!r}, which is not a finite number"
+    return _Number(found, _finite(around.get("low")), _finite(around.get("high")))
 
 
 def _finite(value: Any) -> float | None:

@@ -105,8 +105,8 @@ def own_faults(module: str) -> Iterator[None]:
     except SoundgateError:
         raise
     except SyntaxError as error:  # no frame stands in a file that cannot be compiled
-        place = f"{_relative(error.filename or module)}:{error.lineno}"
-        raise DefinitionError(f"{place}: {type(error).__name__}: {error.msg}") from error
+        line = f"{_relative(error.filename or module)}:{error.lineno}"
+        raise DefinitionError(f"{line}: {type(error).__name__}: {error.msg}") from error
     except Exception as error:
         every = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
         frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_own(f.filename)]
@@ -116,8 +116,8 @@ def own_faults(module: str) -> Iterator[None]:
         if not frames or every[-1].is_relative_to(_HERE):
             raise
         said = " ".join(str(error).split())
-        place = f"{_relative(frames[-1].filename)}:{frames[-1].lineno}"
-        raise DefinitionError(f"{place}: {type(error).__name__}: {said}") from error
+        line = f"{_relative(frames[-1].filename)}:{frames[-1].lineno}"
+        raise DefinitionError(f"{line}: {type(error).__name__}: {said}") from error
 
 
 def _is_own(file: str) -> bool:

@@ -59,12 +59,14 @@ def fetch(
         "ontology": ontology,
     }
     plan = make_plan(dataset, load(config), files, download_command)
-    place, name, at_once = open_store(store), f"{PREFIX}/{plan.key}", 4 * cpus()
+    objects, name, at_once = open_store(store), f"{PREFIX}/{plan.key}", 4 * cpus()
     by_content = not plan.is_downloaded
-    key, digest = bring_tree(place, name, clips, plan.make, by_content=by_content, workers=at_once)
+    key, digest = bring_tree(
+        objects, name, clips, plan.make, by_content=by_content, workers=at_once
+    )
     digest = digest_tree(clips).digest if plan.narrow(clips) else f"sha256:{digest}"
     described = read_card(clips).with_fields(
-        name=plan.name, digest=digest, stored=f"{place.url}/{key}"
+        name=plan.name, digest=digest, stored=f"{objects.url}/{key}"
     )
     write_card(card, described)
     print(f"{described.clips} clips of {len(described.classes)} classes, kept as {key} in {store}")

@@ -32,12 +32,12 @@ def pull(
     """Fetch the version that an alias or a number names; print which it is."""
     from soundgate.audio.formats.version import read_version, write_version
     from soundgate.registry.service.connection import Registry, tracking_uri
-    from soundgate.registry.versions.alias_lookup import glance
+    from soundgate.registry.versions.alias_lookup import alias_state
     from soundgate.reuse.digests import digest_text
     from soundgate.runs import Context
 
     registry = Registry(tracking_uri(Path(Context.from_environment().root or "runs")))
-    seen = glance(registry.database, model_name, which)
+    seen = alias_state(registry.database, model_name, which)
     version.mkdir(parents=True, exist_ok=True)
     kept = cache_folder("versions") if seen.identity else None
     if kept is not None:

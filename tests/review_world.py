@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from soundgate.registry.candidates.registration import register_candidate
 from soundgate.registry.candidates.signatures import patch_signature
 from soundgate.registry.review.decisions import DecisionLog
-from soundgate.registry.review.session import Desk
+from soundgate.registry.review.session import ReviewSession
 from soundgate.registry.versions.lookup import find
 from soundgate.store import open_store
 
@@ -77,8 +77,10 @@ class World:
         )
         return done["version"]
 
-    def desk(self, by: str = "ann", comment: str | Callable[[], str] = "why not") -> Desk:
-        return Desk(
+    def session(
+        self, by: str = "ann", comment: str | Callable[[], str] = "why not"
+    ) -> ReviewSession:
+        return ReviewSession(
             registry=self.registry,
             log=DecisionLog(open_store(str(self.store)), self.model),
             by=by,

@@ -25,7 +25,7 @@ from soundgate.registry.service.connection import (
     Registry,
     tracking_uri,
 )
-from soundgate.registry.versions.alias_lookup import Glance, glance
+from soundgate.registry.versions.alias_lookup import AliasState, alias_state
 from soundgate.reuse.digests import digest_tree
 from steps.predict import AUDIO_PATH_FILE, predict
 from steps.pull import pull
@@ -171,9 +171,9 @@ def test_a_version_that_was_pulled_before_is_found_without_mlflow(in_root, tmp_p
 @pytest.mark.parametrize("text", [b"", b"no database", b"SQLite format 3\0 damaged"])
 def test_a_file_that_is_no_registry_is_left_to_mlflow(tmp_path, text):
     (tmp_path / "mlflow.db").write_bytes(text)
-    assert not glance(tmp_path / "mlflow.db", "aed", "champion").known
-    assert not glance(None, "aed", "champion").known
-    assert glance(tmp_path / "absent.db", "aed", "champion") == Glance(known=True)
+    assert not alias_state(tmp_path / "mlflow.db", "aed", "champion").known
+    assert not alias_state(None, "aed", "champion").known
+    assert alias_state(tmp_path / "absent.db", "aed", "champion") == AliasState(known=True)
 
 
 def test_a_registry_that_is_required_but_absent(tmp_path, monkeypatch):

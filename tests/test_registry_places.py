@@ -15,7 +15,7 @@ from soundgate.errors import RegistryError
 from soundgate.registry.candidates.presence import missing
 from soundgate.registry.service.addresses import read_only, sqlite_address, sqlite_file
 from soundgate.registry.service.connection import Registry, tracking_uri
-from soundgate.registry.versions.alias_lookup import glance
+from soundgate.registry.versions.alias_lookup import alias_state
 from soundgate.registry.versions.lookup import download, get
 
 pytest_plugins = ["review_fixtures"]
@@ -94,7 +94,7 @@ def test_a_folder_of_runs_with_an_odd_name_holds_its_registry(
     assert Path(shown["report"]).read_text() == "<p>r1</p>"
 
     champion = get(world.registry, "aed", "champion")
-    assert glance(world.registry.database, "aed", "champion").identity[0] == "1"
+    assert alias_state(world.registry.database, "aed", "champion").identity[0] == "1"
     download(world.registry, champion, tmp_path / "model")
     assert (tmp_path / "model" / "weights.safetensors").read_bytes() == b"r1"
     entry = tmp_path / "entry.json"
@@ -112,7 +112,7 @@ def moved(new_database, tmp_path) -> World:
     shutil.copy(new_database, runs / "mlflow.db")
     world = World(Registry(tracking_uri(runs)), runs)
     world.candidate("r1")
-    world.desk().approve("1")
+    world.session().approve("1")
     target = tmp_path / "moved"
     runs.rename(target)
     return World(Registry(tracking_uri(target)), target)

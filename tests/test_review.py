@@ -22,7 +22,7 @@ from review_world import MISSED, PASSED, PASSWORD, USER, World
 
 from soundgate import cli
 from soundgate.errors import ParameterError, RegistryError
-from soundgate.registry.review.overview import dossier, overview
+from soundgate.registry.review.overview import candidate_details, overview
 from soundgate.registry.service.connection import Registry
 
 pytest_plugins = ["review_fixtures"]
@@ -105,38 +105,38 @@ def said(error) -> str:
 
 def test_a_rejected_model_does_not_come_back_under_another_number(world):
     world.candidate("r1")
-    world.desk(comment="mislabels rain").reject("1")
+    world.session(comment="mislabels rain").reject("1")
     assert world.candidate("r2", {**PASSED, "threshold": 0.1}, weights="r1") == "2"
     with pytest.raises(RegistryError, match="the same model was rejected as candidate 1; add --ov"):
-        world.desk().approve("2")
+        world.session().approve("2")
     assert world.at("champion") is None
-    released = world.desk(comment="rain does not matter here").approve("2", override=True)
+    released = world.session(comment="rain does not matter here").approve("2", override=True)
     assert (released.decision.override, world.at("champion")) == (True, "1")
 
 
 def test_approve_reject_retrain_approve_and_roll_back_twice(world):
     name = f"{world.model}-candidates"
     assert [world.candidate(run) for run in ("r1", "r2", "r3")] == ["1", "2", "3"]
-    first = world.desk(comment="good on all classes").approve("1")
+    first = world.session(comment="good on all classes").approve("1")
     assert first.outcome.released == "1"
     assert (world.at("champion"), world.at("previous")) == ("1", None)
 
-    world.desk("bob", "mislabels rain").reject("2")
+    world.session("bob", "mislabels rain").reject("2")
     assert world.at("champion") == "1"
     assert world.tags(name, "2")["review.status"] == "rejected"
     assert world.tags(name, "2")["review.by"] == "bob"
 
-    third = world.desk(comment="retrained").approve("candidate")  # by alias: the newest
+    third = world.session(comment="retrained").approve("candidate")  # by alias: the newest
     assert third.decision.candidate == "3"
     assert (world.at("champion"), world.at("previous")) == ("2", "1")
 
-    world.desk(comment="too many false alarms").roll_back()
+    world.session(comment="too many false alarms").roll_back()
     assert (world.at("champion"), world.at("previous")) == ("1", "2")
     assert world.tags(world.model, "2")["review.status"] == "rolled back"
-    world.desk(comment="it was the microphone").roll_back()
+    world.session(comment="it was the microphone").roll_back()
     assert (world.at("champion"), world.at("previous")) == ("2", "1")
     assert world.tags(world.model, "2")["review.status"] == "approved"
-    world.desk(comment="the old one").roll_back("1")
+    world.session(comment="the old one").roll_back("1")
     assert (world.at("champion"), world.at("previous")) == ("1", "2")
 
     released = world.tags(world.model, "2")
@@ -144,20 +144,20 @@ def test_approve_reject_retrain_approve_and_roll_back_twice(world):
         assert released[tag] == world.tags(name, "3")[tag]
     assert world.tags(name, "3")["review.comment"] == "the old one"
     assert world.tags(name, "1")["review.comment"] == "good on all classes"
-    found = overview(world.desk(), 20)
+    found = overview(world.session(), 20)
     assert [(row.version, row.status, row.released, row.champion) for row in found.candidates] == [
         ("3", "rolled back", "2", False),
         ("2", "rejected", None, False),
         ("1", "approved", "1", True),
     ]
     assert found.notes == []
-    history = dossier(world.desk(), "3").decisions
+    history = candidate_details(world.session(), "3").decisions
     assert [d["verdict"] for d in history] == ["approve", "rollback", "rollback", "rollback"]
 
 
 def test_the_record_says_who_when_why_and_on_which_bytes(embedded):
     embedded.candidate("r1")
-    embedded.desk(comment="first line\nsecond ü").approve("1")
+    embedded.session(comment="first line\nsecond ü").approve("1")
     assert embedded.records() == ["00000001.applied.json", "00000001.json"]
     decision = embedded.record("00000001.json")
     tags = embedded.tags(f"{embedded.model}-candidates", "1")
@@ -192,43 +192,43 @@ def test_what_must_not_be_decided_is_refused_in_one_line(embedded):
     embedded.candidate("r1")
     embedded.candidate("r2", MISSED)
     with pytest.raises(RegistryError, match="has no champion; approve a candidate first"):
-        embedded.desk().roll_back()
+        embedded.session().roll_back()
     with pytest.raises(RegistryError) as error:
-        embedded.desk().approve("7")
+        embedded.session().approve("7")
     assert "has no version 7; there are: 2, 1" in said(error)
     with pytest.raises(RegistryError) as error:
-        embedded.desk().approve("2")
+        embedded.session().approve("2")
     assert "it missed its gates: clip:accuracy; add --override" in said(error)
     with pytest.raises(ParameterError, match="--comment is empty"):
-        embedded.desk(comment="  ").approve("1")
+        embedded.session(comment="  ").approve("1")
     assert not (embedded.store / "reviews").exists()
 
-    overridden = embedded.desk(comment="for the demo only").approve("2", override=True)
+    overridden = embedded.session(comment="for the demo only").approve("2", override=True)
     assert overridden.decision.override
     with pytest.raises(RegistryError) as error:
-        embedded.desk().approve("2", override=True)
+        embedded.session().approve("2", override=True)
     assert "is released already, as version 1 (ann approved candidate 2 at" in said(error)
     assert said(error).endswith("it is the champion")
     with pytest.raises(RegistryError, match=r"is the current champion, .*; roll back first"):
-        embedded.desk().reject("2")
+        embedded.session().reject("2")
     with pytest.raises(RegistryError, match="has no previous champion; name a"):
-        embedded.desk().roll_back()
+        embedded.session().roll_back()
 
-    plain = embedded.desk("bob").approve("1", override=True)
+    plain = embedded.session("bob").approve("1", override=True)
     assert not plain.decision.override  # nothing was overridden
-    embedded.desk(comment="was a demo").reject("2")
+    embedded.session(comment="was a demo").reject("2")
     with pytest.raises(RegistryError, match=r"is already rejected \(ann rejected .*: was a demo\)"):
-        embedded.desk().reject("2")
+        embedded.session().reject("2")
     with pytest.raises(RegistryError) as error:
-        embedded.desk().roll_back()
+        embedded.session().roll_back()
     assert "was made from candidate 2, which was rejected" in said(error)
     with pytest.raises(RegistryError, match=r"it was rejected \(ann rejected candidate 2"):
-        embedded.desk().approve("2")
+        embedded.session().approve("2")
     assert (embedded.at("champion"), embedded.at("previous")) == ("2", "1")
-    again = embedded.desk(comment="demo again").approve("2", override=True)
+    again = embedded.session(comment="demo again").approve("2", override=True)
     assert again.outcome.released == "3"
     with pytest.raises(RegistryError, match="make it champion again with rollback --to 2"):
-        embedded.desk().approve("1")
+        embedded.session().approve("1")
 
 
 @pytest.mark.parametrize("altered", ["report", "model"])
@@ -240,16 +240,16 @@ def test_altered_evidence_is_refused_whatever_is_overridden(embedded, tmp_path, 
     before = file.read_bytes()
     file.write_bytes(b"<p>all is well</p>")
     with pytest.raises(RegistryError) as error:
-        world.desk().approve("1", override=True)
+        world.session().approve("1", override=True)
     expected = {"report": "was altered after registration", "model": "differ from the registered"}
     assert expected[altered] in said(error)
-    assert expected[altered] in dossier(world.desk(), "1").notes[0]
+    assert expected[altered] in candidate_details(world.session(), "1").notes[0]
     file.unlink()
     with pytest.raises(RegistryError):
-        world.desk().approve("1", override=True)
+        world.session().approve("1", override=True)
     assert not (world.store / "reviews").exists()
     file.write_bytes(before)
-    world.desk().approve("1")
+    world.session().approve("1")
 
 
 def test_of_two_reviewers_one_wins_and_the_other_is_told(world):
@@ -257,11 +257,11 @@ def test_of_two_reviewers_one_wins_and_the_other_is_told(world):
     world.candidate("r2")
 
     def bob_is_slower() -> str:
-        world.desk("ann", "mine").approve("2")
+        world.session("ann", "mine").approve("2")
         return "no, mine"
 
     with pytest.raises(RegistryError) as error:
-        world.desk("bob", bob_is_slower).approve("1")
+        world.session("bob", bob_is_slower).approve("1")
     assert "meanwhile ann approved candidate 2 at" in said(error)
     assert ": mine; your decision changed nothing" in said(error)
     assert world.records() == ["00000001.applied.json", "00000001.json"]
@@ -272,9 +272,9 @@ def test_of_two_reviewers_one_wins_and_the_other_is_told(world):
 def test_a_champion_moved_by_other_means_is_told(embedded):
     for run in ("r1", "r2", "r3"):
         embedded.candidate(run)
-        embedded.desk().approve("candidate")
+        embedded.session().approve("candidate")
     embedded.registry.client.set_registered_model_alias(embedded.model, "champion", "1")
-    [note] = overview(embedded.desk(), 20).notes
+    [note] = overview(embedded.session(), 20).notes
     assert note == "champion is at version 1, but the record has version 3: moved by other means"
 
     def moved_back() -> str:
@@ -282,7 +282,7 @@ def test_a_champion_moved_by_other_means_is_told(embedded):
         return "x"
 
     with pytest.raises(RegistryError, match="was moved from version 1 to 3 meanwhile, not by"):
-        embedded.desk(comment=moved_back).roll_back("2")
+        embedded.session(comment=moved_back).roll_back("2")
     assert embedded.at("champion") == "3"
     assert embedded.records()[-2:] == ["00000004.failed.json", "00000004.json"]
 
@@ -290,11 +290,11 @@ def test_a_champion_moved_by_other_means_is_told(embedded):
 def test_decisions_go_to_the_store_that_has_the_earlier_ones(embedded):
     embedded.candidate("r1")
     embedded.candidate("r2")
-    embedded.desk().approve("1")
+    embedded.session().approve("1")
     (embedded.store / "reviews").rename(embedded.folder / "elsewhere")
     with pytest.raises(RegistryError, match="lacks the decision that the registry knows of"):
-        embedded.desk().approve("2")
-    assert any("lacks the decision" in note for note in overview(embedded.desk(), 20).notes)
+        embedded.session().approve("2")
+    assert any("lacks the decision" in note for note in overview(embedded.session(), 20).notes)
 
 
 # Accounts
@@ -317,7 +317,7 @@ def test_an_account_that_writes_candidates_cannot_release(server, tmp_path, monk
         assert "recorded as failed decision 1" in told.err
         assert world.records() == ["00000001.failed.json", "00000001.json"]
     with signed_in("reviewer"):
-        assert overview(world.desk(), 20).candidates[0].status == "pending"
+        assert overview(world.session(), 20).candidates[0].status == "pending"
         assert world.tags("guarded-candidates", "1")["review.status"] == "pending"
         assert cli.main(["review-model", "approve", "1", "--comment", "fine", *place]) == 0
         assert capsys.readouterr().out.endswith("the champion (decision 2, by reviewer)\n")
@@ -342,9 +342,9 @@ def test_an_account_that_writes_candidates_cannot_release(server, tmp_path, monk
         for outcome in (world.store / "reviews" / "guarded").glob("*.failed.json"):
             outcome.unlink()
     with signed_in("reviewer"):
-        world.desk().reject("2")
+        world.session().reject("2")
         assert world.at("champion") == "1"
-        reasons = [e.outcome.reason for e in world.desk().log.entries() if not e.applied]
+        reasons = [e.outcome.reason for e in world.session().log.entries() if not e.applied]
         assert set(reasons) == {"interrupted before anything was changed"}
 
 
@@ -398,10 +398,10 @@ def test_a_limit_is_a_number_of_rows(limit, capsys):
 def test_a_comment_that_no_terminal_should_see_is_refused_in_one_line(embedded, letter):
     embedded.candidate("r1")
     with pytest.raises(ParameterError, match="--comment contains the control character") as error:
-        embedded.desk(comment=f"good{letter}[2J").reject("1")
+        embedded.session(comment=f"good{letter}[2J").reject("1")
     assert said(error).isprintable()
     with pytest.raises(ParameterError, match="--reviewer contains the control character"):
-        embedded.desk("ann\nbob").reject("1")
+        embedded.session("ann\nbob").reject("1")
     assert not (embedded.store / "reviews").exists()
 
 
@@ -410,7 +410,7 @@ def test_no_line_of_a_comment_is_taken_for_another_decision(
 ):
     monkeypatch.setenv("SOUNDGATE_RUNS", str(tmp_path))
     embedded.candidate("r1")
-    embedded.desk(comment="too noisy\n2026-11-20T13:17:04.390Z  bob  approve: fine").reject("1")
+    embedded.session(comment="too noisy\n2026-11-20T13:17:04.390Z  bob  approve: fine").reject("1")
     assert cli.main(["review-model", "show", "1"]) == 0
     assert [
         n for n in capsys.readouterr().out.splitlines() if n.startswith("20") and "bob" in n
@@ -477,7 +477,7 @@ def test_a_server_tells_a_hook_that_the_champion_moved(server, tmp_path, monkeyp
         with signed_in("ci"):
             world.candidate("r1")
         with signed_in("reviewer"):
-            world.desk().approve("1")
+            world.session().approve("1")
         deadline = time.monotonic() + 30
         expected = {
             "model_version_alias.created of hooked-candidates: hook ran",

@@ -10,10 +10,10 @@ import pytest
 
 from soundgate import cli
 from soundgate.audio.formats.reports.comparison import Champion, Comparison, write_comparison
-from soundgate.commands.review_text import dossier_text
+from soundgate.commands.review_text import details_text
 from soundgate.errors import ParameterError, RegistryError
 from soundgate.registry.review.decisions import FORMAT, DecisionLog
-from soundgate.registry.review.overview import dossier
+from soundgate.registry.review.overview import candidate_details
 from soundgate.registry.versions.changes import Changes, Compared
 from soundgate.store import open_store
 from steps.register import compared_in
@@ -27,7 +27,7 @@ PAIRED = Compared(version="1", compared=True, paired=True, clips=70, left_out=10
 def champion_and(embedded, before=(), after=(), **candidate) -> str:
     """A champion with the classes ``before``; returns the candidate with the classes ``after``."""
     embedded.candidate("r1", classes=before)
-    embedded.desk().approve("1")
+    embedded.session().approve("1")
     return embedded.candidate("r2", classes=after, **candidate)
 
 
@@ -61,14 +61,14 @@ def champion_and(embedded, before=(), after=(), **candidate) -> str:
 )
 def test_classes_that_are_lost_or_renamed_have_to_be_confirmed(embedded, before, after, told):
     champion_and(embedded, before, after)
-    desk = embedded.desk()
+    session = embedded.session()
     if told:
         with pytest.raises(ParameterError, match=re.escape("; ".join(told))) as refused:
-            desk.approve("2")
+            session.approve("2")
         assert "add --accept-changes, and say why in --comment" in str(refused.value)
         assert embedded.at("champion") == "1"
         assert embedded.records() == ["00000001.applied.json", "00000001.json"]
-    decision = desk.approve("2", accept_changes=True).decision
+    decision = session.approve("2", accept_changes=True).decision
     assert decision.confirmed == tuple(told)
     assert embedded.record("00000002.json")["confirmed"] == told
     assert embedded.at("champion") == "2"
@@ -98,14 +98,14 @@ def test_classes_that_are_lost_or_renamed_have_to_be_confirmed(embedded, before,
 )
 def test_a_comparison_on_other_or_few_clips_has_to_be_confirmed(embedded, test, compared, told):
     champion_and(embedded, test=test, compared=compared)
-    found = dossier(embedded.desk(), "2")
-    assert ("needs --accept-changes: " in dossier_text(found)) == bool(told)
-    assert told in dossier_text(found)
+    found = candidate_details(embedded.session(), "2")
+    assert ("needs --accept-changes: " in details_text(found)) == bool(told)
+    assert told in details_text(found)
     assert [told in said for said in found.changes.unconfirmed] == ([True] if told else [])
     if told:
         with pytest.raises(ParameterError, match=re.escape(told)):
-            embedded.desk().approve("2")
-    embedded.desk().approve("2", accept_changes=bool(told))
+            embedded.session().approve("2")
+    embedded.session().approve("2", accept_changes=bool(told))
 
 
 def test_show_names_classes_and_clips_and_the_history_says_that_it_was_accepted(
@@ -137,18 +137,18 @@ def test_show_names_classes_and_clips_and_the_history_says_that_it_was_accepted(
 
 def test_a_missed_gate_is_not_excused_by_accepting_changes(embedded):
     champion_and(embedded, ["dog", "rain"], ["dog"])
-    embedded.desk().reject("2")
+    embedded.session().reject("2")
     with pytest.raises(RegistryError, match="--override"):
-        embedded.desk().approve("2", accept_changes=True)
+        embedded.session().approve("2", accept_changes=True)
     with pytest.raises(ParameterError, match="--accept-changes"):
-        embedded.desk().approve("2", override=True)
-    embedded.desk().approve("2", override=True, accept_changes=True)
+        embedded.session().approve("2", override=True)
+    embedded.session().approve("2", override=True, accept_changes=True)
 
 
 def test_without_a_champion_nothing_changes(embedded):
     embedded.candidate("r1", classes=["dog"], test="")
-    assert dossier(embedded.desk(), "1").changes == Changes()
-    assert embedded.desk().approve("1").decision.confirmed == ()
+    assert candidate_details(embedded.session(), "1").changes == Changes()
+    assert embedded.session().approve("1").decision.confirmed == ()
 
 
 def test_damaged_tags_vouch_for_nothing(embedded):
@@ -158,7 +158,7 @@ def test_damaged_tags_vouch_for_nothing(embedded):
         client.set_model_version_tag("aed-candidates", "2", "comparison.summary", text)
         client.set_model_version_tag("aed-candidates", "2", "classes", text)
         with pytest.raises(ParameterError, match="different test clips"):
-            embedded.desk().approve("2")
+            embedded.session().approve("2")
 
 
 def test_the_step_sums_up_comparison_json(tmp_path):

@@ -83,10 +83,10 @@ def test_what_is_no_record_is_named(log, tmp_path, text):
 def test_an_altered_last_decision_is_noticed_by_what_was_announced(embedded):
     embedded.candidate("r1")
     embedded.candidate("r2")
-    embedded.desk().approve("1")
+    embedded.session().approve("1")
     rewrite(embedded.store / "reviews/aed/00000001.json", by="mallory")
     with pytest.raises(RegistryError, match="lacks the decision that the registry knows of"):
-        embedded.desk().approve("2")
+        embedded.session().approve("2")
 
 
 # Crashes
@@ -125,7 +125,7 @@ def test_a_decision_that_is_killed_anywhere_is_finished_or_given_up(embedded, mo
     world = embedded
     for run in ("r0", "r1"):
         world.candidate(run)
-        world.desk().approve("candidate")
+        world.session().approve("candidate")
     client = world.registry.client
     ends = set()
     for most in range(1, 60, 2):
@@ -133,19 +133,19 @@ def test_a_decision_that_is_killed_anywhere_is_finished_or_given_up(embedded, mo
             world.candidate(f"killed-{most}")
         before = (world.at("champion"), world.at("previous"))
         calls: list[str] = []
-        desk = world.desk("ann", f"attempt {most}")
-        decided = len(desk.log.entries())
+        session = world.session("ann", f"attempt {most}")
+        decided = len(session.log.entries())
         monkeypatch.setitem(world.registry.__dict__, "client", Fault(client, calls, most))
-        monkeypatch.setattr(desk.log, "store", Fault(desk.log.store, calls, most))
+        monkeypatch.setattr(session.log, "store", Fault(session.log.store, calls, most))
         try:
-            desk.approve("candidate") if verdict == "approve" else desk.roll_back()
+            session.approve("candidate") if verdict == "approve" else session.roll_back()
             finished = True
         except Killed:
             finished = False
         monkeypatch.setitem(world.registry.__dict__, "client", client)
-        notes = overview(world.desk(), 1).notes
-        entries = world.desk("bob").finished_entries()
-        assert overview(world.desk(), 1).notes == []
+        notes = overview(world.session(), 1).notes
+        entries = world.session("bob").finished_entries()
+        assert overview(world.session(), 1).notes == []
         after = (world.at("champion"), world.at("previous"))
         if len(entries) == decided:  # killed before the record
             assert after == before
@@ -192,7 +192,7 @@ def both_are_ready():
 
 world = World(Registry(f"sqlite:///{folder}/mlflow.db"), folder)
 try:
-    print("won", world.desk(by, both_are_ready).approve(version).decision.number)
+    print("won", world.session(by, both_are_ready).approve(version).decision.number)
 except RegistryError as error:
     print("told", error)
 """

@@ -14,8 +14,8 @@ from soundgate.audio.formats.reports.clip_results import (
     write_results,
 )
 from soundgate.audio.formats.reports.report import Estimate, Report, Results
-from soundgate.commands.review_text import dossier_text
-from soundgate.registry.review.overview import dossier
+from soundgate.commands.review_text import details_text
+from soundgate.registry.review.overview import candidate_details
 
 pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")
@@ -69,15 +69,15 @@ def test_a_report_without_rows_of_clips_names_no_test_set(tmp_path):
 def test_show_subtracts_figures_of_the_same_test_clips_only(embedded, tag, said):
     for run in ("r1", "r2"):
         embedded.candidate(run)
-    embedded.desk().approve("1")
+    embedded.session().approve("1")
     client = embedded.registry.client
     if tag is None:
         client.delete_model_version_tag("aed", "1", "test.digest")
     else:
         client.set_model_version_tag("aed", "1", "test.digest", tag)
-    found = dossier(embedded.desk(), "2")
+    found = candidate_details(embedded.session(), "2")
     assert found.incomparable == said
-    text = dossier_text(found)
+    text = details_text(found)
     assert re.search(r"clip_accuracy +0\.9 +0\.9", text)
     assert ("difference\n" in text) == (not said)
     assert (f"no differences: {said}; the report compares on common clips" in text) == bool(said)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from soundgate.registry.review.decisions import Entry
-    from soundgate.registry.review.session import Desk
+    from soundgate.registry.review.session import ReviewSession
 
 MODEL = "aed"
 CANDIDATE = "candidate"
@@ -138,7 +138,7 @@ def list_candidates(args: argparse.Namespace) -> int:
     """List candidates, those awaiting review first, and the champion."""
     from soundgate.registry.review.overview import overview
 
-    found = overview(_desk(args), args.limit)
+    found = overview(_session(args), args.limit)
     if args.output == "json":
         print(json.dumps(asdict(found), indent=1, ensure_ascii=False))
     else:
@@ -150,21 +150,21 @@ def list_candidates(args: argparse.Namespace) -> int:
 
 def show_candidate(args: argparse.Namespace) -> int:
     """Show one candidate: gates, metrics, history and the path of its report."""
-    from soundgate.registry.review.overview import dossier
+    from soundgate.registry.review.overview import candidate_details
 
-    found = dossier(_desk(args), args.version)
+    found = candidate_details(_session(args), args.version)
     if args.output == "json":
         print(json.dumps(asdict(found), indent=1, ensure_ascii=False))
     else:
-        from soundgate.commands.review_text import dossier_text
+        from soundgate.commands.review_text import details_text
 
-        print(dossier_text(found))
+        print(details_text(found))
     return 0
 
 
 def approve_candidate(args: argparse.Namespace) -> int:
     """Release a candidate as the champion; the current champion becomes previous."""
-    entry = _desk(args).approve(
+    entry = _session(args).approve(
         args.version, override=args.override, accept_changes=args.accept_changes
     )
     return _told(entry, args)
@@ -172,12 +172,12 @@ def approve_candidate(args: argparse.Namespace) -> int:
 
 def reject_candidate(args: argparse.Namespace) -> int:
     """Reject a candidate."""
-    return _told(_desk(args).reject(args.version), args)
+    return _told(_session(args).reject(args.version), args)
 
 
 def roll_back(args: argparse.Namespace) -> int:
     """Make the previous champion, or another released version, the champion again."""
-    return _told(_desk(args).roll_back(args.to, override=args.override), args)
+    return _told(_session(args).roll_back(args.to, override=args.override), args)
 
 
 def listen(args: argparse.Namespace) -> int:
@@ -213,17 +213,17 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt(number)
 
 
-def _desk(args: argparse.Namespace) -> Desk:
+def _session(args: argparse.Namespace) -> ReviewSession:
     import getpass
 
     from soundgate.registry.review.decisions import DecisionLog
-    from soundgate.registry.review.session import Desk
+    from soundgate.registry.review.session import ReviewSession
     from soundgate.registry.service.connection import Registry, tracking_uri
     from soundgate.store import open_store
 
     root = runs_root()
     account = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
-    return Desk(
+    return ReviewSession(
         registry=Registry(args.registry or tracking_uri(root)),
         log=DecisionLog(open_store(args.store or str(root / "store")), args.model_name),
         by=getattr(args, "reviewer", None) or account,

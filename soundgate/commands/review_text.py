@@ -10,7 +10,7 @@ from soundgate.gates import SIGNS, label
 
 if TYPE_CHECKING:
     from soundgate.registry.review.decisions import Entry
-    from soundgate.registry.review.overview import Dossier, Overview, Row
+    from soundgate.registry.review.overview import CandidateDetails, Overview, Row
     from soundgate.registry.versions.changes import Changes
 
 AGES = ((86_400 * 2, 86_400, "d"), (3_600 * 2, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))
@@ -61,7 +61,7 @@ def _headline(row: Row, *, with_title: bool) -> str:
     return f"{first.title} {_number(first.value)}" if with_title else _number(first.value)
 
 
-def dossier_text(found: Dossier) -> str:
+def details_text(found: CandidateDetails) -> str:
     """All information about one candidate."""
     row = found.candidate
     lines = [f"{found.uri}  {_columns(row)[1]}  {age(row.age_s)} old, run {row.run}"]

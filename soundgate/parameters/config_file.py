@@ -71,15 +71,15 @@ class ConfigFile:
         """
         values: dict[str, Any] = copy.deepcopy(dict(sections))
         for dotted, value in self.overrides:
-            place = values
+            section = values
             *parents, last = dotted.split(".")
             for parent in parents:
-                if place.get(parent) is None:  # absent, or a heading with nothing below it
-                    place[parent] = {}
-                place = place[parent]
-                if not isinstance(place, dict):
+                if section.get(parent) is None:  # absent, or a heading with nothing below it
+                    section[parent] = {}
+                section = section[parent]
+                if not isinstance(section, dict):
                     raise ConfigError(f"--set {dotted}: {parent!r} in {self.path} has no fields")
-            place[last] = value
+            section[last] = value
         return values
 
     def _read(self) -> dict[str, Any]:
@@ -116,12 +116,12 @@ class ConfigFile:
 
     def get(self, dotted: str, default: Any = None) -> Any:
         """Return one value by its dotted key, or ``default``."""
-        place: Any = self.document
+        section: Any = self.document
         for part in dotted.split("."):
-            if not isinstance(place, dict) or place.get(part) is None:
+            if not isinstance(section, dict) or section.get(part) is None:
                 return default
-            place = place[part]
-        return place
+            section = section[part]
+        return section
 
     def only(self, *sections: str) -> File:
         """Return an artifact of these sections alone.

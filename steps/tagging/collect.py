@@ -24,16 +24,18 @@ def collect(
     from soundgate.store import bring_tree, open_store
 
     planned = collection.read_plan(plan)
-    place = open_store(store)
+    objects = open_store(store)
     key, digest = bring_tree(
-        place,
+        objects,
         KEY,
         clips,
         lambda out: collection.collect(planned, sources, out),
         by_content=True,
         workers=4 * cpus(),
     )
-    described = read_card(clips).with_fields(digest=f"sha256:{digest}", stored=f"{place.url}/{key}")
+    described = read_card(clips).with_fields(
+        digest=f"sha256:{digest}", stored=f"{objects.url}/{key}"
+    )
     write_card(card, described)
     print(f"{described.clips} clips of {len(described.classes)} labels, kept as {key} in {store}")
 

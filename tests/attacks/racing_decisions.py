@@ -50,8 +50,8 @@ def make(folder: Path, said: SimpleQueue[str]) -> None:
     world = world_in(folder)
     for number in range(CANDIDATES):
         world.candidate(f"r{number}")
-    world.desk().approve("1")
-    world.desk().approve("2")
+    world.session().approve("1")
+    world.session().approve("2")
     said.put("")
 
 
@@ -61,11 +61,11 @@ def decide(folder: Path, by: str, seed: int, said: SimpleQueue[str]) -> None:
     told = ""
     for _ in range(DECISIONS):
         which = str(rng.integers(1, CANDIDATES + 1))
-        desk = world_in(folder).desk(by, f"seed {seed}")
+        session = world_in(folder).session(by, f"seed {seed}")
         decisions: tuple[Callable[[], object], ...] = (
-            lambda w=which, d=desk: d.approve(w, override=True, accept_changes=True),
-            lambda w=which, d=desk: d.reject(w),
-            desk.roll_back,
+            lambda w=which, d=session: d.approve(w, override=True, accept_changes=True),
+            lambda w=which, d=session: d.reject(w),
+            session.roll_back,
         )
         try:
             decisions[int(rng.choice(3, p=(0.5, 0.25, 0.25)))]()
@@ -87,13 +87,13 @@ def judge(folder: Path, said: SimpleQueue[str]) -> None:
 
 def faults(world: World) -> list[str]:
     """Where the registry and the record of decisions contradict themselves or each other."""
-    entries = world.desk("eve").finished_entries()
+    entries = world.session("eve").finished_entries()
     found = [f"decision {e.decision.number} is open" for e in entries if e.outcome is None]
     applied = [e for e in entries if e.applied and e.outcome]
     changing = [e.outcome for e in applied if e.outcome and e.decision.verdict != "reject"]
     if world.at("champion") != changing[-1].champion:
         found.append(f"champion is {world.at('champion')}, recorded {changing[-1].champion}")
-    found += [f"the overview says: {note}" for note in overview(world.desk("eve"), 1).notes]
+    found += [f"the overview says: {note}" for note in overview(world.session("eve"), 1).notes]
     made = world.registry.client.search_model_versions("name = 'aed'")
     releases = sorted(v.tags.get("review.release", "") for v in made)
     expected = sorted(e.decision.id for e in applied if e.decision.verdict == "approve")

@@ -125,7 +125,7 @@ def load(model: Path, device: torch.device | None = None) -> Classifier:
     if device is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     description, network = read_network(model)
-    network = models.place(network, device).eval()
+    network = models.to_device(network, device).eval()
     return Classifier(
         network=network,
         standardisation=description.standardisation,

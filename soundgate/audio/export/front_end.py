@@ -94,8 +94,8 @@ class FrontEnd(nn.Module):
 
     def _cut(self, mel: Tensor, frames: Tensor, patches: int) -> Tensor:
         """Patches (batch, patch, mel, frame) of ``mel`` (batch, mel, frame)."""
-        place = torch.arange(patches * self.length, device=mel.device)
-        first, within = (place // self.length) * self.step, place % self.length
+        at = torch.arange(patches * self.length, device=mel.device)
+        first, within = (at // self.length) * self.step, at % self.length
         if self.include_last:
             index = (torch.minimum(first, frames - self.length) + within).unsqueeze(1)
         else:
@@ -125,7 +125,7 @@ class _Arrangement(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Samples under the windows (batch, frame, window); samples that count, (batch, 1)."""
-        clip = self._beginning(waveform)
+        clip = self._first_samples(waveform)
         compact, length = self._compact(clip)
         if self.settings.trim_last_second:
             length = torch.where(length >= self.rate, length - length % self.rate, length)
@@ -148,15 +148,15 @@ class _Arrangement(nn.Module):
         """The place after the last one under a window."""
         return self.first + (frames - 1) * self.options.hop_length + self.options.window_length
 
-    def _beginning(self, waveform: Tensor) -> Tensor:
+    def _first_samples(self, waveform: Tensor) -> Tensor:
         """No more than ``max_length``, repeated up to ``min_length`` where that comes first."""
         samples = _smaller(waveform.shape[1], self.most)
         # A slice up to the smaller of two numbers would be of unknown length to the tracing.
-        place = torch.arange(_larger(samples, self.least_before), device=waveform.device)
+        at = torch.arange(_larger(samples, self.least_before), device=waveform.device)
         if self.least_before:
             # A number of samples has to be a tensor before a graph may divide by it.
-            place = place % torch.full_like(place, samples)
-        return waveform.index_select(1, place)
+            at = at % torch.full_like(at, samples)
+        return waveform.index_select(1, at)
 
     def _compact(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """What is kept of each clip moved to its front; how many samples that is, (batch, 1)."""
@@ -177,8 +177,8 @@ class _Arrangement(nn.Module):
         order = functional.pad(torch.zeros_like(keep), (0, 1))
         order = order.scatter(1, target, number.expand_as(keep)).index_select(1, number)
         order = order + torch.arange(clip.shape[0], device=clip.device).unsqueeze(1) * blocks
-        place = torch.arange(blocks * hop, device=clip.device)
-        rows = functional.pad(clip, (0, hop)).index_select(1, place).reshape(-1, hop)
+        at = torch.arange(blocks * hop, device=clip.device)
+        rows = functional.pad(clip, (0, hop)).index_select(1, at).reshape(-1, hop)
         compact = rows.index_select(0, order.reshape(-1)).reshape(clip.shape[0], blocks * hop)
         return compact, (keep * sizes).sum(1, keepdim=True)
 
@@ -187,8 +187,8 @@ class _Arrangement(nn.Module):
         size, hop = self.settings.frame_length, self.settings.hop_length
         before = size // 2
         frames = 1 + (clip.shape[1] + 2 * before - size) // hop
-        place = torch.arange((frames - 1) * hop + size, device=clip.device)
-        padded = functional.pad(clip, (before, before)).index_select(1, place)
+        at = torch.arange((frames - 1) * hop + size, device=clip.device)
+        padded = functional.pad(clip, (before, before)).index_select(1, at)
         return _framed(padded, size, hop, frames).square().mean(2)
 
     def _head(self, compact: Tensor, places: Tensor, length: Tensor, total: Tensor) -> Tensor:

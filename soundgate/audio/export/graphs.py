@@ -188,12 +188,12 @@ def with_network(model: ModelProto, cut: Cut, network: ModelProto) -> ModelProto
     part = onnx.compose.add_prefix(network, "int8/")
     before = [node for node in whole.graph.node if not cut.holds(node)]
     # The network's nodes go where its first reader stands, so that values come before their use.
-    place = next(k for k, node in enumerate(before) if cut.end in node.input)
+    at = next(k for k, node in enumerate(before) if cut.end in node.input)
     part_input, part_output = part.graph.input[0], part.graph.output[0]
     _rename(part.graph.node, {part_input.name: INSIDE, part_output.name: OUTSIDE})
     middle = [_bridge(network, PATCHES, cut.begin, INSIDE), *part.graph.node]
     middle.append(_bridge(network, SCORES, OUTSIDE, cut.end))
-    nodes = [*before[:place], *middle, *before[place:]]
+    nodes = [*before[:at], *middle, *before[at:]]
     used = {name for node in nodes for name in node.input}
     tensors = [*whole.graph.initializer, *part.graph.initializer, *_scales(network)]
     _fill(whole.graph, nodes, [tensor for tensor in tensors if tensor.name in used])

@@ -210,7 +210,7 @@ def build(name: str, n_classes: int, size: Mapping[str, Any]) -> nn.Module:
     return MODELS[name](n_classes, **known)
 
 
-def place(model: Network, device: torch.device) -> Network:
+def to_device(model: Network, device: torch.device) -> Network:
     """``model`` on ``device``, its weights laid out channels last, the faster way on CPUs too."""
     # Torch's type stubs leave the argument out.
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

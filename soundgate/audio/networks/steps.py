@@ -24,6 +24,6 @@ class Steps(NamedTuple):
         return (self.values * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def places(lengths: Tensor, size: int) -> Tensor:
+def valid_steps(lengths: Tensor, size: int) -> Tensor:
     """Which of ``size`` steps count: bool (clip, step), of lengths int64 (clip,)."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)

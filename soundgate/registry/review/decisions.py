@@ -251,11 +251,11 @@ def status_of(candidate: str, entries: list[Entry]) -> str:
     return standing(candidate, entries)[0]
 
 
-def rejected_twin(candidate: str, digest: str, entries: list[Entry]) -> str | None:
+def rejected_copy(candidate: str, digest: str, entries: list[Entry]) -> str | None:
     """Another candidate with the same bytes whose last decision is a rejection."""
     about = [e.decision.candidate for e in entries if digest and e.decision.model_digest == digest]
-    twins = {twin for twin in about if twin is not None and twin != candidate}
-    rejected = [twin for twin in twins if status_of(twin, entries) == "rejected"]
+    copies = {copy for copy in about if copy is not None and copy != candidate}
+    rejected = [copy for copy in copies if status_of(copy, entries) == "rejected"]
     return max(rejected, key=int) if rejected else None
 
 

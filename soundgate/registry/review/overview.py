@@ -18,7 +18,7 @@ from soundgate.registry.versions.lookup import all_versions, find, model_names
 
 if TYPE_CHECKING:
     from soundgate.registry.review.decisions import Entry
-    from soundgate.registry.review.session import Desk
+    from soundgate.registry.review.session import ReviewSession
     from soundgate.registry.versions.figures import Figure
     from soundgate.registry.versions.lookup import Version
 
@@ -57,7 +57,7 @@ class Overview:
 
 
 @dataclass(frozen=True)
-class Dossier:
+class CandidateDetails:
     """Everything about one candidate."""
 
     candidate: Row
@@ -81,30 +81,30 @@ class Dossier:
     notes: list[str]
 
 
-def overview(desk: Desk, limit: int) -> Overview:
+def overview(session: ReviewSession, limit: int) -> Overview:
     """Look at all candidates: those to be reviewed first, the newest first.
 
     Raises:
         RegistryError: there is no such model, or MLflow refused or failed.
         StoreError: the record of decisions is damaged, or the store failed.
     """
-    desk.registry.require()
-    announced = desk.announced()
-    entries = desk.log.entries()
-    name = candidates_of(desk.model)
-    found = all_versions(desk.registry, name)
-    champion = find(desk.registry, desk.model, CHAMPION)
+    session.registry.require()
+    announced = session.announced()
+    entries = session.log.entries()
+    name = candidates_of(session.model)
+    found = all_versions(session.registry, name)
+    champion = find(session.registry, session.model, CHAMPION)
     rows = [_row(version, entries, champion) for version in found]
     rows.sort(key=lambda row: row.status != "pending")
-    notes = [*_notes(announced, entries, champion), *filter(None, [desk.registry.moved()])]
+    notes = [*_notes(announced, entries, champion), *filter(None, [session.registry.moved()])]
     if not found:
         suffix = candidates_of("")
-        names = [model for model in model_names(desk.registry) if model.endswith(suffix)]
+        names = [model for model in model_names(session.registry) if model.endswith(suffix)]
         known = [model.removesuffix(suffix) for model in names]
-        notes.append(f"model {desk.model!r} has no candidate yet{nearest(desk.model, known)}")
+        notes.append(f"model {session.model!r} has no candidate yet{nearest(session.model, known)}")
     return Overview(
-        model=desk.model,
-        registry=desk.registry.uri,
+        model=session.model,
+        registry=session.registry.uri,
         champion=champion.version if champion else None,
         candidates=rows[:limit],
         more=max(0, len(rows) - limit),
@@ -112,28 +112,28 @@ def overview(desk: Desk, limit: int) -> Overview:
     )
 
 
-def dossier(desk: Desk, which: str) -> Dossier:
+def candidate_details(session: ReviewSession, which: str) -> CandidateDetails:
     """Look at one candidate, a number, an alias or the run of ``<model>-candidates``.
 
     Raises:
         RegistryError: there is no such candidate, or MLflow refused or failed.
         StoreError: the record of decisions is damaged, or the store failed.
     """
-    announced = desk.announced()
-    entries = desk.log.entries()
-    version = evidence.get_candidate(desk.registry, desk.model, which)
-    champion = find(desk.registry, desk.model, CHAMPION)
+    announced = session.announced()
+    entries = session.log.entries()
+    version = evidence.get_candidate(session.registry, session.model, which)
+    champion = find(session.registry, session.model, CHAMPION)
     notes = _notes(announced, entries, champion)
     try:
-        report = evidence.report_address(desk.registry, version)
-        evidence.check(desk.registry, version)
+        report = evidence.report_address(session.registry, version)
+        evidence.check(session.registry, version)
     except SoundgateError as error:
         report = version.tags.get("report.path", "")
         notes.append(str(error))
     row = _row(version, entries, champion)
-    return Dossier(
+    return CandidateDetails(
         candidate=row,
-        model=desk.model,
+        model=session.model,
         uri=version.uri,
         tags={key: version.tags[key] for key in sorted(version.tags) if key in _PROVENANCE},
         doubts=evidence.doubts(version),

@@ -20,7 +20,7 @@ from soundgate.registry.review.decisions import (
     Outcome,
     candidate_of,
     last_on,
-    rejected_twin,
+    rejected_copy,
     release_of,
     status_of,
 )
@@ -44,7 +44,7 @@ INTERRUPTED = "interrupted before anything was changed"
 
 
 @dataclass(frozen=True)
-class Desk:
+class ReviewSession:
     """Where a reviewer decides on one model.
 
     ``by`` is who decides, ``account`` who signed in to the registry. ``comment`` gives the reason,
@@ -83,9 +83,9 @@ class Desk:
         doubts = evidence.doubts(candidate)
         if status_of(candidate.version, entries) == "rejected":
             doubts.append(f"it was rejected ({_last(candidate.version, entries)})")
-        twin = rejected_twin(candidate.version, candidate.tags.get(DIGEST_TAG, ""), entries)
-        if twin is not None:
-            doubts.append(f"the same model was rejected as candidate {twin}")
+        copy = rejected_copy(candidate.version, candidate.tags.get(DIGEST_TAG, ""), entries)
+        if copy is not None:
+            doubts.append(f"the same model was rejected as candidate {copy}")
         if doubts and not override:
             raise RegistryError(f"{candidate.uri} is not released: {'; '.join(doubts)}; {OVERRIDE}")
         unconfirmed = changes(candidate, champion).unconfirmed

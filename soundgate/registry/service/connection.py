@@ -96,7 +96,7 @@ class Registry:
         """Say that an embedded registry was moved away from its files; empty where it was not.
 
         MLflow keeps the full path of every file, so that a moved folder of runs still has its
-        records but points at the place where it was.
+        records but points at where it was.
 
         Raises:
             RegistryError: MLflow refused or failed.
@@ -106,9 +106,9 @@ class Registry:
             return ""
         with self.reading() as client:
             found = client.get_experiment_by_name(self.experiment)
-        place = urlsplit(found.artifact_location if found else "")
-        before = Path(unquote(place.path))
-        if place.scheme != "file" or before.name != ARTIFACTS or before.exists():
+        address = urlsplit(found.artifact_location if found else "")
+        before = Path(unquote(address.path))
+        if address.scheme != "file" or before.name != ARTIFACTS or before.exists():
             return ""
         old, new = (shlex.quote(str(folder)) for folder in (before.parent, database.parent))
         return (

@@ -27,7 +27,7 @@ ON t.name = v.name AND t.version = v.version AND t.key = ? WHERE v.name = ? AND 
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class AliasState:
     """What was seen."""
 
     known: bool
@@ -36,7 +36,7 @@ class Glance:
     """Of the version: number, source, run, digest of its files; empty: the alias is nowhere."""
 
 
-def glance(database: Path | None, name: str, alias: str) -> Glance:
+def alias_state(database: Path | None, name: str, alias: str) -> AliasState:
     """Look where ``alias`` of the model ``name`` is.
 
     Args:
@@ -45,18 +45,18 @@ def glance(database: Path | None, name: str, alias: str) -> Glance:
         alias: an alias; of a version's number nothing is known here.
     """
     if database is None or alias.isdecimal():
-        return Glance(known=False)
+        return AliasState(known=False)
     if not database.is_file():
-        return Glance(known=True)
+        return AliasState(known=True)
     try:
         with closing(sqlite3.connect(read_only(database), uri=True, timeout=WAIT_S)) as connection:
             aliases = connection.execute(ALIAS, (name, alias)).fetchall()
             if not aliases:
-                return Glance(known=True)
+                return AliasState(known=True)
             numbers = [str(row[0]) for row in aliases]
             rows = connection.execute(VERSION, (DIGEST_TAG, name, numbers[0])).fetchall()
     except sqlite3.Error:
-        return Glance(known=False)
+        return AliasState(known=False)
     if len(numbers) != 1 or len(rows) != 1:  # the same name in several workspaces
-        return Glance(known=False)
-    return Glance(known=True, identity=(numbers[0], *(str(value) for value in rows[0])))
+        return AliasState(known=False)
+    return AliasState(known=True, identity=(numbers[0], *(str(value) for value in rows[0])))

@@ -16,7 +16,7 @@ from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.learning import loop
 from soundgate.audio.learning.log import TrainingLog
 from soundgate.audio.metrics.classification import THRESHOLD
-from soundgate.audio.networks.models import parameter_count, place
+from soundgate.audio.networks.models import parameter_count, to_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +72,7 @@ def fit(
     with loop.session(deterministic=config.general.deterministic_ops) as group:
         torch.manual_seed(config.general.global_seed)
         plan = Plan(waveforms, config, asked.epochs)
-        tagger = place(network.fresh(config, plan.clips), group.device)
+        tagger = to_device(network.fresh(config, plan.clips), group.device)
         plan.pretrained = tagger.origin.sha256 if tagger.origin else ""
         log = TrainingLog(metrics if group.writes else None, asked.log)
         learnt, lengths = _every_stage(plan, tagger, group, log, asked)

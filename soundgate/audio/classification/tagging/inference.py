@@ -10,7 +10,7 @@ import torch
 
 from soundgate.audio.classification.tagging.chunks import in_batches, spans, stacked
 from soundgate.audio.classification.tagging.network import read_network
-from soundgate.audio.networks.models import place
+from soundgate.audio.networks.models import to_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -132,7 +132,7 @@ def load(model: Path, device: torch.device | None = None) -> tuple[TaggerFile, T
     if device is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     description, tagger = read_network(model)
-    placed = place(tagger, device).eval()
+    placed = to_device(tagger, device).eval()
     return description, TagScorer(placed, description.chunks, description.sample_rate_hz, device)
 
 

@@ -77,7 +77,7 @@ def initialise(plan: Plan, group: Group) -> Initialisation:
         print(origin.notice, flush=True)
     measured = standardisation(plan.features.frames, plan.clips)
     classifier = Classifier(
-        network=models.place(network, group.device),
+        network=models.to_device(network, group.device),
         standardisation=origin.standardisation or measured,
         classes=info.classes,
         multi_label=info.multi_label,

@@ -13,7 +13,7 @@ from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets import preparation
 from soundgate.audio.datasets.base import Dataset, NoOptions, Source
 from soundgate.audio.datasets.layouts import irmas, openmic, strings, tables
-from soundgate.audio.datasets.layouts.listing import Listing, Place
+from soundgate.audio.datasets.layouts.listing import LayoutFolder, Listing
 from soundgate.audio.datasets.layouts.overrides import override
 from soundgate.audio.files import reading
 from soundgate.audio.formats.record import Record, read_record
@@ -113,8 +113,8 @@ def _list(layout: PlannedLayout, plan: CollectionPlan, inputs: Mapping[str, Path
     folders = {prefix: inputs[name] for prefix, name in layout.folders.items()}
     if layout.table is None:
         (folder,) = folders.values()
-        place = Place(folder, layout.split, plan.labels, both_sides=_is_alone(plan))
-        listing = FOLDERS.get(layout.kind, _unlabelled)(place)
+        root = LayoutFolder(folder, layout.split, plan.labels, both_sides=_is_alone(plan))
+        listing = FOLDERS.get(layout.kind, _unlabelled)(root)
         return [_listed(Source(folder, split=layout.split), listing)]
     table = inputs[layout.table]
     read = tables.list_unlabelled if layout.kind == strings.INFERENCE else tables.list_labelled
@@ -129,10 +129,10 @@ def _is_alone(plan: CollectionPlan) -> bool:
     return all(each.kind == strings.OPENMIC and each.split == TRAINING for each in plan.layouts)
 
 
-def _unlabelled(place: Place) -> Listing:
-    found = [path.relative_to(place.folder).as_posix() for path in reading.find(place.folder)]
+def _unlabelled(root: LayoutFolder) -> Listing:
+    found = [path.relative_to(root.folder).as_posix() for path in reading.find(root.folder)]
     if not found:
-        raise DataError(f"{place.folder}: contains no audio: check the path")
+        raise DataError(f"{root.folder}: contains no audio: check the path")
     return Listing([Clip(name, ()) for name in found])
 
 

@@ -99,8 +99,8 @@ def _bring(files: dict[str, str], layout: Layout, split: str | None, number: int
         wanted = "a .csv file" if layout.kind == CSV else "a folder"
         raise ParameterError(f"{layout}: is a file; give {wanted}")
     folders = {}
-    for place, (prefix, folder) in enumerate(sorted(audio_folders(path).items()), 1):
-        folders[prefix] = f"{name}-audio-{place}"
+    for count, (prefix, folder) in enumerate(sorted(audio_folders(path).items()), 1):
+        folders[prefix] = f"{name}-audio-{count}"
         files[folders[prefix]] = str(folder)
     files[f"{name}-table"] = layout.path
     return Brought(layout.kind, layout.path, split, folders, f"{name}-table")

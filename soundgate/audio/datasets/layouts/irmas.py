@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.datasets.layouts.listing import (
     INSTRUMENTS,
+    LayoutFolder,
     Listing,
-    Place,
     check_instrument,
 )
 from soundgate.audio.files import reading
@@ -27,40 +27,40 @@ _EXCERPT: Final = re.compile(r".*?((?:\[[^\[\]]*\])+)(?:(\d+)__\d+)?")
 _PART: Final = re.compile(r"(.+)-\d+")
 
 
-def list_training(place: Place) -> Listing:
+def list_training(root: LayoutFolder) -> Listing:
     """The clips of a folder of folders: the folder's name is the label.
 
     Raises:
         DataError: a clip lies in no such folder, a folder is no instrument, or there is no clip.
     """
     clips = []
-    for path in reading.find(place.folder):
-        name = path.relative_to(place.folder).as_posix()
+    for path in reading.find(root.folder):
+        name = path.relative_to(root.folder).as_posix()
         if "/" not in name:
             raise DataError(f"{path}: is not in an instrument's folder: move it into one")
         label = path.parent.name
-        check_instrument(str(path.parent), label, place.labels)
+        check_instrument(str(path.parent), label, root.labels)
         clips.append(Clip(name, (label,), source=recording_of(path.stem), columns=tags(path.stem)))
     if not clips:
-        raise DataError(f"{place.folder}: contains no audio: expected a folder an instrument")
-    return Listing(clips, _judged(place))
+        raise DataError(f"{root.folder}: contains no audio: expected a folder an instrument")
+    return Listing(clips, _judged(root))
 
 
-def list_test(place: Place) -> Listing:
+def list_test(root: LayoutFolder) -> Listing:
     """The clips of a folder, each with a text file of labels beside it.
 
     Raises:
         DataError: a text file is missing, empty or names an unknown label, or there is no clip.
     """
     clips = []
-    for path in reading.find(place.folder):
-        labels = _read_labels(place, path)
+    for path in reading.find(root.folder):
+        labels = _read_labels(root, path)
         part = _PART.fullmatch(path.stem)
         source = f"irmas-test-{part[1]}" if part else None
-        clips.append(Clip(path.relative_to(place.folder).as_posix(), labels, source=source))
+        clips.append(Clip(path.relative_to(root.folder).as_posix(), labels, source=source))
     if not clips:
-        raise DataError(f"{place.folder}: contains no audio: expected .wav files, each with .txt")
-    return Listing(clips, _judged(place))
+        raise DataError(f"{root.folder}: contains no audio: expected .wav files, each with .txt")
+    return Listing(clips, _judged(root))
 
 
 def recording_of(stem: str) -> str | None:
@@ -77,11 +77,11 @@ def tags(stem: str) -> dict[str, str]:
     return dict(zip(names, values, strict=True)) if names else {}
 
 
-def _judged(place: Place) -> frozenset[str]:
-    return frozenset({*INSTRUMENTS, *place.labels})
+def _judged(root: LayoutFolder) -> frozenset[str]:
+    return frozenset({*INSTRUMENTS, *root.labels})
 
 
-def _read_labels(place: Place, audio: Path) -> tuple[str, ...]:
+def _read_labels(root: LayoutFolder, audio: Path) -> tuple[str, ...]:
     path = audio.with_suffix(LABELS)
     try:
         lines = path.read_text("utf-8-sig").splitlines()
@@ -94,7 +94,7 @@ def _read_labels(place: Place, audio: Path) -> tuple[str, ...]:
     found = []
     for number, line in enumerate(lines, 1):
         if label := line.strip():
-            check_instrument(f"{path}:{number}", label, place.labels)
+            check_instrument(f"{path}:{number}", label, root.labels)
             found.append(label)
     if not found:
         raise DataError(f"{path}: names no label: write a label a line")

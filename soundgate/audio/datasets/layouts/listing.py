@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LayoutFolder:
     """A folder of a layout."""
 
     folder: Path

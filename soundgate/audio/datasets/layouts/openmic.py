@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.clips.tables import read_table
-from soundgate.audio.datasets.layouts.listing import Listing, Place, check_label
+from soundgate.audio.datasets.layouts.listing import LayoutFolder, Listing, check_label
 from soundgate.audio.files import reading
 from soundgate.errors import DataError, unreadable
 
@@ -27,35 +27,35 @@ PRESENT: Final = 0.5
 """Relevance from which the authors count an instrument as present."""
 
 
-def list_clips(place: Place) -> Listing:
-    """The clips of the partition that belongs to the place's split, or of both.
+def list_clips(root: LayoutFolder) -> Listing:
+    """The clips of the partition that belongs to the folder's split, or of both.
 
     Raises:
         DataError: a table, a partition or a clip is missing or wrong, or validation clips are asked
             for, which OpenMIC does not set apart.
     """
-    if place.split == "validation":
+    if root.split == "validation":
         raise DataError(
-            f"{place.folder}: OpenMIC sets no validation clips apart: leave it out of val_paths, "
+            f"{root.folder}: OpenMIC sets no validation clips apart: leave it out of val_paths, "
             "they become a share of the training clips"
         )
-    judged = _read_judgements(place.folder / TABLE)
-    files = {path.stem: path for path in reading.find(place.folder)}
+    judged = _read_judgements(root.folder / TABLE)
+    files = {path.stem: path for path in reading.find(root.folder)}
     clips = []
-    for split in PARTITIONS if place.both_sides else (place.split or "training",):
-        for where, key in _read_keys(place.folder / "partitions" / PARTITIONS[split]):
+    for split in PARTITIONS if root.both_sides else (root.split or "training",):
+        for where, key in _read_keys(root.folder / "partitions" / PARTITIONS[split]):
             if key not in judged:
                 raise DataError(f"{where}: sample_key {key!r} has no row in {TABLE}: correct it")
             if key not in files:
-                raise DataError(f"{where}: {key} has no audio in {place.folder}: add the clip")
-            clips.append(_clip(place, files[key], judged[key], split))
+                raise DataError(f"{where}: {key} has no audio in {root.folder}: add the clip")
+            clips.append(_clip(root, files[key], judged[key], split))
     return Listing(clips)
 
 
-def _clip(place: Place, path: Path, judged: dict[str, float], split: str) -> Clip:
+def _clip(root: LayoutFolder, path: Path, judged: dict[str, float], split: str) -> Clip:
     present = tuple(sorted(label for label, value in judged.items() if value >= PRESENT))
     return Clip(
-        path.relative_to(place.folder).as_posix(),
+        path.relative_to(root.folder).as_posix(),
         present,
         split=split,
         source=f"openmic-{path.stem.partition('_')[0]}",

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from soundgate.audio.networks.steps import Steps, places
+from soundgate.audio.networks.steps import Steps, valid_steps
 
 
 class Wav2VecBackbone(nn.Module):
@@ -31,7 +31,7 @@ class Wav2VecBackbone(nn.Module):
 
     def forward(self, waveforms: Tensor, samples: Tensor | None = None) -> Steps:
         """Embed normalised waveforms float32 (clip, sample), of which ``samples`` count."""
-        mask = None if samples is None else places(samples, waveforms.shape[1])
+        mask = None if samples is None else valid_steps(samples, waveforms.shape[1])
         weighted = self.config.use_weighted_layer_sum
         found = self.wav2vec2(waveforms, attention_mask=mask, output_hidden_states=weighted)
         hidden = found.last_hidden_state
@@ -68,4 +68,4 @@ def _real(config: Any, samples: Tensor | None, size: int) -> Tensor | None:
         return None
     for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
         samples = (samples - kernel).div(stride, rounding_mode="floor") + 1
-    return places(samples, size)
+    return valid_steps(samples, size)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soundgate.audio.networks.images.widths import Widths, masked_mean, mind, of_widths
-from soundgate.audio.networks.steps import Steps, places
+from soundgate.audio.networks.steps import Steps, valid_steps
 from soundgate.errors import MissingExtra
 
 FUNCTIONS = {
@@ -95,7 +95,7 @@ class ImageBackbone(nn.Module):
         steps = maps.mean(2).transpose(1, 2)
         values = self._neck(steps.reshape(-1, steps.shape[2], 1, 1))
         width = maps.shape[-1]
-        real = None if widths is None else places(widths.real(width), width)
+        real = None if widths is None else valid_steps(widths.real(width), width)
         return Steps(values.reshape(*steps.shape[:2], -1), real)
 
     def _maps(self, images: Tensor) -> Tensor:

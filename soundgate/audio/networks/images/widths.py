@@ -3,7 +3,7 @@
 An image that is filled up to the widest of its batch must look to every layer like the image alone.
 Alone, a convolution finds zeros beyond its edge; so what lies beyond an image's own width is set to
 zero before each convolution and each pooling, and means are taken over what is real. Layers that
-treat each place by itself need nothing.
+treat each position by itself need nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from soundgate.audio.networks.steps import places
+from soundgate.audio.networks.steps import valid_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ class Widths:
 
     def mask(self, width: int) -> Tensor:
         """What is real where the batch is ``width`` wide, bool (clip, 1, 1, width)."""
-        return places(self._real[width], width)[:, None, None]
+        return valid_steps(self._real[width], width)[:, None, None]
 
     def follow(self, layer: nn.Conv2d | nn.MaxPool2d, width: int) -> None:
         """Note how wide the batch and its images are behind ``layer``."""

@@ -119,11 +119,11 @@ class Backbone:
         return f"curl -fLO {self.source}/raw/{self.revision}/{self.file}"
 
 
-def _yamnet(size: int, sha256: str = "", **place: str) -> Backbone:
-    folder = _FOLDERS[place.get("revision", _OLDER)]
+def _yamnet(size: int, sha256: str = "", **source: str) -> Backbone:
+    folder = _FOLDERS[source.get("revision", _OLDER)]
     file = f"{folder}/yamnet/yamnet_{size}_f32.h5"
     name = f"yamnet-{size}"
-    return Backbone(name, file, "yamnet", {"embedding_size": size}, _LICENCE, sha256, **place)
+    return Backbone(name, file, "yamnet", {"embedding_size": size}, _LICENCE, sha256, **source)
 
 
 def _miniresnet(stacks: int, version: str, *, pooled: bool, sha256: str = "") -> Backbone:

@@ -246,25 +246,25 @@ def _normalise(
     size = norm.num_features
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    places = {
+    targets = {
         "gamma": (norm.weight, np.ones(size, np.float32)),
         "beta": (norm.bias, np.zeros(size, np.float32)),
         "moving_mean": (norm.running_mean, None),
         "moving_variance": (norm.running_var, None),
     }
-    for short, (place, otherwise) in places.items():
+    for short, (target, otherwise) in targets.items():
         value = weights.get(short, otherwise)
         if value is None:
             raise DataError(f"{path}: layer {name!r} has no {short}: fetch the file again")
-        _copy(path, f"{name}/{short}", place, value)
-    return {(name, short) for short in places}
+        _copy(path, f"{name}/{short}", target, value)
+    return {(name, short) for short in targets}
 
 
-def _copy(path: Path, name: str, place: torch.Tensor, value: Tensor) -> None:
-    if tuple(place.shape) != value.shape:
+def _copy(path: Path, name: str, target: torch.Tensor, value: Tensor) -> None:
+    if tuple(target.shape) != value.shape:
         raise DataError(
-            f"{path}: tensor {name} has shape {value.shape}, the network's {tuple(place.shape)}: "
+            f"{path}: tensor {name} has shape {value.shape}, the network's {tuple(target.shape)}: "
             "use the model zoo's own file"
         )
     with torch.no_grad():
-        place.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        target.copy_(torch.from_numpy(np.ascontiguousarray(value)))
