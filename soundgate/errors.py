@@ -134,9 +134,9 @@ def about_place(error: BaseException) -> str | None:
     return printable(f"{where}{error.strerror}: {_PLACE_ERRORS[error.errno]}")
 
 
-def unreadable(path: object, error: OSError) -> DataError:
+def unreadable(path: object, error: OSError, kind: type[UserError] = DataError) -> UserError:
     """What to raise for a file that the system does not hand out: missing, or without a right."""
-    return DataError(f"{path}: cannot be read: {error.strerror}")
+    return kind(f"{path}: cannot be read: {error.strerror}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

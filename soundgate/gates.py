@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.runs import Context
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIGNS = {"at_least": ">=", "at_most": "<="}
+VERDICT_FORMAT = "soundgate.verdict/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,25 @@ class Verdict:
     """Which report was judged, as ``task/output``; empty where that was not told."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the verdict as JSON has it."""
-        return asdict(self)
+        """Return the verdict as ``verdict.json`` has it."""
+        return {"format": VERDICT_FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Read what ``as_json`` made; earlier files had no format, interval, report or advisory.
+
+        Raises:
+            ValueError: it is of another format, or lacks a field.
+        """
+        if fields.get("format", VERDICT_FORMAT) != VERDICT_FORMAT:
+            raise ValueError(f"format {fields['format']!r} is not {VERDICT_FORMAT!r}")
+        if not isinstance(fields.get("passed"), bool):  # "no" would count as passed
+            raise ValueError("passed is neither true nor false")  # noqa: TRY004 - of a file
+        known = {"advisory": False, "message": "", **fields}
+        try:
+            return cls(**{name: value for name, value in known.items() if name != "format"})
+        except TypeError as error:
+            raise ValueError(f"is no verdict: {error}") from error
 
 
 def judge(report: Path, gate: Bound) -> Verdict:
@@ -100,7 +118,7 @@ def judge(report: Path, gate: Bound) -> Verdict:
     return replace(verdict, low=found.low, high=found.high)
 
 
-def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
+def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[Verdict]:
     """Judge every gate of a file that ``Pipeline.declared_gates`` made.
 
     Where the engine says which thresholds an execution was started with, those count.
@@ -111,8 +129,7 @@ def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
             ``Pipeline.judged_reports`` hands them over.
 
     Returns:
-        Verdicts as ``verdict.json`` has them, in the order of their declaration; each names its
-        report.
+        Verdicts in the order of their declaration; each names its report.
     """
     verdicts = []
     declared = json.loads(gates.read_text("utf-8"))
@@ -128,7 +145,7 @@ def judge_all(gates: Path, reports: Mapping[str, Path]) -> list[dict[str, Any]]:
         else:
             said = f"the gate on {gate.metric} cannot be judged: report {output!r} was not passed"
             verdict = _verdict(gate, None, passed=False, message=said)
-        verdicts.append(replace(verdict, report=name).as_json())
+        verdicts.append(replace(verdict, report=name))
     return verdicts
 
 
@@ -141,16 +158,20 @@ def _report_name(declared: str, reports: Mapping[str, Path]) -> str:
     return same[0] if declared not in reports and len(same) == 1 else declared
 
 
-def label(verdict: Mapping[str, Any], among: Iterable[Mapping[str, Any]]) -> str:
+def label(verdict: Verdict, among: Iterable[Verdict]) -> str:
     """Return how a verdict is called beside others: its metric, and whose where that is not clear.
 
-    >>> desed, maestro = ({"metric": "f1", "report": f"{name}/report"} for name in ("a", "b"))
+    >>> said = {"metric": "f1", "value": 1, "bound": "at_least", "threshold": 0, "passed": True}
+    >>> desed, maestro = (Verdict.from_json({**said, "report": f"{x}/report"}) for x in "ab")
     >>> label(desed, [desed]), label(desed, [desed, maestro])
     ('f1', 'f1 of a/report')
     """
-    metric, report = str(verdict["metric"]), str(verdict.get("report") or "")
-    judged = {str(each.get("report") or "") for each in among if each["metric"] == metric}
-    return f"{metric} of {report}" if report and len(judged) > 1 else metric
+    judged = {each.report for each in among if each.metric == verdict.metric}
+    return (
+        f"{verdict.metric} of {verdict.report}"
+        if verdict.report and len(judged) > 1
+        else verdict.metric
+    )
 
 
 def _verdict(gate: Bound, value: float | None, *, passed: bool, message: str) -> Verdict:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, cast
 from soundgate.step import CheckpointPath, InputPath, OutputPath, cpus, graceful_stop, main
 
 if TYPE_CHECKING:
-    from soundgate.audio.formats.version import VersionCard
     from soundgate.audio.prediction.choices import Format, Runtime
 
 AUDIO_PATH_FILE = "audio_path.txt"
@@ -55,11 +54,12 @@ def predict(
         batch_size: patches scored at once.
         strict: whether a file that cannot be read is an error.
     """
+    from soundgate.audio.formats.version import model_in
     from soundgate.audio.prediction import prediction
     from soundgate.audio.prediction.settings import Settings
 
     folder = Path(audio.read_text("utf-8")) if audio.name == AUDIO_PATH_FILE else audio
-    model, card = _model(version)
+    model, card = model_in(version)
     settings = Settings(
         runtime=cast("Runtime", runtime),  # any other word is refused there
         format=cast("Format", format),
@@ -86,19 +86,6 @@ def predict(
         f"{summary.clips} clips, {summary.patches} patches, {summary.failures} failures{told}; "
         f"{summary.clips_per_s} clips/s, {summary.audio_s_per_s} s of audio a second"
     )
-
-
-def _model(version: Path) -> tuple[Path, VersionCard | None]:
-    """The model's folder, and which version it is where it comes from a registry."""
-    from soundgate.audio.formats.version import MODEL, VERSION, read_version
-    from soundgate.errors import DataError
-
-    if not (version / VERSION).is_file():
-        return version, None
-    card = read_version(version)
-    if card.version is None:
-        raise DataError(f"{version}: model {card.name!r} has no such version: approve one first")
-    return version / MODEL, card
 
 
 if __name__ == "__main__":

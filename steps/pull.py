@@ -33,6 +33,7 @@ def pull(
     from soundgate.audio.formats.version import read_version, write_version
     from soundgate.registry.service.connection import Registry, tracking_uri
     from soundgate.registry.versions.alias_lookup import alias_state
+    from soundgate.registry.versions.bundle import copy_kept
     from soundgate.reuse.digests import digest_text
     from soundgate.runs import Context
 
@@ -42,7 +43,7 @@ def pull(
     kept = cache_folder("versions") if seen.identity else None
     if kept is not None:
         kept = kept / digest_text(registry.uri, model_name, *seen.identity)
-    if kept is not None and _take(kept, version, seen.identity[-1]):
+    if kept is not None and copy_kept(kept, version, seen.identity[-1]):
         card = read_version(version)
     else:
         absent = seen.known and not seen.identity and optional
@@ -66,16 +67,6 @@ def _fetch(
     if found is not None:
         download(registry, found, version / "model")
     return _card(name, found)
-
-
-def _take(kept: Path, version: Path, digest: str) -> bool:
-    """Copy a version that was fetched before, if all of it is still what it was."""
-    from soundgate.registry.versions.bundle import digest_of, files_of
-
-    if not (kept / "version.json").is_file() or digest_of(files_of(kept / "model")) != digest:
-        return False
-    shutil.copytree(kept, version, dirs_exist_ok=True)
-    return True
 
 
 def _card(name: str, found: Version | None) -> VersionCard:

@@ -71,8 +71,8 @@ def register(
     data = read_card(card)
     verdicts = judge_all(gates, judged)
     for verdict in verdicts:
-        if not (verdict["passed"] or verdict["advisory"]):
-            raise GateMissed(f"not registered: {verdict['message']}")
+        if not (verdict.passed or verdict.advisory):
+            raise GateMissed(f"not registered: {verdict.message}")
     found = register_candidate(
         Registry(tracking_uri(root)),
         model=model,
@@ -98,8 +98,10 @@ def register(
         compared=compared_in(comparison) if comparison else None,
     )
     entry.mkdir(parents=True, exist_ok=True)
-    (entry / "entry.json").write_text(json.dumps(masked_values(found), indent=1) + "\n", "utf-8")
-    print(f"registered {found['name']} version {found['version']} in {found['tracking_uri']}")
+    (entry / "entry.json").write_text(
+        json.dumps(masked_values(found.as_json()), indent=1) + "\n", "utf-8"
+    )
+    print(f"registered {found.name} version {found.version} in {found.tracking_uri}")
 
 
 def compared_in(comparison: Path) -> Compared | None:

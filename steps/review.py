@@ -33,6 +33,7 @@ def review(
     ``model_name`` is the registered model that the candidate is for; the page names it.
     """
     import platform
+    from dataclasses import asdict
     from importlib.metadata import version
 
     from soundgate.audio.review.evidence import Folders
@@ -65,7 +66,7 @@ def review(
         ),
         review,
         verdicts=[
-            gate | verdict | {"label": label(verdict, verdicts)}
+            gate | asdict(verdict) | {"label": label(verdict, verdicts)}
             for gate, verdict in zip(declared, verdicts, strict=True)
         ],
         origin={name: value for name, value in provenance.items() if value},

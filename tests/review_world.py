@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from soundgate.gates import Verdict
 from soundgate.registry.candidates.registration import register_candidate
 from soundgate.registry.candidates.signatures import patch_signature
 from soundgate.registry.review.decisions import DecisionLog
@@ -69,13 +70,13 @@ class World:
             review=review,
             name=self.model,
             provenance={"run": run, "commit": "abc", "test.digest": test},
-            verdicts=[verdict],
+            verdicts=[Verdict.from_json(verdict)],
             signature=patch_signature(64, 2),
             metrics={"clip_accuracy": verdict["value"]},
             classes=classes,
             compared=compared,
         )
-        return done["version"]
+        return done.version
 
     def session(
         self, by: str = "ann", comment: str | Callable[[], str] = "why not"

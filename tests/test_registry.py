@@ -15,10 +15,12 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import jsonschema
 import pytest
 import servers
 
 from soundgate.errors import DataError, MissingExtra, RegistryError, Stopped
+from soundgate.gates import Verdict
 from soundgate.registry.candidates.registration import register_candidate
 from soundgate.registry.candidates.signatures import patch_signature
 from soundgate.registry.review import evidence
@@ -32,6 +34,9 @@ from soundgate.registry.service.connection import (
 from soundgate.registry.service.tracking import tracked_run
 from soundgate.registry.versions.lookup import find
 
+ENTRY_SCHEMA = json.loads(
+    (Path(__file__).resolve().parents[1] / "docs/schemas/entry.schema.json").read_text("utf-8")
+)
 VERDICTS = [
     {
         "metric": "clip_accuracy",
@@ -111,7 +116,9 @@ def register(registry, folders, run: str, **changes) -> dict[str, str]:
         "signature": patch_signature(mel_bands=64, classes=2),
         "metrics": {"clip_accuracy": 0.83, "patch_accuracy": 0.6},
     }
-    return register_candidate(registry, **folders, **{**given, **changes})
+    given |= changes
+    given["verdicts"] = [Verdict.from_json(fields) for fields in given["verdicts"]]
+    return register_candidate(registry, **folders, **given)
 
 
 # Tracking
@@ -199,7 +206,7 @@ with tracked_run(registry, "aed-1") as run:
 done = register_candidate(registry, name="aed", model=Path(sys.argv[1], "model"),
     report=Path(sys.argv[1], "report"), provenance={"run": "aed-1"}, verdicts=[], metrics={},
     signature=patch_signature(64, 2))
-print(run.id, done["run_id"], done["version"])
+print(run.id, done.run_id, done.version)
 """
 
 
@@ -242,7 +249,9 @@ def test_a_candidate_carries_what_a_reviewer_needs(registry, folders, tmp_path):
         pass
     done = register(registry, folders, "aed-1")
     name = f"aed-{registry.experiment}-candidates"
-    assert done == {
+    jsonschema.validate(done.as_json(), ENTRY_SCHEMA)
+    assert done.as_json() == {
+        "format": "soundgate.entry/1",
         "name": name,
         "version": "1",
         "run_id": run.id,
@@ -255,7 +264,8 @@ def test_a_candidate_carries_what_a_reviewer_needs(registry, folders, tmp_path):
     assert version.run_id == run.id
     digest = version.tags.pop("model.digest")
     assert len(digest) == 64
-    assert json.loads(version.tags.pop("gates.verdicts")) == VERDICTS
+    kept = json.loads(version.tags.pop("gates.verdicts"))
+    assert kept == [Verdict.from_json(fields).as_json() for fields in VERDICTS]
     assert version.tags == {
         "dataset.digest": "d" * 64,
         "gate.clip_accuracy": "pass",
@@ -288,7 +298,7 @@ def test_mlflow_reads_the_model_and_its_signature_back(registry, folders, tmp_pa
 
     done = register(registry, folders, "aed-1")
     with registry.as_process_wide():
-        local = Path(mlflow.artifacts.download_artifacts(done["model_uri"], dst_path=str(tmp_path)))
+        local = Path(mlflow.artifacts.download_artifacts(done.model_uri, dst_path=str(tmp_path)))
     assert (local / "weights.safetensors").read_bytes() == b"weights"
     model = mlflow.models.Model.load(str(local / "MLmodel"))
     assert model.flavors["soundgate"]["weights"] == "weights.safetensors"
@@ -299,19 +309,19 @@ def test_mlflow_reads_the_model_and_its_signature_back(registry, folders, tmp_pa
 
 def test_a_run_registers_once_and_the_review_stays(registry, folders):
     done = register(registry, folders, "aed-1")
-    registry.client.set_model_version_tag(done["name"], "1", "review.status", "approved")
+    registry.client.set_model_version_tag(done.name, "1", "review.status", "approved")
     (folders["model"] / "weights.safetensors").write_bytes(b"others")
     second = register(registry, folders, "aed-2")
-    assert second["version"] == "2"
-    assert second["run_id"] != done["run_id"]
+    assert second.version == "2"
+    assert second.run_id != done.run_id
     (folders["model"] / "weights.safetensors").write_bytes(b"weights")
     assert register(registry, folders, "aed-1") == done
-    versions = registry.client.search_model_versions(f"name = '{done['name']}'")
+    versions = registry.client.search_model_versions(f"name = '{done.name}'")
     assert sorted(int(version.version) for version in versions) == [1, 2]
-    first = registry.client.get_model_version(done["name"], "1")
+    first = registry.client.get_model_version(done.name, "1")
     assert first.tags["review.status"] == "approved"
     # an old run that is repeated does not take the alias back
-    at = registry.client.get_model_version_by_alias(done["name"], "candidate")
+    at = registry.client.get_model_version_by_alias(done.name, "candidate")
     assert int(at.version) == 2
 
 
@@ -351,9 +361,9 @@ class CountedClient:
 def test_the_same_bytes_and_verdicts_are_one_candidate_whichever_run_made_them(registry, folders):
     done = register(registry, folders, "aed-1")
     again = register(registry, folders, "aed-2")
-    assert (again["version"], again["model_uri"]) == (done["version"], done["model_uri"])
+    assert (again.version, again.model_uri) == (done.version, done.model_uri)
     judged_otherwise = [{**VERDICTS[0], "threshold": 0.5}, VERDICTS[1]]
-    assert register(registry, folders, "aed-3", verdicts=judged_otherwise)["version"] == "2"
+    assert register(registry, folders, "aed-3", verdicts=judged_otherwise).version == "2"
 
 
 def test_a_register_that_is_killed_anywhere_is_finished_by_the_next(registry, folders, monkeypatch):
@@ -372,19 +382,19 @@ def test_a_register_that_is_killed_anywhere_is_finished_by_the_next(registry, fo
         monkeypatch.setitem(registry.__dict__, "client", client)
         done = register(registry, folders, run)
         found = client.search_model_versions(
-            f"name = '{done['name']}' and tags.`pipeline.run` = '{run}'"
+            f"name = '{done.name}' and tags.`pipeline.run` = '{run}'"
         )
-        assert [str(version.version) for version in found] == [done["version"]], calls
-        at = client.get_model_version_by_alias(done["name"], "candidate")
-        assert str(at.version) == done["version"]
+        assert [str(version.version) for version in found] == [done.version], calls
+        at = client.get_model_version_by_alias(done.name, "candidate")
+        assert str(at.version) == done.version
         of_run = client.search_runs([registry.experiment_id], f"tags.`soundgate.run` = '{run}'")
-        assert [tracked.info.run_id for tracked in of_run] == [done["run_id"]], calls
+        assert [tracked.info.run_id for tracked in of_run] == [done.run_id], calls
         logged = client.search_logged_models(
             [registry.experiment_id], f"tags.`soundgate.run` = '{run}'"
         )
         assert [model.status for model in logged] == ["READY"], calls
         assert len(of_run[0].outputs.model_outputs) == 1, calls
-        assert len(client.get_metric_history(done["run_id"], "clip_accuracy")) == 1, calls
+        assert len(client.get_metric_history(done.run_id, "clip_accuracy")) == 1, calls
         if finished:
             break
     assert finished
@@ -416,7 +426,7 @@ def test_a_candidate_needs_its_run(folders):
 def test_two_gates_on_one_metric_pass_together(registry, folders):
     high = {**VERDICTS[0], "bound": "at_least", "threshold": 0.9, "passed": False}
     done = register(registry, folders, "aed-1", verdicts=[high, VERDICTS[0]])
-    version = registry.client.get_model_version(done["name"], done["version"])
+    version = registry.client.get_model_version(done.name, done.version)
     assert version.tags["gate.clip_accuracy"] == "fail"
 
 
@@ -430,29 +440,32 @@ def two_reports() -> list[dict]:
 
 def test_verdicts_on_two_reports_of_one_name_are_kept_apart(registry, folders):
     done = register(registry, folders, "aed-1", verdicts=two_reports())
-    version = find(registry, done["name"], done["version"])
+    version = find(registry, done.name, done.version)
     metric = VERDICTS[0]["metric"]
     assert evidence.gates(version) == {
         f"{metric} of evaluate-desed/report": "pass",
         f"{metric} of evaluate-maestro/report": "fail",
     }
-    assert evidence.verdicts(version) == two_reports()
+    assert evidence.verdicts(version) == [Verdict.from_json(told) for told in two_reports()]
     assert f"it missed its gates: {metric} of evaluate-maestro/report" in evidence.doubts(version)
-    text = registry.client.get_model_version(done["name"], done["version"]).description
+    text = registry.client.get_model_version(done.name, done.version).description
     assert f"| {metric} of evaluate-maestro/report | 0.1 |" in text
     again = register(registry, folders, "aed-2", verdicts=two_reports())
-    assert again["version"] == done["version"]
+    assert again.version == done.version
 
 
 def test_verdicts_that_name_no_report_still_read_and_are_the_same_evidence(registry, folders):
     """As versions have them that were registered before 2026-12."""
     done = register(registry, folders, "aed-1", verdicts=VERDICTS)
-    version = find(registry, done["name"], done["version"])
+    older = json.dumps(VERDICTS)
+    registry.client.set_model_version_tag(done.name, done.version, "gates.verdicts", older)
+    version = find(registry, done.name, done.version)
+    assert [verdict.value for verdict in evidence.verdicts(version)] == [0.83, 0.6]
     assert evidence.gates(version) == {"clip_accuracy": "pass", "patch_accuracy": "fail"}
     told = [{**verdict, "report": "evaluate/report", "low": None} for verdict in VERDICTS]
-    assert register(registry, folders, "aed-2", verdicts=told)["version"] == done["version"]
+    assert register(registry, folders, "aed-2", verdicts=told).version == done.version
     other = [told[0] | {"value": 0.5}, told[1]]
-    assert register(registry, folders, "aed-3", verdicts=other)["version"] == "2"
+    assert register(registry, folders, "aed-3", verdicts=other).version == "2"
 
 
 # Addresses and failures

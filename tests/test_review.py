@@ -152,7 +152,12 @@ def test_approve_reject_retrain_approve_and_roll_back_twice(world):
     ]
     assert found.notes == []
     history = candidate_details(world.session(), "3").decisions
-    assert [d["verdict"] for d in history] == ["approve", "rollback", "rollback", "rollback"]
+    assert [entry.decision.verdict for entry in history] == [
+        "approve",
+        "rollback",
+        "rollback",
+        "rollback",
+    ]
 
 
 def test_the_record_says_who_when_why_and_on_which_bytes(embedded):

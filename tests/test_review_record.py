@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from soundgate.errors import RegistryError, StoreError
@@ -14,6 +16,7 @@ from soundgate.registry.review.decisions import Decision, DecisionLog, Outcome
 from soundgate.registry.review.overview import overview
 from soundgate.store import open_store
 
+SCHEMAS = Path(__file__).resolve().parent.parent / "docs" / "schemas"
 pytest_plugins = ["review_fixtures"]
 pytestmark = pytest.mark.usefixtures("own_environment")
 
@@ -45,6 +48,21 @@ def test_a_record_is_read_as_it_was_written(log):
     assert entries[2].outcome is None
     log.close(Outcome(number=2, state="applied", champion="7"))  # what took effect counts
     assert log.entries()[1].outcome.champion == "7"
+
+
+def test_decisions_and_outcomes_fit_their_schemas(log):
+    """Whoever reads the store has the schemas; every field of a record is in them."""
+    of_decisions, of_outcomes = (
+        json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
+        for name in ("review", "review_outcome")
+    )
+    for entry in log.entries():
+        jsonschema.validate(json.loads(entry.decision.as_bytes()), of_decisions)
+        if entry.outcome:
+            jsonschema.validate(asdict(entry.outcome), of_outcomes)
+    undecided = json.loads(replace(decision(1), verdict="undecided").as_bytes())
+    with pytest.raises(jsonschema.ValidationError, match="'undecided' is not one of"):
+        jsonschema.validate(undecided, of_decisions)
 
 
 def test_a_number_is_taken_once(log):

@@ -154,7 +154,7 @@ def show_candidate(args: argparse.Namespace) -> int:
 
     found = candidate_details(_session(args), args.version)
     if args.output == "json":
-        print(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        print(json.dumps(found.as_json(), indent=1, ensure_ascii=False))
     else:
         from soundgate.commands.review_text import details_text
 

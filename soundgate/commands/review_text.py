@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.commands.output import table_lines
 from soundgate.errors import printable
 from soundgate.gates import SIGNS, label
 
 if TYPE_CHECKING:
+    from soundgate.gates import Verdict
     from soundgate.registry.review.decisions import Entry
     from soundgate.registry.review.overview import CandidateDetails, Overview, Row
     from soundgate.registry.versions.changes import Changes
@@ -80,7 +81,7 @@ def details_text(found: CandidateDetails) -> str:
     lines.append("")
     lines += [f"{tag:16}  {value}" for tag, value in found.tags.items()]
     lines.append("")
-    lines += [_history(decision) for decision in found.decisions] or ["no decision yet"]
+    lines += [_history(entry) for entry in found.decisions] or ["no decision yet"]
     lines += [f"needs --override: {doubt}" for doubt in found.doubts]
     lines += [f"needs --accept-changes: {why}" for why in found.changes.unconfirmed]
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
@@ -101,14 +102,15 @@ def _changes(found: Changes) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _verdicts(verdicts: list[dict[str, Any]]) -> list[list[str]]:
+def _verdicts(verdicts: list[Verdict]) -> list[list[str]]:
     rows = []
-    for v in verdicts:
-        passed = "passed" if v["passed"] is True else "missed"
-        advisory = " (advisory)" if v.get("advisory") else ""
-        bound = f"{SIGNS.get(v['bound'], v['bound'])} {_number(v['threshold'])}"
-        said = "" if v["passed"] is True else str(v.get("message", ""))
-        rows.append([label(v, verdicts), _number(v["value"]), bound, passed + advisory, said])
+    for verdict in verdicts:
+        passed = "passed" if verdict.passed else "missed"
+        advisory = " (advisory)" if verdict.advisory else ""
+        bound = f"{SIGNS.get(verdict.bound, verdict.bound)} {_number(verdict.threshold)}"
+        said = "" if verdict.passed else verdict.message
+        name, value = label(verdict, verdicts), _number(verdict.value)
+        rows.append([name, value, bound, passed + advisory, said])
     return rows
 
 
@@ -118,15 +120,16 @@ def _compared(name: str, candidate: float | None, champion: float | None) -> lis
     return [name, _number(candidate), _number(champion), difference]
 
 
-def _history(decision: dict[str, Any]) -> str:
-    outcome = decision["outcome"] or {"state": "interrupted", "reason": "", "released": None}
-    released = f" as version {outcome['released']}" if outcome["released"] else ""
-    override = ", overriding" if decision["override"] else ""
-    override += ", accepting changes" if decision["confirmed"] else ""
-    reason = f" ({outcome['reason']})" if outcome["reason"] else ""
+def _history(entry: Entry) -> str:
+    decision, outcome = entry.decision, entry.outcome
+    released = f" as version {outcome.released}" if outcome and outcome.released else ""
+    override = ", overriding" if decision.override else ""
+    override += ", accepting changes" if decision.confirmed else ""
+    reason = f" ({outcome.reason})" if outcome and outcome.reason else ""
+    state = outcome.state if outcome else "interrupted"
     return (
-        f"{decision['at']}  {decision['by']}  {decision['verdict']}{override}, "
-        f"{outcome['state']}{released}{reason}: {_indented(decision['comment'])}"
+        f"{decision.at}  {decision.by}  {decision.verdict}{override}, "
+        f"{state}{released}{reason}: {_indented(decision.comment)}"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from soundgate.errors import ConfigError, nearest
+from soundgate.errors import ConfigError, nearest, unreadable
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -29,7 +29,7 @@ def read(path: str, example: str) -> dict[str, Any]:
     try:
         fields: Any = yaml_text.load(Path(path).read_text("utf-8")) or {}
     except OSError as error:
-        raise ConfigError(f"--profile {path}: cannot be read: {error.strerror}") from error
+        raise unreadable(f"--profile {path}", error, ConfigError) from error
     except ValueError as error:
         raise ConfigError(f"--profile {path}: is not YAML: {error}") from error
     if not isinstance(fields, dict):

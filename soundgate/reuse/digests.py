@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from soundgate.checksums import file_sha256
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -188,12 +189,6 @@ def _regular(path: str, status: os.stat_result) -> os.stat_result:
         kind = kinds.get(stat.S_IFMT(status.st_mode), "a device")
         raise DataError(f"{path}: is {kind}, not a file: remove it")
     return status
-
-
-def file_sha256(path: str | Path) -> str:
-    """Return the SHA-256, hex, of a file, in constant memory."""
-    with open(path, "rb") as file:  # noqa: PTH123 - hot loop over many small files
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256_all(paths: list[str]) -> list[str]:

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundgate import runs
+from soundgate.checksums import file_sha256
 from soundgate.errors import DefinitionError
-from soundgate.reuse.digests import Stamp, digest_text, file_sha256
+from soundgate.reuse.digests import Stamp, digest_text
 from soundgate.reuse.libraries import Libraries
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
+from soundgate.checksums import file_sha256
 from soundgate.errors import StoreError
-from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

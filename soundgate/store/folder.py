@@ -18,8 +18,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+from soundgate.checksums import file_sha256
 from soundgate.errors import StoreError
-from soundgate.reuse.digests import file_sha256
 from soundgate.store.contract import (
     PRIVATE,
     check_digest,

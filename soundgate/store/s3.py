@@ -19,8 +19,8 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from soundgate.checksums import file_sha256
 from soundgate.errors import MissingExtra, StoreError
-from soundgate.reuse.digests import file_sha256
 from soundgate.store.contract import (
     CHUNK_BYTES,
     check_digest,

@@ -21,6 +21,7 @@ from soundgate.audio.formats.reports.comparison import (
     write_comparison,
 )
 from soundgate.audio.formats.reports.report import Report, read_report, write_report
+from soundgate.audio.formats.reports.review_page import read_summary
 from soundgate.audio.formats.version import read_version
 from soundgate.audio.review.evidence import Folders
 from soundgate.audio.review.page import write
@@ -39,6 +40,7 @@ def test_folders_of_earlier_versions_are_read():
     assert read_version(OLD / "version").version == "3"
     assert read_predictions(OLD / "predictions").columns.keys() == {"bell", "dog"}
     assert len(list(read_results(OLD / "report/predictions.jsonl"))) == 4
+    assert read_summary(OLD / "review").clips_tested == 80
 
 
 @pytest.mark.parametrize("name", ["report", "pooled"])

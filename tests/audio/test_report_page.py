@@ -16,6 +16,7 @@ import soundfile
 from PIL import Image
 from toy_review import CLASSES, MISSED, PASSED, UNJUDGED, Clip, write_run
 
+from soundgate.audio.formats.reports.review_page import read_summary
 from soundgate.audio.review import tables, wording
 from soundgate.audio.review.clips import CHANGED, WORST
 from soundgate.audio.review.evidence import gather
@@ -65,6 +66,7 @@ def test_equal_evidence_gives_equal_bytes(run, tmp_path):
     digest = hashlib.sha256((tmp_path / "a/report.html").read_bytes()).hexdigest()
     assert one.digest == f"sha256:{digest}"
     assert json.loads((tmp_path / "a/review.json").read_text()) == one.as_json()
+    assert read_summary(tmp_path / "a") == one
 
 
 def test_the_page_refers_to_nothing_outside_itself(page):

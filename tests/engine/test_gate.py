@@ -4,15 +4,18 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 from soundgate.errors import GateMissed, ParameterError
-from soundgate.gates import judge_all, label
+from soundgate.gates import Verdict, judge_all, label
 from soundgate.pipeline import Metric, Output, Pipeline, Task
 from soundgate.programs import gate as gate_program
 from soundgate.programs.gate import gate
 
+SCHEMA = Path(__file__).parents[2] / "docs/schemas/verdict.schema.json"
 MESSAGE = "Execution failed due to clip level acc <"
 
 
@@ -54,6 +57,7 @@ def test_it_passes_at_the_bound_and_beyond(judge, value, threshold, bound, capsy
     sign = {"at_least": ">=", "at_most": "<="}[bound]
     said = f"clip:accuracy {float(value)} {sign} {threshold}"
     assert verdict == {
+        "format": "soundgate.verdict/1",
         "metric": "clip:accuracy",
         "value": value,
         "bound": bound,
@@ -158,7 +162,8 @@ def test_declared_gates_are_judged_as_their_tasks_judge_them(tmp_path):
     assert pipeline.judged_reports() == [report, other]
     both = {"scored/report": tmp_path, "compared/comparison": tmp_path}
     first, second = judge_all(gates, both)
-    assert first == {
+    assert first.as_json() == {
+        "format": "soundgate.verdict/1",
         "metric": "m",
         "value": 0.4,
         "bound": "at_least",
@@ -170,10 +175,10 @@ def test_declared_gates_are_judged_as_their_tasks_judge_them(tmp_path):
         "high": None,
         "report": "scored/report",
     }
-    assert (second["passed"], second["advisory"], second["bound"]) == (False, True, "at_most")
-    assert "x.json is missing" in second["message"]
+    assert (second.passed, second.advisory, second.bound) == (False, True, "at_most")
+    assert "x.json is missing" in second.message
     alone = judge_all(gates, {"scored/report": tmp_path})[1]
-    assert "report 'compared/comparison' was not passed" in alone["message"]
+    assert "report 'compared/comparison' was not passed" in alone.message
 
 
 def test_two_reports_of_one_name_are_judged_each_for_itself(tmp_path):
@@ -189,7 +194,7 @@ def test_two_reports_of_one_name_are_judged_each_for_itself(tmp_path):
     gates = tmp_path / "gates.json"
     gates.write_text(pipeline.declared_gates().text, "utf-8")
     verdicts = judge_all(gates, {str(o): tmp_path / o.task for o in pipeline.judged_reports()})
-    assert [(v["report"], v["value"], v["low"], v["high"], v["passed"]) for v in verdicts] == [
+    assert [(v.report, v.value, v.low, v.high, v.passed) for v in verdicts] == [
         ("evaluate-desed/report", 0.9, 0.45, None, True),
         ("evaluate-maestro/report", 0.1, 0.05, None, False),
     ]
@@ -198,6 +203,17 @@ def test_two_reports_of_one_name_are_judged_each_for_itself(tmp_path):
         "f1 of evaluate-maestro/report",
     ]
     assert label(verdicts[0], verdicts[:1]) == "f1"
+
+
+def test_a_verdict_is_read_back_and_so_is_one_of_before_it_had_a_format(judge):
+    written = judge(0.75)
+    jsonschema.validate(written, json.loads(SCHEMA.read_text("utf-8")))
+    assert Verdict.from_json(written).as_json() == written
+    older = {name: written[name] for name in ("metric", "value", "bound", "threshold", "passed")}
+    assert Verdict.from_json(older) == replace(Verdict.from_json(written), message="")
+    for change in ({"passed": "no"}, {"format": "soundgate.verdict/9"}, {"unknown": 1}):
+        with pytest.raises(ValueError, match=r"passed|format|unknown"):
+            Verdict.from_json(written | change)
 
 
 def test_a_file_of_gates_that_names_outputs_alone_still_reads(tmp_path):
@@ -209,9 +225,9 @@ def test_a_file_of_gates_that_names_outputs_alone_still_reads(tmp_path):
         (tmp_path / name / "evaluation.json").write_text(json.dumps({"a": value}), "utf-8")
     reports = {"evaluate/report": tmp_path / "a", "compare/comparison": tmp_path / "b"}
     (verdict,) = judge_all(gates, reports)
-    assert (verdict["passed"], verdict["report"]) == (True, "evaluate/report")
+    assert (verdict.passed, verdict.report) == (True, "evaluate/report")
     (unclear,) = judge_all(gates, {**reports, "other/report": tmp_path / "b"})
-    assert (unclear["passed"], unclear["value"]) == (False, None)
+    assert (unclear.passed, unclear.value) == (False, None)
 
 
 def test_a_threshold_outside_the_metrics_range_never_passes(tmp_path):
@@ -235,7 +251,7 @@ def test_thresholds_that_a_start_was_given_count(tmp_path, monkeypatch):
     (tmp_path / "evaluation.json").write_text('{"a": 0.4, "b": 0.6}', "utf-8")
     monkeypatch.setenv("SOUNDGATE_THRESHOLDS", "3.0E-1 0.75 0.5")
     verdicts = judge_all(gates, {"scored/report": tmp_path})
-    assert [(v["passed"], v["threshold"]) for v in verdicts] == [(True, 0.3), (False, 0.75)]
+    assert [(v.passed, v.threshold) for v in verdicts] == [(True, 0.3), (False, 0.75)]
 
 
 def test_as_a_program_a_miss_is_one_line_and_no_verdict(toy):

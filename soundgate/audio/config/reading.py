@@ -18,7 +18,7 @@ from soundgate.audio.config.zoo import (
     TRAINING_MODES,
     Translation,
 )
-from soundgate.errors import ConfigError, nearest
+from soundgate.errors import ConfigError, nearest, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def text_of(path: Path | str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise unreadable(path, error, ConfigError) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text; save it as UTF-8") from None
 

@@ -47,7 +47,7 @@ from soundgate.audio.config.sections.section import Section, spellings
 from soundgate.audio.datasets import csv_labels, folder
 from soundgate.audio.datasets.base import Dataset, NoOptions, Source, check_folder
 from soundgate.audio.files import reading
-from soundgate.errors import ConfigError, DataError, nearest
+from soundgate.errors import ConfigError, DataError, nearest, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,7 @@ def _read(path: Path) -> Description:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}: correct the path") from None
+        raise unreadable(path, error, ConfigError) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     document = Document(text, str(path))

@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.files import ogg
-from soundgate.errors import DataError, unreadable
+from soundgate.errors import DataError, UserError, unreadable
 
 if TYPE_CHECKING:
     import soundfile
@@ -56,7 +56,7 @@ def first_bytes(path: str | os.PathLike[str]) -> bytes:
     return head
 
 
-def cannot_decode(path: str | os.PathLike[str], error: soundfile.LibsndfileError) -> DataError:
+def cannot_decode(path: str | os.PathLike[str], error: soundfile.LibsndfileError) -> UserError:
     """What to say of a file that libsndfile gives up on: damaged audio, or none at all."""
     reason = error.error_string.strip().rstrip(".") or "decoding failed"
     try:

@@ -22,6 +22,7 @@ from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
 from soundgate.audio.formats.reports.comparison import Comparison
 from soundgate.audio.formats.reports.report import Report
+from soundgate.audio.formats.reports.review_page import PageSummary
 from soundgate.audio.formats.reports.tags import TagReport
 from soundgate.audio.formats.version import VersionCard
 
@@ -45,6 +46,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "tag_report": TagReport,
     "clip_result_row": ClipResult,
     "comparison": Comparison,
+    "review_page": PageSummary,
     "export": Export,
     "version": VersionCard,
     "predictions": predictions.Predictions,

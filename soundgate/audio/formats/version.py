@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import Field
 
 from soundgate.audio.formats.record import JsonObject, Record, read_record, write_record
+from soundgate.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,20 @@ def read_version(folder: Path) -> VersionCard:
     return read_record(
         folder / VERSION, VersionCard, remedy="pull the version again", upgrade=_from_version_1
     )
+
+
+def model_in(folder: Path) -> tuple[Path, VersionCard | None]:
+    """The model's folder, and which version it is; None where ``folder`` is such a folder itself.
+
+    Raises:
+        DataError: the registry had no such version, or its card is damaged.
+    """
+    if not (folder / VERSION).is_file():
+        return folder, None
+    card = read_version(folder)
+    if card.version is None:
+        raise DataError(f"{folder}: model {card.name!r} has no such version: approve one first")
+    return folder / MODEL, card
 
 
 def write_version(folder: Path, card: VersionCard) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup, escape
 
-from soundgate.audio.formats.record import Record, write_record
+from soundgate.audio.formats.reports.review_page import PAGE, PageSummary, write_summary
 from soundgate.audio.review import charts, provenance, tables, tags, wording
 from soundgate.audio.review.clips import Selection, select
 from soundgate.audio.review.evidence import Evidence, Folders, Verdict, gather
@@ -20,19 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.audio.formats.reports.report import Estimate
-
-PAGE = "report.html"
-SUMMARY = "review.json"
-
-
-class Summary(Record):
-    """``review.json``."""
-
-    digest: str
-    """Of the page."""
-    bytes: int
-    clips_shown: int
-    clips_tested: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +75,7 @@ def write(
     *,
     verdicts: Sequence[Mapping[str, object]] = (),
     origin: Mapping[str, str] | None = None,
-) -> Summary:
+) -> PageSummary:
     """Write ``report.html`` and ``review.json``.
 
     Args:
@@ -109,13 +96,13 @@ def write(
     page = render(evidence, selection).encode("utf-8")
     review.mkdir(parents=True, exist_ok=True)
     (review / PAGE).write_bytes(page)
-    summary = Summary(
+    summary = PageSummary(
         digest=f"sha256:{hashlib.sha256(page).hexdigest()}",
         bytes=len(page),
         clips_shown=len(selection.cards),
         clips_tested=len(evidence.results),
     )
-    write_record(review / SUMMARY, summary)
+    write_summary(review, summary)
     shown = f", {summary.clips_shown} of {summary.clips_tested} test clips to listen to"
     print(f"{PAGE}: {wording.megabytes(len(page))}{shown if evidence.results else ''}")
     return summary

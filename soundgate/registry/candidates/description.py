@@ -16,12 +16,13 @@ from soundgate.gates import label
 from soundgate.registry.versions.bundle import EXAMPLE, EXPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mlflow.entities import LoggedModel
     from mlflow.models import Model
 
+    from soundgate.gates import Verdict
     from soundgate.registry.candidates.signatures import Signature, TensorDescription
 
 ONNX = f"{EXPORT}/model.onnx"
@@ -110,17 +111,15 @@ def _installed(name: str) -> str:
         return ""
 
 
-def version_page(
-    logged: LoggedModel, report_path: str, verdicts: Sequence[Mapping[str, Any]]
-) -> str:
+def version_page(logged: LoggedModel, report_path: str, verdicts: Sequence[Verdict]) -> str:
     """Markdown for the version's page: the report first, then the gates as a table."""
     run = f"#/experiments/{logged.experiment_id}/runs/{logged.source_run_id}"
     lines = [f"[review report]({run}/artifacts/{report_path})", ""]
     lines += ["| gate | value | bound | verdict |", "| --- | --- | --- | --- |"]
     for verdict in verdicts:
-        value = "unreadable" if verdict["value"] is None else verdict["value"]
-        bound = f"{BOUNDS[verdict['bound']]} {verdict['threshold']}"
-        word = "passed" if verdict["passed"] is True else "missed"
-        advisory = " (advisory)" if verdict.get("advisory") else ""
+        value = "unreadable" if verdict.value is None else verdict.value
+        bound = f"{BOUNDS[verdict.bound]} {verdict.threshold}"
+        word = "passed" if verdict.passed else "missed"
+        advisory = " (advisory)" if verdict.advisory else ""
         lines.append(f"| {label(verdict, verdicts)} | {value} | {bound} | {word}{advisory} |")
     return "\n".join(lines)

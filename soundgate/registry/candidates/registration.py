@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from soundgate.checksums import file_sha256
 from soundgate.errors import DataError, RegistryError
 from soundgate.registry.candidates.datasets import DATASET_DIGEST_TAG, dataset_inputs
 from soundgate.registry.candidates.description import ONNX, version_page, write_ml_model
@@ -29,7 +30,6 @@ from soundgate.registry.versions.bundle import (
 )
 from soundgate.registry.versions.changes import Compared, change_tags
 from soundgate.registry.versions.figures import Headline, figure_tags
-from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
+    from soundgate.gates import Verdict
     from soundgate.registry.candidates.signatures import Signature
     from soundgate.registry.service.connection import Registry
 
@@ -48,12 +49,34 @@ REPORT_DIGEST_TAG = "report.digest"
 REPORT_PATH_TAG = "report.path"
 VERDICTS_TAG = "gates.verdicts"
 GATE_TAG = "gate."
+ENTRY_FORMAT = "soundgate.entry/1"
 TAGS = {
     "run": "pipeline.run",
     "pipeline": "pipeline.name",
     "commit": "git.commit",
     "dataset": DATASET_DIGEST_TAG,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """Where a candidate was registered."""
+
+    name: str
+    """Of the registered model, ``<model>-candidates``."""
+    version: str
+    run_id: str
+    """MLflow's, of the run that it came from."""
+    tracking_uri: str
+
+    @property
+    def model_uri(self) -> str:
+        """``models:/<name>/<version>``, which every MLflow tool takes."""
+        return f"models:/{self.name}/{self.version}"
+
+    def as_json(self) -> dict[str, str]:
+        """What ``entry.json`` holds."""
+        return {"format": ENTRY_FORMAT, **asdict(self), "model_uri": self.model_uri}
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,7 @@ class _Candidate:
     headline: Sequence[Headline]
     classes: Sequence[str]
     compared: Compared | None
-    verdicts: Sequence[Mapping[str, Any]]
+    verdicts: Sequence[Verdict]
     tags: Mapping[str, str]
 
 
@@ -82,7 +105,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     report: Path,
     name: str,
     provenance: Mapping[str, str],
-    verdicts: Sequence[Mapping[str, Any]],
+    verdicts: Sequence[Verdict],
     signature: Signature | None,
     metrics: Mapping[str, float],
     headline: Sequence[Headline] = (),
@@ -90,7 +113,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
     compared: Compared | None = None,
     exported: Path | None = None,
     review: Path | None = None,
-) -> dict[str, str]:
+) -> Registered:
     """Register the model of a run as a candidate for review, once.
 
     A run registers one version however often this is called: a call after one that was killed
@@ -104,7 +127,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
         name: of the model; the version goes to ``<name>-candidates``.
         provenance: ``run`` (the Soundgate run's id, required), ``commit``, ``dataset`` (digest),
             ``pipeline``; any other key becomes a tag of that name.
-        verdicts: of the gates, ``verdict.json`` each: metric, value, bound, threshold, passed.
+        verdicts: of the gates.
         signature: what the model takes and gives; None where its folder does not say.
         metrics: of the report, by name.
         headline: the metrics that a reviewer sees first, the most telling one at the beginning.
@@ -116,7 +139,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
             become artifacts too. Without it, ``evaluation.json`` is that page.
 
     Returns:
-        ``{"name", "version", "run_id", "model_uri", "tracking_uri"}``.
+        Which version it is, and where.
 
     Raises:
         DataError: a file is missing, or the model holds a pickle.
@@ -157,13 +180,12 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
                 "register this model"
             )
         _point_alias(client, version)
-    return {
-        "name": candidate.registered_name,
-        "version": str(version.version),
-        "run_id": tracked.info.run_id,
-        "model_uri": f"models:/{candidate.registered_name}/{version.version}",
-        "tracking_uri": registry.uri,
-    }
+    return Registered(
+        name=candidate.registered_name,
+        version=str(version.version),
+        run_id=tracked.info.run_id,
+        tracking_uri=registry.uri,
+    )
 
 
 def candidates_of(name: str) -> str:
@@ -223,14 +245,15 @@ def _same_before(client: MlflowClient, candidate: _Candidate) -> ModelVersion | 
     return max(same, key=lambda version: int(version.version), default=None)
 
 
-def _says(text: str, verdicts: Sequence[Mapping[str, Any]]) -> bool:
+def _says(text: str, verdicts: Sequence[Verdict]) -> bool:
     """Whether a version's verdicts are these; an older version has some fields fewer."""
     try:
         kept = json.loads(text)
     except ValueError:
         return False
+    # What an older version did not record is no difference: only what both have is compared.
     return len(kept) == len(verdicts) and all(
-        old.items() <= new.items() for old, new in zip(kept, verdicts, strict=True)
+        old.items() <= new.as_json().items() for old, new in zip(kept, verdicts, strict=True)
     )
 
 
@@ -317,7 +340,7 @@ def _create_version(
                 DIGEST_TAG: candidate.digest,
                 REPORT_DIGEST_TAG: file_sha256(candidate.evidence[candidate.report_path]),
                 REPORT_PATH_TAG: candidate.report_path,
-                VERDICTS_TAG: json.dumps(list(candidate.verdicts)),
+                VERDICTS_TAG: json.dumps([verdict.as_json() for verdict in candidate.verdicts]),
                 STATUS_TAG: PENDING,
             },
             description=version_page(logged, candidate.report_path, candidate.verdicts),
@@ -336,11 +359,11 @@ def _point_alias(client: MlflowClient, version: ModelVersion) -> None:
         client.set_registered_model_alias(version.name, ALIAS, str(version.version))
 
 
-def _gate_tags(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _gate_tags(verdicts: Sequence[Verdict]) -> dict[str, str]:
     """``gate.<metric>``: pass where every gate on that metric passed."""
     tags: dict[str, str] = {}
     for verdict in verdicts:
-        tag = f"{GATE_TAG}{verdict['metric']}"
-        passed = verdict["passed"] is True and tags.get(tag) != "fail"
+        tag = f"{GATE_TAG}{verdict.metric}"
+        passed = verdict.passed and tags.get(tag) != "fail"
         tags[tag] = "pass" if passed else "fail"
     return tags

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from soundgate.checksums import file_sha256
 from soundgate.errors import RegistryError
-from soundgate.gates import label
+from soundgate.gates import Verdict, label
 from soundgate.registry.candidates.registration import (
     GATE_TAG,
     REPORT_DIGEST_TAG,
@@ -21,7 +22,6 @@ from soundgate.registry.candidates.registration import (
 from soundgate.registry.service.tracking import quoted
 from soundgate.registry.versions.figures import Figure, headline_in
 from soundgate.registry.versions.lookup import all_versions, download, get
-from soundgate.reuse.digests import file_sha256
 
 if TYPE_CHECKING:
     from soundgate.registry.service.connection import Registry
@@ -50,33 +50,33 @@ def gates(version: Version) -> dict[str, str]:
     Versions of before 2026-12 kept the metric alone.
     """
     said = verdicts(version)
-    if said and all(verdict.get("report") for verdict in said):
+    if said and all(verdict.report for verdict in said):
         found: dict[str, str] = {}
         for verdict in said:
             name = label(verdict, said)
-            passed = verdict["passed"] is True and found.get(name) != "fail"
+            passed = verdict.passed and found.get(name) != "fail"
             found[name] = "pass" if passed else "fail"
         return dict(sorted(found.items()))
     found = {k: v for k, v in version.tags.items() if k.startswith(GATE_TAG)}
     return {k.removeprefix(GATE_TAG): v for k, v in sorted(found.items())}
 
 
-def verdicts(version: Version) -> list[dict[str, Any]]:
-    """What each gate said, as ``verdict.json`` has it; none where that was not kept."""
+def verdicts(version: Version) -> list[Verdict]:
+    """What each gate said; none where that was not kept, or is not as it was written."""
     try:
         found = json.loads(version.tags.get(VERDICTS_TAG, "[]"))
-    except ValueError:
-        return []
-    return found if isinstance(found, list) else []
+        return [Verdict.from_json(fields) for fields in found]
+    except (ValueError, TypeError, AttributeError):
+        return []  # a reviewer's tool may write any tag; the gates' own tags still tell
 
 
 def headline(version: Version) -> list[Figure]:
     """The figures that a reviewer sees first; of a version that names none, those of its gates."""
     named = headline_in(version.tags)
     return named or [
-        Figure(verdict["metric"], verdict["metric"], verdict["value"])
+        Figure(verdict.metric, verdict.metric, verdict.value)
         for verdict in verdicts(version)
-        if verdict.get("value") is not None
+        if verdict.value is not None
     ]
 
 

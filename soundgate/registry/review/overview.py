@@ -1,4 +1,4 @@
-"""What a reviewer looks at: all candidates at a glance, or everything about one."""
+"""What a reviewer looks at: a row for each candidate, or everything about one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from soundgate.registry.versions.figures import incomparable, metrics_in
 from soundgate.registry.versions.lookup import all_versions, find, model_names
 
 if TYPE_CHECKING:
+    from soundgate.gates import Verdict
     from soundgate.registry.review.decisions import Entry
     from soundgate.registry.review.session import ReviewSession
     from soundgate.registry.versions.figures import Figure
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate at a glance."""
+    """One candidate, as the list shows it."""
 
     version: str
     status: str
@@ -66,7 +67,7 @@ class CandidateDetails:
     tags: dict[str, str]
     doubts: list[str]
     """Why it is not released without an override."""
-    verdicts: list[dict[str, Any]]
+    verdicts: list[Verdict]
     metrics: dict[str, float]
     champion: str | None
     champion_candidate: str | None
@@ -76,9 +77,17 @@ class CandidateDetails:
     changes: Changes
     """What its release would change for users of the champion."""
     report: str
-    decisions: list[dict[str, Any]]
+    decisions: list[Entry]
     """On this candidate and on what was released of it, oldest first, with what became of each."""
     notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``review-model show --output json`` prints."""
+        fields = asdict(self)
+        entries = [(entry["decision"], entry["outcome"]) for entry in fields["decisions"]]
+        flat = [{**decision, "outcome": outcome} for decision, outcome in entries]
+        verdicts = [verdict.as_json() for verdict in self.verdicts]
+        return {**fields, "decisions": flat, "verdicts": verdicts}
 
 
 def overview(session: ReviewSession, limit: int) -> Overview:
@@ -145,11 +154,7 @@ def candidate_details(session: ReviewSession, which: str) -> CandidateDetails:
         incomparable=incomparable(version.tags, champion.tags) if champion else "",
         changes=Changes() if row.champion else changes(version, champion),
         report=report,
-        decisions=[
-            {**asdict(e.decision), "outcome": asdict(e.outcome) if e.outcome else None}
-            for e in entries
-            if _concerns(e, version.version, entries)
-        ],
+        decisions=[entry for entry in entries if _concerns(entry, version.version, entries)],
         notes=notes,
     )
 

@@ -7,10 +7,12 @@ not part of it.
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
+from soundgate.checksums import file_sha256
 from soundgate.errors import DataError
-from soundgate.reuse.digests import file_sha256, listing_digest
+from soundgate.reuse.digests import listing_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +51,24 @@ def downloaded_files(folder: Path) -> dict[str, Path]:
 def digest_of(files: Mapping[str, Path]) -> str:
     """SHA-256, hex, over the paths and the bytes of a model's files."""
     return listing_digest((name, file_sha256(path)) for name, path in files.items())
+
+
+def copy_kept(kept: Path, target: Path, digest: str) -> bool:
+    """Copy a version that was fetched before, if its model is still what it was.
+
+    Args:
+        kept: folder with ``version.json`` and ``model/``; there may be none.
+        target: where to.
+        digest: of the model's files, as they were registered.
+
+    Returns:
+        Whether it was copied.
+    """
+    # Somebody may have cleared half of the cache, or edited it: its digest says so.
+    if not (kept / "version.json").is_file() or digest_of(files_of(kept / "model")) != digest:
+        return False
+    shutil.copytree(kept, target, dirs_exist_ok=True)
+    return True
 
 
 def refuse_pickles(files: Mapping[str, Path]) -> None:

@@ -14,7 +14,8 @@ from soundgate.step import InputPath, NamedInputPaths, OutputPath, main
 
 def judge(gates: InputPath, judged: NamedInputPaths, out: OutputPath) -> None:
     """Write the verdicts."""
-    (out / "verdicts.json").write_text(json.dumps(judge_all(gates, judged)), "utf-8")
+    verdicts = [verdict.as_json() for verdict in judge_all(gates, judged)]
+    (out / "verdicts.json").write_text(json.dumps(verdicts), "utf-8")
 
 
 if __name__ == "__main__":
