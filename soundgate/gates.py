@@ -199,11 +199,13 @@ def _read(path: Path, gate: Bound) -> _Number | str:
     """Return a finite number from a JSON file, or why there is none, with the file's ``reason``."""
     cannot = f"the gate on {gate.metric} cannot be judged: {path.name}"
     try:
+        # Whole numbers as floats: a metric of 1 is a number like 1.0, but true is none.
         found: Any = json.loads(path.read_text("utf-8"), parse_int=float)
     except FileNotFoundError:
         return f"{cannot} is missing from the report"
     except (ValueError, RecursionError) as error:
         return f"{cannot} is not JSON ({error})"
+    # A comparison that was not made has no figures; its own reason tells more than their absence.
     reason = found.get("reason") if isinstance(found, dict) else None
     told = f" ({' '.join(reason.split())})" if isinstance(reason, str) else ""
     around: Any = {}

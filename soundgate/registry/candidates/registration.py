@@ -179,6 +179,7 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
                 f"{candidate.registered_name} version {version.version}; start a new run to "
                 "register this model"
             )
+        # Last: whoever follows the alias finds a version with all its evidence.
         _point_alias(client, version)
     return Registered(
         name=candidate.registered_name,

@@ -16,7 +16,7 @@ import json
 import re
 import uuid
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from soundgate.errors import RegistryError, StoreError
 from soundgate.runs import now
@@ -29,7 +29,13 @@ FORMATS = ("soundgate.review/1", FORMAT)
 """Version 1 had no ``confirmed``."""
 OUTCOME_FORMAT = "soundgate.review.outcome/1"
 APPLIED, FAILED = "applied", "failed"
-DONE = {"approve": "approved", "reject": "rejected", "rollback": "rolled back"}
+Ruling = Literal["approve", "reject", "rollback"]
+"""What a reviewer can decide."""
+DONE: Final[dict[Ruling, str]] = {
+    "approve": "approved",
+    "reject": "rejected",
+    "rollback": "rolled back",
+}
 
 _NUMBER = re.compile(r"/(\d{8})\.json")
 _Record = TypeVar("_Record", "Decision", "Outcome")
@@ -41,8 +47,7 @@ class Decision:
 
     number: int
     model: str
-    verdict: str
-    """``approve``, ``reject`` or ``rollback``."""
+    verdict: Ruling
     by: str
     account: str
     """Who signed in to the registry, or the login name."""
@@ -208,6 +213,11 @@ class DecisionLog:
             raise StoreError(
                 f"{self.store.url}: {key!r} is not a review record: {error!r}"
             ) from error
+        if isinstance(found, Decision) and found.verdict not in DONE:
+            raise StoreError(
+                f"{self.store.url}: {key!r} has verdict {found.verdict!r}; expected "
+                f"{', '.join(DONE)}"
+            )
         known = FORMATS if kind is Decision else (OUTCOME_FORMAT,)
         if found.format not in known:
             raise StoreError(

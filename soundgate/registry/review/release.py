@@ -70,6 +70,7 @@ def carry_out(client: MlflowClient, decision: Decision, log: DecisionLog) -> Out
                 f"{decision.expected_champion} to {at} meanwhile, not by review-model",
             )
         )
+    # The version is made before the aliases move: they never point at what is not there.
     if decision.verdict == "approve" and released is None:
         released = _release(client, decision)
     champion, previous = at, _alias(client, decision.model, PREVIOUS)
@@ -102,8 +103,9 @@ def _release(client: MlflowClient, decision: Decision) -> str:
         tags=tags,
         description=source.description,
     )
+    # MLflow has no create-if-absent. Of two that finish the same decision the lower version stays.
     first = _existing_release(client, decision) or str(created.version)
-    if int(first) < int(created.version):  # of two that finish the same decision, the lower stays
+    if int(first) < int(created.version):
         client.delete_model_version(decision.model, str(created.version))
     return first
 

@@ -18,6 +18,7 @@ from soundgate.registry.review.decisions import (
     DecisionLog,
     Entry,
     Outcome,
+    Ruling,
     candidate_of,
     last_on,
     rejected_copy,
@@ -181,6 +182,7 @@ class ReviewSession:
 
     def finished_entries(self) -> list[Entry]:
         """Every decision, once the one that was interrupted, if any, is finished or given up."""
+        # Read before the entries: one announced after they were read would seem to be missing.
         announced = self.announced()
         entries = self.log.entries()
         self._refuse_another_record(announced, entries)
@@ -219,7 +221,12 @@ class ReviewSession:
         self.log.close(Outcome(number=decision.number, state=FAILED, reason=INTERRUPTED))
 
     def _about(
-        self, candidate: Version, verdict: str, champion: Version | None, *, override: bool = False
+        self,
+        candidate: Version,
+        verdict: Ruling,
+        champion: Version | None,
+        *,
+        override: bool = False,
     ) -> Decision:
         """A decision on a candidate whose evidence is in order."""
         digest = evidence.check(self.registry, candidate) if verdict == "approve" else ""
@@ -233,7 +240,7 @@ class ReviewSession:
             report_digest=digest or candidate.tags.get("report.digest", ""),
         )
 
-    def _decision(self, verdict: str, **about: object) -> Decision:
+    def _decision(self, verdict: Ruling, **about: object) -> Decision:
         comment = self.comment().strip()
         if not comment:
             raise ParameterError("--comment is empty: give the reason for the decision")
@@ -246,6 +253,8 @@ class ReviewSession:
         """Append the decision after the ``seen`` that it was made in view of; carry it out."""
         with self.registry.writing() as client:
             entries = self.log.entries()
+            # The number after what the reviewer saw: where somebody decided meanwhile it is taken,
+            # and appending says so, instead of deciding in view of another state.
             after = entries[seen - 1].decision.sha256 if seen else ""
             decision = replace(decision, number=seen + 1, after=after)
             self.log.append(decision)
@@ -257,6 +266,8 @@ class ReviewSession:
                 release.announce(client, decision)
                 outcome = release.carry_out(client, decision, self.log)
         except RegistryError as error:
+            # Any other failure leaves the decision open, and the next command finishes it. What is
+            # refused to this account would be refused again: that is recorded as failed.
             if not is_refusal(error):
                 raise
             reason = f"MLflow refused it to {self.account!r}: {error}"

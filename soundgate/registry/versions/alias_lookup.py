@@ -44,6 +44,7 @@ def alias_state(database: Path | None, name: str, alias: str) -> AliasState:
         name: the registered model's.
         alias: an alias; of a version's number nothing is known here.
     """
+    # A number is no row of the table of aliases; MLflow is asked about it.
     if database is None or alias.isdecimal():
         return AliasState(known=False)
     if not database.is_file():

@@ -161,6 +161,7 @@ def download(registry: Registry, version: Version, folder: Path) -> None:
     registry.require_files()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        # Beside the target, so that the last step is a rename within one file system.
         files = downloaded_files(_fetched(registry, version, Path(scratch)))
         try:
             refuse_pickles({name: Path(name) for name in files})
@@ -177,7 +178,7 @@ def download(registry: Registry, version: Version, folder: Path) -> None:
             target = whole / name
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
-        whole.rename(folder)
+        whole.rename(folder)  # the only step that others see
 
 
 def registered_model(client: MlflowClient, name: str) -> RegisteredModel | None:
