@@ -10,23 +10,20 @@ the model's files and of the page that it is reviewed by. A reviewer releases it
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundgate.checksums import file_sha256
-from soundgate.errors import DataError, RegistryError
+from soundgate.errors import RegistryError
+from soundgate.registry.candidates.contents import evidence_files, lay_out, model_files
 from soundgate.registry.candidates.datasets import DATASET_DIGEST_TAG, dataset_inputs
 from soundgate.registry.candidates.description import ONNX, version_page, write_ml_model
 from soundgate.registry.service.tracking import RUN_TAG, find_run, quoted
 from soundgate.registry.versions.bundle import (
     DIGEST_TAG,
-    EXPORT,
     digest_of,
-    files_of,
-    refuse_pickles,
 )
 from soundgate.registry.versions.changes import Compared, change_tags
 from soundgate.registry.versions.figures import Headline, figure_tags
@@ -149,8 +146,8 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
         raise RegistryError(
             "provenance must contain 'run', the id of the run that registers the candidate"
         )
-    files = _model_files(model, exported)
-    evidence, report_path = _evidence(report, review)
+    files = model_files(model, exported)
+    evidence, report_path = evidence_files(report, review)
     candidate = _Candidate(
         run=provenance["run"],
         registered_name=candidates_of(name),
@@ -192,36 +189,6 @@ def register_candidate(  # noqa: PLR0913 # each is one thing a reviewer needs, a
 def candidates_of(name: str) -> str:
     """The registered model that holds the candidates of the model ``name``."""
     return f"{name}-{ALIAS}s"
-
-
-def _model_files(model: Path, exported: Path | None) -> dict[str, Path]:
-    """The model's files by the path they will have; all needed ones, and none of them a pickle."""
-    needed = [model / "model.json"]
-    if exported is not None:
-        needed.append(exported / "export.json")
-    _require(needed)
-    files = files_of(model)
-    if len(files) == 1:
-        raise DataError(f"{model} holds model.json alone; its weights are needed to register it")
-    if exported is not None:
-        files |= files_of(exported, f"{EXPORT}/")
-    refuse_pickles(files)
-    return files
-
-
-def _evidence(report: Path, review: Path | None) -> tuple[dict[str, Path], str]:
-    """Files by their artifact path, and the path of the page that the reviewer judges by."""
-    _require([report / "evaluation.json", *([review / "report.html"] if review else [])])
-    files = files_of(report, "report/")
-    if review is None:
-        return files, "report/evaluation.json"
-    return files | files_of(review, "review/"), "review/report.html"
-
-
-def _require(files: Sequence[Path]) -> None:
-    for needed in files:
-        if not needed.is_file():
-            raise DataError(f"{needed} is missing; a model cannot be registered without it")
 
 
 def _version_of(client: MlflowClient, candidate: _Candidate) -> ModelVersion | None:
@@ -276,19 +243,11 @@ def _logged_model(client: MlflowClient, tracked: Run, candidate: _Candidate) -> 
     if logged.status != "READY":
         with tempfile.TemporaryDirectory() as folder:
             whole = Path(folder)
-            _lay_out(candidate.files, whole)
+            lay_out(candidate.files, whole)
             write_ml_model(whole, logged, candidate.signature, exported=ONNX in candidate.files)
             client.log_model_artifacts(logged.model_id, folder)
         logged = client.finalize_logged_model(logged.model_id, "READY")
     return logged
-
-
-def _lay_out(files: Mapping[str, Path], folder: Path) -> None:
-    """Copy files below ``folder``, to the paths they are to have."""
-    for name, path in files.items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
 
 
 def _log_evidence(
@@ -305,7 +264,7 @@ def _log_evidence(
         for key, value in candidate.metrics.items()
     ]
     with tempfile.TemporaryDirectory() as folder:
-        _lay_out(candidate.evidence, Path(folder))
+        lay_out(candidate.evidence, Path(folder))
         client.log_artifacts(run_id, folder)
     client.log_batch(run_id, metrics, tags=[RunTag(*tag) for tag in candidate.tags.items()])
     if data := dataset_inputs(candidate.tags):
