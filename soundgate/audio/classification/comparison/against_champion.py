@@ -10,10 +10,11 @@ a class only one of them knows, and one whose recording the champion was trained
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from soundgate.audio.classification.comparison.comparable_clips import Chosen, choose, obstacle
 from soundgate.audio.clips.manifest import read_manifest
+from soundgate.audio.formats.model import Segmented
 from soundgate.audio.formats.reports.clip_results import PREDICTIONS, read_results, write_results
 from soundgate.audio.formats.reports.comparison import (
     CHAMPION_PREDICTIONS,
@@ -39,23 +40,7 @@ if TYPE_CHECKING:
     from soundgate.audio.formats.version import VersionCard
 
 
-class InputRow(Protocol):
-    """A clip of the features or of the waveforms."""
-
-    @property
-    def path(self) -> str:
-        """Path below the ``clips/`` folder."""
-
-    @property
-    def start_s(self) -> float | None:
-        """First second in the file, where the clip is a segment."""
-
-    @property
-    def end_s(self) -> float | None:
-        """Last second in the file, where the clip is a segment."""
-
-
-Row = TypeVar("Row", bound=InputRow)
+Row = TypeVar("Row", bound=Segmented)
 
 
 @dataclass(frozen=True)
