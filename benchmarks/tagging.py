@@ -103,11 +103,11 @@ def taken_apart(world: World, network: str, names: Sequence[str]) -> Ours:
     from soundgate.audio.classification.tagging.system import Tagging
     from soundgate.audio.config.tagging import parse_tagging
     from soundgate.audio.learning.distributed import Group
-    from soundgate.audio.networks.models import place
+    from soundgate.audio.networks.models import to_device
 
     config = parse_tagging(CONFIG.format(network=network, names=", ".join(names)), "benchmark")
     plan = Plan(world.waveforms, config, None)
-    tagger = place(networks.fresh(config, plan.clips), world.device)
+    tagger = to_device(networks.fresh(config, plan.clips), world.device)
     return Ours(plan, tagger, Tagging(plan, tagger, "whole", (), Group(0, 1, world.device)))
 
 

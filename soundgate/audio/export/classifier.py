@@ -69,7 +69,7 @@ def export(
         share, seed = config.dataset.quantization_split, config.dataset.seed
         held = calibration.of_training(clips, model, share, seed)
     network.requires_grad_(requires_grad=False)
-    network = models.place(network, torch.device("cpu"))
+    network = models.to_device(network, torch.device("cpu"))
     spec = description.feature_extraction
     made = folder.Source(
         architecture=description.architecture,
