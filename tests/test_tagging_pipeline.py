@@ -11,6 +11,7 @@ import tagging_runs
 
 from pipelines.parameters.tagging import TaggingParameters, read_gate
 from pipelines.tagging import get_pipeline
+from soundgate import cli
 from soundgate.audio.formats.reports.clip_results import PREDICTIONS, read_results
 from soundgate.audio.formats.reports.report import read_report
 from soundgate.errors import ParameterError
@@ -140,6 +141,13 @@ def test_the_registered_tagger_scores_waveforms_as_its_report_does(done):
     for row, line in zip(results, scores, strict=True):
         assert json.loads(line) == pytest.approx([row.scores["high"], row.scores["low"]], abs=1e-4)
     assert "waveform holds no sample: give at least one" in refusal
+
+
+@pytest.mark.slow
+def test_its_report_is_written_in_older_form(done, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOUNDGATE_RUNS", str(done[0] / "runs"))
+    assert cli.main(["export-tags", "last", str(tmp_path / "out")]) == 0
+    assert len(json.loads((tmp_path / "out/preds.json").read_text("utf-8"))) >= 5
 
 
 @pytest.mark.slow

@@ -229,6 +229,18 @@ def get_output(args: argparse.Namespace) -> int:
     return 0
 
 
+def collect_output(name: str, task: str, output: str, target: Path) -> None:
+    """Copy one output of a task of the run ``name`` into ``target``, wherever it ran.
+
+    Raises:
+        ParameterError: there is no such run, task or output.
+    """
+    run = runs.find_run(runs_root(), name)
+    record = run.read()
+    _check_task(record, task)
+    executor_of(record).collect(run, task, output, target)
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
