@@ -1,0 +1,1 @@
+"""How well events are detected: matching, intersection criteria, segments, PSDS."""
