@@ -131,8 +131,12 @@ class Training(Section):
     """Algorithm."""
     weight_decay: float = Field(default=1e-2, ge=0)
     """Decay of weights; biases and scales never decay."""
-    scheduler: Literal["ONECYCLE", "COSINEANNEALING", "PLATEAU", "CONSTANT"] = "ONECYCLE"
-    """Course of the learning rate in the second stage."""
+    scheduler: Literal["ONECYCLE", "COSINEANNEALING", "PLATEAU", "CONSTANT", "AUTO_LR"] = "ONECYCLE"
+    """Course of the learning rate in the second stage; AUTO_LR is ONECYCLE with ``lr_range_test``
+    ``end``."""
+    lr_range_test: Literal["off", "go_on", "end"] = "off"
+    """Whether learning rates are tried out before the training (Smith 2017): ``go_on`` trains with
+    the suggested one, ``end`` draws the plot and ends there."""
     lr: Rate = 5e-5
     """Learning rate that the first stage ends with and the second begins with."""
     lr_warmup: Rate = 3e-4
@@ -161,6 +165,22 @@ class Training(Section):
     """Whether nothing is validated: the last epoch is kept, thresholds are 0.5."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the network's passes."""
+
+    @property
+    def range_test(self) -> Literal["off", "go_on", "end"]:
+        """What ``lr_range_test`` and ``scheduler`` ask for together."""
+        return "end" if self.scheduler == "AUTO_LR" else self.lr_range_test
+
+    @property
+    def highest_rate(self) -> float:
+        """Highest learning rate of the second stage."""
+        return self.lr_onecycle_max if self.scheduler in ("ONECYCLE", "AUTO_LR") else self.lr
+
+    def with_highest_rate(self, rate: float) -> Self:
+        """The same with every learning rate multiplied by what makes ``rate`` the highest."""
+        factor = rate / self.highest_rate
+        names = ("lr", "lr_warmup", "lr_onecycle_max")
+        return self.model_copy(update={name: getattr(self, name) * factor for name in names})
 
     @property
     def figure(self) -> str:

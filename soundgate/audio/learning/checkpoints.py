@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import torch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from soundgate.audio.learning.recipe import Recipe
 
 NAME = "training.pt"
 
@@ -57,3 +60,9 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         print(f"{path} is of another training; training starts from the beginning", flush=True)
         return None
     return state
+
+
+def fingerprint(system: str, recipe: Recipe, world: int) -> str:
+    """Changes with anything that a resumed training must share with its first attempt."""
+    facts = {"system": system, "recipe": repr(recipe), "world": world, "torch": torch.__version__}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

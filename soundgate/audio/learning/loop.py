@@ -9,11 +9,8 @@ number of threads.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import math
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
@@ -28,7 +25,7 @@ from soundgate.audio.learning import (
     reproducibility,
 )
 from soundgate.audio.learning.log import EpochMeans, Pace, sentence
-from soundgate.audio.learning.system import Batch, Loss, Row, Step, System
+from soundgate.audio.learning.system import Batch, Learnt, Loss, Row, Step, System, never
 from soundgate.errors import ConfigError, Stopped
 
 if TYPE_CHECKING:
@@ -43,28 +40,6 @@ if TYPE_CHECKING:
 
 # Batches between two looks at the other processes' wish to stop: each look waits for them all.
 _STOP_INTERVAL = 20
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What a training leaves behind."""
-
-    weights: dict[str, Tensor]
-    """``System.weights`` of the kept epoch."""
-    epoch: int
-    """The kept epoch, from 1."""
-    history: list[Row]
-    """A row an epoch."""
-
-    @property
-    def figures(self) -> Row:
-        """The kept epoch's row."""
-        return self.history[self.epoch - 1]
-
-
-def never() -> bool:
-    """No wish to stop."""
-    return False
 
 
 @contextlib.contextmanager
@@ -122,6 +97,19 @@ def train(  # noqa: PLR0913 - what is trained, how, and who is asked and told
     return loop.learnt()
 
 
+def steps(system: System[Batch], recipe: Recipe, *, group: Group) -> Iterator[tuple[float, float]]:
+    """Train without validation, log or checkpoint; yield rate and loss of each step.
+
+    The loss is the mean over processes of the last batch of the step.
+
+    Raises:
+        ConfigError: the recipe asks for what does not exist.
+    """
+    loop = _Loop(system, recipe, group, None, ())
+    for number in range(recipe.epochs):
+        yield from loop.bare_steps(number)
+
+
 class _Loop(Generic[Batch]):
     """A system, and everything that changes from step to step."""
 
@@ -152,7 +140,7 @@ class _Loop(Generic[Batch]):
         self.history: list[Row] = []
         self._best: dict[str, Tensor] | None = None
         self._best_epoch = 0
-        self._fingerprint = _fingerprint(system.fingerprint, recipe, group.world)
+        self._fingerprint = checkpoints.fingerprint(system.fingerprint, recipe, group.world)
         if not self._restore():
             system.start()
             if system.average:
@@ -253,11 +241,7 @@ class _Loop(Generic[Batch]):
 
     def _train(self, number: int, stop: Callable[[], bool]) -> Row:
         """The steps of an epoch; what its row holds before the validation."""
-        self._wrapped.train()
-        for module in self._evaluated:
-            module.eval()
-        rng = np.random.default_rng([self._recipe.seed, number, 1 + self._group.rank])
-        torch.manual_seed(int(rng.integers(2**63)))  # dropout
+        rng = self._begin(number)
         means = EpochMeans(self._group)
         batches = self._system.batches
         shown = len(self._earlier) + number  # epochs before this one, of all stages
@@ -275,8 +259,33 @@ class _Loop(Generic[Batch]):
                 pace.say(index + 1, float(loss.total.detach()))
         assert index + 1 == batches, f"{index + 1} batches came, {batches} were announced"
         figures = means.result()
-        rate = self._optimiser.param_groups[0]["lr"] / self._optimiser.param_groups[0]["rate"]
-        return {"epoch": shown + 1, "loss": figures.pop("loss"), "learning_rate": rate} | figures
+        row = {"epoch": shown + 1, "loss": figures.pop("loss"), "learning_rate": self._rate()}
+        return row | figures
+
+    def bare_steps(self, number: int) -> Iterator[tuple[float, float]]:
+        """Yield rate and loss of each step of an epoch."""
+        rng = self._begin(number)
+        for index, batch in enumerate(self._system.epoch(number)):
+            loss = self._learn(batch, index, number, rng)
+            means = EpochMeans(self._group)
+            means.add(loss)
+            accumulate = self._recipe.accumulate
+            if (index + 1) % accumulate == 0 or index + 1 == self._system.batches:
+                yield self._rate(), means.result()["loss"]
+
+    def _begin(self, number: int) -> np.random.Generator:
+        """Let all learn that is to learn; return the random numbers of an epoch."""
+        self._wrapped.train()
+        for module in self._evaluated:
+            module.eval()
+        rng = np.random.default_rng([self._recipe.seed, number, 1 + self._group.rank])
+        torch.manual_seed(int(rng.integers(2**63)))  # dropout
+        return rng
+
+    def _rate(self) -> float:
+        """The base learning rate of the last step."""
+        first = self._optimiser.param_groups[0]
+        return float(first["lr"] / first["rate"])
 
     def _learn(self, batch: Batch, index: int, epoch: int, rng: np.random.Generator) -> Loss:
         """One batch: its gradients, and where it is the last of a step, the step."""
@@ -333,9 +342,3 @@ class _Loop(Generic[Batch]):
         if self._group.world == 1:
             return stop()
         return index % _STOP_INTERVAL == 0 and self._group.any(stop())
-
-
-def _fingerprint(system: str, recipe: Recipe, world: int) -> str:
-    """Changes with anything that a resumed training must share with its first attempt."""
-    facts = {"system": system, "recipe": repr(recipe), "world": world, "torch": torch.__version__}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

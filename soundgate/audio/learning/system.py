@@ -112,3 +112,25 @@ class System(Protocol[Batch]):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a training leaves behind."""
+
+    weights: dict[str, Tensor]
+    """``System.weights`` of the kept epoch."""
+    epoch: int
+    """The kept epoch, from 1."""
+    history: list[Row]
+    """A row an epoch."""
+
+    @property
+    def figures(self) -> Row:
+        """The kept epoch's row."""
+        return self.history[self.epoch - 1]
+
+
+def never() -> bool:
+    """No wish to stop."""
+    return False

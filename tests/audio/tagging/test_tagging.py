@@ -71,6 +71,28 @@ def test_a_metric_that_no_epoch_has_is_refused_when_the_config_is_read(metric, c
     assert "\n" not in str(told.value)
 
 
+def test_a_range_test_sets_the_rates_or_ends(world, tmp_path, capsys):
+    def asked(**values):
+        parsed = config()
+        training = parsed.training.model_copy(update={**values, "epochs": 2})
+        return parsed.model_copy(update={"training": training})
+
+    arguments = world / "waveforms", tmp_path / "model", tmp_path / "metrics"
+    with pytest.raises(ConfigError, match=r"suggests .*e-\d\d as highest.*; see .*plot\.png"):
+        fit(*arguments, asked(scheduler="AUTO_LR"), Asked(plot=tmp_path / "plot.png"))
+    assert (tmp_path / "plot.png").is_file()
+    assert not (tmp_path / "model").exists()
+    fit(*arguments, asked(lr_range_test="go_on"))
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("range test"))
+    highest = float(line.split()[2])
+    rows = (tmp_path / "metrics/history.jsonl").read_text("utf-8").splitlines()
+    rates = [json.loads(row)["learning_rate"] for row in rows]
+    given = asked().training
+    assert (tmp_path / "metrics/lr_range_test.png").is_file()
+    assert given.highest_rate == given.lr_onecycle_max != pytest.approx(highest)
+    assert 0 < max(rates) <= highest * 1.01
+
+
 def test_every_metric_of_the_config_is_a_figure_of_an_epoch(world):
     [first, *_] = (world / "metrics/history.jsonl").read_text("utf-8").splitlines()
     assert set(EPOCH_FIGURES.values()) <= set(json.loads(first))

@@ -15,8 +15,10 @@ from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.learning import loop
 from soundgate.audio.learning.log import TrainingLog
+from soundgate.audio.learning.rates.range_test import draw, range_test
 from soundgate.audio.metrics.classification import THRESHOLD
 from soundgate.audio.networks.models import parameter_count, to_device
+from soundgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from soundgate.audio.learning.distributed import Group
     from soundgate.audio.learning.system import Row
     from soundgate.audio.networks.tagger import Tagger
+
+
+PLOT = "lr_range_test.png"
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Asked:
     """Asked between batches: the epoch under way is thrown away, and resumed another time."""
     finish: Callable[[], bool] = loop.never
     """Asked after every epoch: no further one is begun, and what was learnt is written."""
+    plot: Path | None = None
+    """Where the picture of a range test goes after which the training ends; None: nowhere."""
     log: Callable[[int, Mapping[str, float]], None] | None = None
     """Called with the number and the figures of each finished epoch, in the first process."""
 
@@ -74,6 +81,7 @@ def fit(
         plan = Plan(waveforms, config, asked.epochs)
         tagger = to_device(network.fresh(config, plan.clips), group.device)
         plan.pretrained = tagger.origin.sha256 if tagger.origin else ""
+        _try_rates(plan, tagger, group, metrics, asked.plot)
         log = TrainingLog(metrics if group.writes else None, asked.log)
         learnt, lengths = _every_stage(plan, tagger, group, log, asked)
         description = _described(plan, tagger, group, learnt, lengths)
@@ -83,6 +91,33 @@ def fit(
             model_folder.write(model, description, learnt.weights, split)
             validation.announce(learnt.figures)
         group.share(None)  # nobody leaves before the model is written
+
+
+def _try_rates(plan: Plan, tagger: Tagger, group: Group, metrics: Path, plot: Path | None) -> None:
+    """The range test, where it is asked for, on what learns in the last stage.
+
+    Raises:
+        ConfigError: the training is to end with it, or the loss falls at no rate.
+    """
+    wanted = plan.config.training.range_test
+    if wanted == "off":
+        return
+    stage = stages(plan, tagger)[-1]
+    system = Tagging(plan, tagger, stage.name, stage.merit, group)
+    found = range_test(system, stage.recipe, group=group)
+    if wanted == "end":
+        if group.writes and plot:
+            draw(found, plot)
+        raise ConfigError(
+            f"training.lr_range_test: suggests {found.suggested:.2e} as highest learning rate, and "
+            f"the training ends here, as asked{f'; see {plot}' if plot else ''}"
+        )
+    if group.writes:
+        metrics.mkdir(parents=True, exist_ok=True)
+        draw(found, metrics / PLOT)
+        print(f"range test: {found.suggested:.2e} as highest learning rate", flush=True)
+    training = plan.config.training.with_highest_rate(found.suggested)
+    plan.config = plan.config.model_copy(update={"training": training})
 
 
 def _every_stage(

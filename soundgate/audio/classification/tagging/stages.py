@@ -74,7 +74,7 @@ def _head(plan: Plan, frozen: tuple[str, ...]) -> Recipe:
 
 def _whole(plan: Plan, frozen: tuple[str, ...], watched: tuple[Monitor, ...]) -> Recipe:
     training = plan.config.training
-    highest = training.lr_onecycle_max if training.scheduler == "ONECYCLE" else training.lr
+    highest = training.highest_rate
     patience = training.early_stopping_metric_patience
     return Recipe(
         epochs=plan.epochs - plan.head_epochs,
@@ -99,7 +99,7 @@ def _optimiser(training: Training, highest: float) -> Optimiser:
 
 
 def _course(training: Training, highest: float) -> Schedule:
-    if training.scheduler == "ONECYCLE":
+    if training.scheduler in ("ONECYCLE", "AUTO_LR"):
         first = min(training.lr / highest, 1.0)
         return Schedule(name="one_cycle", warmup_fraction=_RISE, first=first, last=first * 1e-4)
     return Schedule(name="cosine" if training.scheduler == "COSINEANNEALING" else "constant")
