@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,7 @@ EVENT = {
     "data": {"name": "aed", "alias": "champion", "version": "3"},
 }
 BODY = json.dumps(EVENT).encode()
+TOLD = hooks.Event(event="e", model="aed", version="3", alias="", at="", details={})
 
 
 def test_a_hook_is_told_of_every_decision_and_its_failure_changes_nothing(
@@ -66,13 +68,16 @@ def test_a_hook_is_told_of_every_decision_and_its_failure_changes_nothing(
 
 
 def test_how_a_hook_fails_is_told():
-    assert hooks.call(["true"], {}) == ""
-    assert hooks.call(["no-such-program"], {}).endswith("cannot be run: No such file or directory")
-    assert "took more than 0.1 s" in hooks.call(["sleep", "5"], {}, limit_s=0.1)
-    assert hooks.call(["true"], {"long": "x" * 1_000_000}) == ""  # who does not read is no failure
+    assert hooks.call(["true"], TOLD) == ""
+    assert hooks.call(["no-such-program"], TOLD).endswith(
+        "cannot be run: No such file or directory"
+    )
+    assert "took more than 0.1 s" in hooks.call(["sleep", "5"], TOLD, limit_s=0.1)
+    long = replace(TOLD, details={"long": "x" * 1_000_000})
+    assert hooks.call(["true"], long) == ""  # who does not read is no failure
     # Neither output in another encoding nor half a surrogate pair stops who called it.
-    assert hooks.call(["sh", "-c", r"printf '\377 no disk'; exit 3"], {}).endswith("no disk")
-    assert hooks.call(["true"], {"model": "\ud800"}) == ""
+    assert hooks.call(["sh", "-c", r"printf '\377 no disk'; exit 3"], TOLD).endswith("no disk")
+    assert hooks.call(["true"], replace(TOLD, model="\ud800")) == ""
 
 
 # Signatures

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.commands.output import count, output_argument, runs_root
 from soundgate.errors import ParameterError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from types import FrameType
 
+    from soundgate.registry.notifications.hooks import Event
     from soundgate.registry.review.decisions import Entry
     from soundgate.registry.review.session import ReviewSession
 
@@ -250,7 +251,7 @@ def _told(entry: Entry, args: argparse.Namespace) -> int:
 
     event = _event(entry)
     if args.output == "json":
-        print(json.dumps(event, indent=1, ensure_ascii=False), flush=True)
+        print(json.dumps(event.as_json(), indent=1, ensure_ascii=False), flush=True)
     else:
         print(decision_text(entry), flush=True)
     text = args.hook or os.environ.get(hooks.HOOK_VARIABLE)
@@ -264,14 +265,15 @@ def _told(entry: Entry, args: argparse.Namespace) -> int:
     return 0
 
 
-def _event(entry: Entry) -> dict[str, Any]:
-    outcome = entry.outcome
-    return {
-        "event": f"review.{entry.decision.verdict}",
-        "model": entry.decision.model,
-        "version": (outcome.champion if outcome else None) or "",
-        "alias": "" if entry.decision.verdict == "reject" else "champion",
-        "at": entry.decision.at,
-        "decision": asdict(entry.decision),
-        "outcome": asdict(outcome) if outcome else None,
-    }
+def _event(entry: Entry) -> Event:
+    from soundgate.registry.notifications.hooks import Event
+
+    decision, outcome = entry.decision, entry.outcome
+    return Event(
+        event=f"review.{decision.verdict}",
+        model=decision.model,
+        version=(outcome.champion if outcome else None) or "",
+        alias="" if decision.verdict == "reject" else "champion",
+        at=decision.at,
+        details={"decision": asdict(decision), "outcome": asdict(outcome) if outcome else None},
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from soundgate.errors import ParameterError
 
@@ -15,6 +16,27 @@ if TYPE_CHECKING:
 TIME_LIMIT_S = 60.0
 HOOK_VARIABLE = "SOUNDGATE_REVIEW_HOOK"
 LAST_LINES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened to a model; texts are empty where there is no such thing."""
+
+    event: str
+    """``review.approve``, or MLflow's name, ``model_version_alias.created``."""
+    model: str
+    version: str
+    alias: str
+    at: str
+    """When, as its source says it."""
+    details: Mapping[str, object]
+    """What else its source says: a decision and its outcome, or all that MLflow sent."""
+
+    def as_json(self) -> dict[str, object]:
+        """The object that a hook reads: the details stand beside the other fields."""
+        fields = asdict(self)
+        details = fields.pop("details")
+        return {**fields, **details}
 
 
 def parse_command(text: str, option: str) -> list[str]:
@@ -32,7 +54,7 @@ def parse_command(text: str, option: str) -> list[str]:
     return words
 
 
-def call(command: list[str], event: Mapping[str, Any], limit_s: float = TIME_LIMIT_S) -> str:
+def call(command: list[str], event: Event, limit_s: float = TIME_LIMIT_S) -> str:
     """Run a hook to its end; returns why it failed, empty where it did not.
 
     Args:
@@ -43,7 +65,7 @@ def call(command: list[str], event: Mapping[str, Any], limit_s: float = TIME_LIM
     try:
         ended = subprocess.run(
             command,
-            input=json.dumps(event, ensure_ascii=False) + "\n",
+            input=json.dumps(event.as_json(), ensure_ascii=False) + "\n",
             capture_output=True,
             encoding="utf-8",
             errors="replace",  # neither what it says nor a name in the event may stop its caller

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from soundgate.errors import printable
 from soundgate.registry.notifications import hooks
+from soundgate.registry.notifications.hooks import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,14 +126,14 @@ class Receiver(http.server.ThreadingHTTPServer):
         self.say = say
         self._seen: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[Event | None] = queue.Queue(MOST_WAITING)
         self._worker: threading.Thread | None = None
         self._open: dict[socket.socket, float] = {}
         super().__init__(address, _Handler)
         self._worker = threading.Thread(target=self._work, name="hook")
         self._worker.start()
 
-    def take(self, delivery: str, event: dict[str, Any]) -> bool:
+    def take(self, delivery: str, event: Event) -> bool:
         """Queue an event unless its delivery was taken before; False where the queue is full."""
         oldest = time.time() - 2 * self.tolerance_s
         with self._lock:
@@ -182,7 +183,7 @@ class Receiver(http.server.ThreadingHTTPServer):
     def _work(self) -> None:
         while (event := self._waiting.get()) is not None:
             failure = hooks.call(self.command, event)
-            self.say(printable(f"{event['event']} of {event['model']}: {failure or 'hook ran'}"))
+            self.say(printable(f"{event.event} of {event.model}: {failure or 'hook ran'}"))
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -227,7 +228,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Keep quiet: ``say`` tells what matters."""
 
 
-def as_event(body: bytes) -> dict[str, Any] | None:
+def as_event(body: bytes) -> Event | None:
     """What a hook is told of a delivery; None where it is no event of MLflow.
 
     ``event`` is MLflow's name, ``model_version_alias.created`` say; ``model``, ``version`` and
@@ -236,14 +237,14 @@ def as_event(body: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(body)
         data = found["data"]
-        return {
-            "event": f"{found['entity']}.{found['action']}",
-            "model": str(data.get("name", "")),
-            "version": str(data.get("version", "")),
-            "alias": str(data.get("alias", "")),
-            "at": str(found.get("timestamp", "")),
-            "data": data,
-        }
+        return Event(
+            event=f"{found['entity']}.{found['action']}",
+            model=str(data.get("name", "")),
+            version=str(data.get("version", "")),
+            alias=str(data.get("alias", "")),
+            at=str(found.get("timestamp", "")),
+            details={"data": data},
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
