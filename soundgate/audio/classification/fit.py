@@ -16,6 +16,7 @@ from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.feature_set import read_features
 from soundgate.audio.learning import loop
 from soundgate.audio.learning.log import EPOCH, ROUND, TrainingLog
+from soundgate.audio.learning.system import never
 from soundgate.audio.networks import models
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def fit(  # noqa: PLR0913
     test_fold: int | None = None,
     epochs: int | None = None,
     checkpoints: Path | None = None,
-    stop: Callable[[], bool] = loop.never,
-    finish: Callable[[], bool] = loop.never,
+    stop: Callable[[], bool] = never,
+    finish: Callable[[], bool] = never,
     log: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
     """Train, keep the best epoch, write ``model/`` and ``metrics/``.

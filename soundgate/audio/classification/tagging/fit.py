@@ -16,6 +16,7 @@ from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.learning import loop
 from soundgate.audio.learning.log import TrainingLog
 from soundgate.audio.learning.rates.range_test import draw, range_test
+from soundgate.audio.learning.system import never
 from soundgate.audio.metrics.classification import THRESHOLD
 from soundgate.audio.networks.models import parameter_count, to_device
 from soundgate.errors import ConfigError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from soundgate.audio.config.tagging import TaggingConfig
     from soundgate.audio.learning.distributed import Group
-    from soundgate.audio.learning.system import Row
+    from soundgate.audio.learning.system import Learnt, Row
     from soundgate.audio.networks.tagger import Tagger
 
 
@@ -41,9 +42,9 @@ class Asked:
     """Passes over the training clips; None takes ``config.training.epochs``."""
     checkpoints: Path | None = None
     """Folder of the checkpoints, one below it for each stage; None keeps none."""
-    stop: Callable[[], bool] = loop.never
+    stop: Callable[[], bool] = never
     """Asked between batches: the epoch under way is thrown away, and resumed another time."""
-    finish: Callable[[], bool] = loop.never
+    finish: Callable[[], bool] = never
     """Asked after every epoch: no further one is begun, and what was learnt is written."""
     plot: Path | None = None
     """Where the picture of a range test goes after which the training ends; None: nowhere."""
@@ -122,7 +123,7 @@ def _try_rates(plan: Plan, tagger: Tagger, group: Group, metrics: Path, plot: Pa
 
 def _every_stage(
     plan: Plan, tagger: Tagger, group: Group, log: TrainingLog, asked: Asked
-) -> tuple[loop.Learnt, dict[str, int]]:
+) -> tuple[Learnt, dict[str, int]]:
     """Train every stage; each goes on from the best epoch of the one before."""
     rows: list[Row] = []
     lengths: dict[str, int] = {}
@@ -149,7 +150,7 @@ def _every_stage(
 
 
 def _described(
-    plan: Plan, tagger: Tagger, group: Group, learnt: loop.Learnt, lengths: dict[str, int]
+    plan: Plan, tagger: Tagger, group: Group, learnt: Learnt, lengths: dict[str, int]
 ) -> TaggerFile:
     """``model.json``, with thresholds chosen on the validation clips."""
     labels = plan.clips.labels
