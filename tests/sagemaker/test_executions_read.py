@@ -8,8 +8,6 @@ from scripted_aws import Script, reused, tasks
 from soundgate.executors.sagemaker.service import executions, states
 from soundgate.executors.sagemaker.service.resume import to_run
 
-pytestmark = pytest.mark.slow
-
 
 def listed(name, status="Succeeded", **more):
     return {"StepName": name, "StepStatus": status, "AttemptCount": 1, **more}
