@@ -16,11 +16,10 @@ import glob
 import os
 import resource
 import shutil
-import signal
 import sys
 import time
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,13 +36,14 @@ from soundgate.arguments import (
     parse,
 )
 from soundgate.errors import SoundgateError, UserError, about_place, nearest
-from soundgate.programs import attempts, offline
+from soundgate.programs import attempts, offline, signals
 from soundgate.programs.archives import unpacked
+from soundgate.programs.signals import graceful_finish, graceful_stop
 from soundgate.reuse.digests import digest_tree
 from soundgate.text.masking import masked, masked_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "CheckpointPath",
@@ -123,7 +123,7 @@ def _finish(outputs: Mapping[str, Path], started: float, argv: Sequence[str]) ->
         tree = digest_tree(path)
         tree.write(folder / f"{name}.files")
         trees[name] = {"digest": tree.digest, "bytes": tree.size, "files": len(tree.entries)}
-    values = {"early": _ended_early[0]} if _ended_early else {}
+    values = {"early": signals.ended_early[0]} if signals.ended_early else {}
     state = runs.State.SUCCEEDED
     _mark(folder, context, started, argv, state=state, outputs=trees, exit_code=0, **values)
 
@@ -151,7 +151,7 @@ def _mark(
 def _fail(error: BaseException, started: float, argv: Sequence[str]) -> int:
     """Say why, where the reader looks: the log, the platform's failure file, the mark."""
     is_bug = False
-    if isinstance(error, (SoundgateError, _Terminated)):
+    if isinstance(error, (SoundgateError, signals.Terminated)):
         reason, exit_code = str(error), error.exit_code
     elif place := about_place(error):
         reason, exit_code = place, UserError.exit_code
@@ -168,7 +168,7 @@ def _fail(error: BaseException, started: float, argv: Sequence[str]) -> int:
     if context.failure:
         with suppress(OSError):
             Path(context.failure).write_text(masked(reason)[:REASON_CHARACTERS], "utf-8")
-    stopped_for_another = isinstance(error, _Terminated) and _has_failed(context)
+    stopped_for_another = isinstance(error, signals.Terminated) and _has_failed(context)
     if context.task_folder and not stopped_for_another:
         with suppress(OSError):
             values = {"state": runs.State.FAILED, "reason": reason, "exit_code": exit_code}
@@ -201,82 +201,6 @@ def cache_folder(name: str) -> Path | None:
 
 class _Superseded(SoundgateError):
     """Another attempt of the same task has begun: this one must leave no trace."""
-
-
-class _Terminated(BaseException):
-    """SIGTERM reached a step that has nothing to save."""
-
-    exit_code = 128 + signal.SIGTERM
-
-
-class _Interrupted(_Terminated):
-    """Ctrl-C reached a training for the second time."""
-
-    exit_code = 128 + signal.SIGINT
-
-
-def _terminate(number: int, _frame: object) -> NoReturn:
-    raise _Terminated(f"stopped by {signal.Signals(number).name}")
-
-
-_early: list[int] = []
-"""Signals that asked to stop, also before the step could look."""
-
-
-def _remember(number: int, _frame: object) -> None:
-    _early.append(number)
-
-
-@contextmanager
-def graceful_stop() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and SIGUSR1 into a question the step asks when it can save its work.
-
-    Yields a function that tells whether a signal came. The step then writes its checkpoint and
-    raises ``errors.Stopped``.
-    """
-    asked = _early
-    numbers = (signal.SIGTERM, signal.SIGUSR1)
-    before = {n: signal.signal(n, lambda number, _frame: asked.append(number)) for n in numbers}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        _early.clear()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-_INTERRUPTED = (
-    b"Ctrl-C: the epoch under way is the last; another Ctrl-C ends the training at once\n"
-)
-_ended_early: list[str] = []
-"""Why the result is not that of an undisturbed step."""
-
-
-@contextmanager
-def graceful_finish() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT (Ctrl-C) into a question that a training asks after every epoch.
-
-    Yields a function that tells whether it came. The step then ends with what it has learnt, and
-    its result is not reused later. A second one ends the step at once. While this lasts, a runner
-    that is interrupted hands the first Ctrl-C on rather than stop the run.
-    """
-    asked: list[int] = []
-
-    def interrupted(number: int, _frame: object) -> None:
-        if asked:
-            raise _Interrupted(f"stopped by {signal.Signals(number).name}")
-        asked.append(number)
-        os.write(2, _INTERRUPTED)  # print might be what was interrupted
-
-    context = runs.Context.from_environment()
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        with runs.finishes_early(context):
-            yield lambda: bool(asked)
-        if asked:
-            _ended_early.append("ended early by Ctrl-C")
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def warm_up() -> None:
@@ -336,11 +260,7 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
     checkpoints = [values[a.name] for a in arguments if a.kind == "checkpoint" and values[a.name]]
     first_rank = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes a task
     command = [*_program(function), *argv]
-    signal.signal(signal.SIGTERM, _terminate)
-    # a warning that time is short must not end a step that is still importing, or saves nothing
-    _early.clear()
-    _ended_early.clear()
-    signal.signal(signal.SIGUSR1, _remember)
+    signals.install()
     offline.guard()
     attempt = _attempt()
     partial = {name: _partial(path, attempt) for name, path in outputs.items()}
@@ -357,7 +277,7 @@ def run(function: StepFunction, argv: Sequence[str]) -> int:
             _finish(outputs, started, command)
             for folder in checkpoints:  # not before the mark: until then it may be killed
                 shutil.rmtree(folder, ignore_errors=True)
-    except (_Terminated, Exception) as error:  # noqa: BLE001 - the boundary of a program
+    except (signals.Terminated, Exception) as error:  # noqa: BLE001 - the boundary of a program
         if first_rank:
             for path in partial.values():
                 shutil.rmtree(path, ignore_errors=True)

@@ -221,7 +221,8 @@ class Runner:
             self._ended(self.pipeline.tasks[name], status)
         for name in self.attempts:
             self.display.progress(name, last_line(self.run.log(name)))
-        self._hand_on_interrupt()
+        while self.finishing:  # not in the handler, which may interrupt who holds a lock
+            self.signal(self.finishing.pop(), signal.SIGINT)
         self._enforce_limits()
         self.record.save()
 
@@ -245,23 +246,13 @@ class Runner:
         if self.stop_signal:  # asked twice: no more grace
             self.impatient = True
             return
-        if number == signal.SIGINT and self.finishing is None and self._early_finishers():
-            self.finishing = self._early_finishers()
-            return
+        if number == signal.SIGINT and self.finishing is None:
+            # trainings end in good order on Ctrl-C, after their epoch
+            may = runs.may_finish_early
+            self.finishing = [n for n, a in self.attempts.items() if may(self.run.task(n), a.token)]
+            if self.finishing:
+                return
         self._stop(number, f"stopped by {signal.Signals(number).name}")
-
-    def _early_finishers(self) -> list[str]:
-        """Running tasks that end in good order on Ctrl-C: trainings, after their epoch."""
-        return [
-            name
-            for name, attempt in self.attempts.items()
-            if runs.may_finish_early(self.run.task(name), attempt.token)
-        ]
-
-    def _hand_on_interrupt(self) -> None:
-        """Signals are sent outside of the handler, which may have interrupted a lock's holder."""
-        while self.finishing:
-            self.signal(self.finishing.pop(), signal.SIGINT)
 
     def _stop(self, number: int, reason: str) -> None:
         self.stop_signal = number
