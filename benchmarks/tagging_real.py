@@ -67,11 +67,12 @@ class Setting:
     """What is set besides the user config."""
 
 
-OTHER_ORIGIN = ("augmentation.names=[SUM_N_SAMPLES,SPEED,SEVEN_BAND_EQ,GAIN,FREQ_MASK]",)
+EQUALISED = ("augmentation.names=[SUM_N_SAMPLES,SPEED,SEVEN_BAND_EQ,GAIN,FREQ_MASK]",)
+NOISY = ("augmentation.names=[SUM_N_SAMPLES,SPEED,SEVEN_BAND_EQ,COLOR_NOISE,GAIN,FREQ_MASK]",)
 SETTINGS = {
     "within": Setting("real/notes_A", (0.6, 0.15), None),
-    "to-real": Setting("gm/notes", (0.75, 0.25), "real/mixtures", OTHER_ORIGIN),
-    "to-gm": Setting("real/notes_A", (0.8, 0.2), "gm/mixtures", OTHER_ORIGIN),
+    "to-real": Setting("gm/notes", (0.75, 0.25), "real/mixtures", NOISY),
+    "to-gm": Setting("real/notes_A", (0.8, 0.2), "gm/mixtures", EQUALISED),
 }
 
 
