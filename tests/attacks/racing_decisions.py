@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
     from pathlib import Path
 
-CANDIDATES = 5
+CANDIDATES = 3
 REVIEWERS = ("ann", "bob", "cem", "dee")
 DECISIONS = 2
 """How often each reviewer decides."""
