@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import tagging_runs
 from aed_runs import make_small
 from emulator_tests import EmulatorTests
 from fixture_cache import FixtureCache
@@ -89,6 +90,13 @@ def fixture_cache(
 def small_aed(fixture_cache: FixtureCache) -> Path:
     """The folder of runs that one undisturbed run of the small AED pipeline left; to read."""
     return fixture_cache.folder("small-aed", make_small, whole_product=True) / "runs"
+
+
+@pytest.fixture(scope="session")
+def small_tagging(fixture_cache: FixtureCache) -> Path:
+    """The folder of runs that one undisturbed run of the small tagging pipeline left; to read."""
+    folder = fixture_cache.folder("small-tagging", tagging_runs.make_small, whole_product=True)
+    return folder / "runs"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +30,39 @@ CONFIG = {
         "precision": "float32",
     },
 }
+
+
+SMALL = (
+    "dataset_specific.synthetic_instruments.clips=60",
+    "dataset_specific.synthetic_instruments.duration_s=1.0",
+    "sampling_rate=8000",
+    "augmentation.names=[]",
+    "training.epochs=2",
+    "training.chunk_s=0.5",
+    "training.precision=float32",
+    "q_macro_f1_threshold=0",
+    "q_mean_average_precision_threshold=0",
+)
+"""A run on synthetic instruments, on any executor, which needs no file of this machine."""
+
+
+def make_small(folder: Path) -> None:
+    """Leave ``runs`` after one undisturbed run of the settings ``SMALL``."""
+    config = ROOT / "user_configs/tagging.yaml"
+    done = run(folder / "runs", settings=(*SMALL, f"store={folder / 'store'}"), config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def report_digest(content: bytes) -> str:
+    """What is compared of a report: the SHA-256 of ``evaluation.json``."""
+    assert json.loads(content)["clips"] > 0
+    return hashlib.sha256(content).hexdigest()
+
+
+def local_report(runs: Path) -> bytes:
+    """``evaluation.json`` of the only run in a folder of runs."""
+    [report] = runs.glob("tagging/2*/tasks/evaluate/report/evaluation.json")
+    return report.read_bytes()
 
 
 def write_table(folder: Path, count: int = 50) -> Path:
@@ -68,16 +103,22 @@ def write_config(path: Path) -> Path:
     return path
 
 
-def run(runs: Path, *words: str, settings: tuple[str, ...], config: Path):
-    """Run ``pipelines.tagging`` and return the finished process."""
+def run(
+    runs: Path,
+    *words: str,
+    settings: tuple[str, ...],
+    config: Path,
+    command: str = "run-pipeline",
+):
+    """Run ``pipelines.tagging``, or another command on it, and return the finished process."""
     sets = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "soundgate.cli", "run-pipeline", "-n", "pipelines.tagging"]
+    program = [sys.executable, "-m", "soundgate.cli", command, "-n", "pipelines.tagging"]
     return subprocess.run(
-        [*command, "--config", str(config), *words, *sets],
+        [*program, "--config", str(config), *words, *sets],
         cwd=ROOT,
         env={**os.environ, "SOUNDGATE_RUNS": str(runs)},
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=500,
     )
