@@ -76,3 +76,21 @@ def test_a_dry_run_answers_alike(tmp_path):
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"run-pipeline: {WRONG['test_fold=7']}\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "thresholds"),
+    [
+        ("pipelines.aed", ("q_clip_level_acc_threshold", "q_patch_level_acc_threshold")),
+        (
+            "pipelines.tagging",
+            ("q_macro_f1_threshold", "q_mean_average_precision_threshold"),
+        ),
+    ],
+)
+def test_a_pipeline_without_gates_registers_with_the_report_it_shows(module, thresholds, tmp_path):
+    assignments = tuple(f"{name}=none" for name in thresholds)
+    pipeline, _ = declare(Invocation(module=module, assignments=assignments), tmp_path)
+    assert not [task for task in pipeline.tasks.values() if task.gate]
+    judged = pipeline.tasks["register"].inputs["judged"]
+    assert [str(output) for output in judged] == ["evaluate/report"]

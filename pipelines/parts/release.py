@@ -143,6 +143,8 @@ def add_candidate(
     modelzoo_version: str = "",
 ) -> Task:
     """Make the review page, and register the model once every gate let it pass."""
+    # without any gate, the page and the record still name the report they show
+    judged = pipeline.judged_reports() or [trained.report]
     evidence: dict[str, Any] = {
         "report": trained.report,
         "model": trained.model,
@@ -157,7 +159,7 @@ def add_candidate(
         clips=trained.data["clips"],
         comparison=comparison,
         gates=pipeline.declared_gates(),
-        judged=pipeline.judged_reports(),
+        judged=judged,
         names_run=True,
         resources=CPU,
     )
@@ -167,7 +169,7 @@ def add_candidate(
         review=page["review"],
         comparison=comparison,
         gates=pipeline.declared_gates(),
-        judged=pipeline.judged_reports(),
+        judged=judged,
         after=gates,
         environment=["MLFLOW_TRACKING_URI"],
         model_name=p.model_name,
