@@ -107,7 +107,9 @@ def _trace(
     if chunks.length_s is not None:
         cut = _in_pieces(chunks, scorer)
         return trace(_program(tagger, cut, chunks.join), description.architecture), cut
-    cut = Cut(_least(tagger), None)
+    # At its least width a network that halves images ends with maps of one column, for which
+    # torch.export writes another program: twice that width is the least of one program for all.
+    cut = Cut(2 * _least(tagger), None)
     try:
         return trace(_program(tagger, cut, chunks.join), description.architecture), cut
     except DataError:
