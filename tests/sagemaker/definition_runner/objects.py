@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tarfile
 import tempfile
@@ -158,11 +160,10 @@ class Synchronised:
             self._known[path] = state
 
     def _look(self) -> dict[Path, tuple[int, int]]:
+        """What there is while the container writes and removes: folders too go under way."""
         found = {}
-        for path in sorted(self._folder.rglob("*")):
-            try:
-                if path.is_file():
+        for folder, _, names in os.walk(self._folder):  # passes over a folder that is gone
+            for path in (Path(folder, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):
                     found[path] = (path.stat().st_mtime_ns, path.stat().st_size)
-            except FileNotFoundError:
-                continue
-        return found
+        return dict(sorted(found.items()))
