@@ -37,9 +37,7 @@ def export(
     from soundgate.audio.export import write
 
     about = write(features, model, exported, load(config), calibration_clips=calibration)
-    largest = max(about["checks"]["largest_difference"].values())
-    size_kb = about["files"]["network_int8.onnx"]["bytes"] / 1000
-    print(f"scores differ by at most {largest:.1e} from torch's; int8 network: {size_kb:.0f} kB")
+    print(about.said)
 
 
 if __name__ == "__main__":

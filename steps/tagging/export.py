@@ -38,13 +38,7 @@ def export(
 
     settings = load_tagging(config)
     about = write_tagger(waveforms, model, exported, settings, calibration_clips=calibration)
-    largest = max(about["checks"]["largest_difference"].values())
-    small = about["checks"]["int8"]
-    size_kb = about["files"]["network_int8.onnx"]["bytes"] / 1000
-    print(
-        f"scores differ by at most {largest:.1e} from torch's; int8 network: {size_kb:.0f} kB, "
-        f"scores differ by {small['mean']:.1e} on average, at most {small['largest']:.1e}"
-    )
+    print(about.said)
 
 
 if __name__ == "__main__":

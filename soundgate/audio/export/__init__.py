@@ -15,7 +15,7 @@ folder.py        the ``exported/`` folder: how it is made, and what stands where
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from soundgate.errors import MissingExtra
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from soundgate.audio.classification.tagging.evaluation import QuantizedTagger
     from soundgate.audio.config import UserConfig
     from soundgate.audio.config.tagging import TaggingConfig
+    from soundgate.audio.formats.exported import Export
 
 
 def write(
@@ -35,7 +36,7 @@ def write(
     config: UserConfig,
     *,
     calibration_clips: Path | None = None,
-) -> dict[str, Any]:
+) -> Export:
     """Write the ``exported/`` folder of a model; see ``classifier.export``.
 
     Raises:
@@ -54,7 +55,7 @@ def write_tagger(
     config: TaggingConfig,
     *,
     calibration_clips: Path | None = None,
-) -> dict[str, Any]:
+) -> Export:
     """Write the ``exported/`` folder of a tagger; see ``taggers.tagger.export``.
 
     Raises:

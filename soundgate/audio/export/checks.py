@@ -14,6 +14,7 @@ import numpy as np
 from soundgate.audio.export import graphs
 from soundgate.audio.export.program import INPUT
 from soundgate.audio.export.runtime import session
+from soundgate.audio.formats.exported import Int8Difference
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -85,27 +86,25 @@ def compare(name: str, run: Callable[[Array], Sequence[Array]], held: Sequence[C
 
 def int8_difference(
     run: Callable[[Array], Sequence[Array]], held: Sequence[Case], thresholds: Array
-) -> dict[str, Any]:
+) -> Int8Difference:
     """How far clip scores of an int8 program are from the reference, on clips of the data set.
 
     Args:
         run: as of ``compare``.
         held: what to compare with; waveforms that were made are passed over.
         thresholds: float64 (class,), the score from which on each class is given.
-
-    Returns:
-        ``clips``, ``largest`` and ``mean`` difference of a score, ``decisions_alike``, a share.
     """
     real = [case for case in held if case.real]
     expected = np.stack([case.joined(k) for case in real for k in range(len(case.scores))])
     scores = np.concatenate([np.asarray(run(case.waveform)[0]) for case in real])
     difference = np.abs(scores.astype(np.float64) - expected)
-    return {
-        "clips": len(scores),
-        "largest": float(difference.max()),
-        "mean": float(difference.mean()),
-        "decisions_alike": float(((scores >= thresholds) == (expected >= thresholds)).mean()),
-    }
+    alike = (scores >= thresholds) == (expected >= thresholds)
+    return Int8Difference(
+        clips=len(scores),
+        largest=float(difference.max()),
+        mean=float(difference.mean()),
+        decisions_alike=float(alike.mean()),
+    )
 
 
 def same_network(whole: ModelProto, network: bytes, held: Sequence[Case]) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from soundgate.audio.classification import inference
 from soundgate.audio.export import calibration, checks, folder, opsets, program
 from soundgate.audio.export.front_end import FrontEnd, least_samples, most_samples
+from soundgate.audio.formats.exported import Export, ModelFacts, Samples
 from soundgate.audio.formats.feature_set import read_features
-from soundgate.audio.formats.model import check_same_features
+from soundgate.audio.formats.model import Normalization, check_same_features
 from soundgate.audio.formats.model import digest as model_digest
 from soundgate.audio.metrics.classification import THRESHOLD
 from soundgate.audio.networks import models
@@ -39,7 +40,7 @@ def export(
     config: UserConfig,
     *,
     calibration_clips: Path | None = None,
-) -> dict[str, Any]:
+) -> Export:
     """Write the programs of a classifier.
 
     Args:
@@ -72,14 +73,9 @@ def export(
     network = models.to_device(network, torch.device("cpu"))
     spec = description.feature_extraction
     made = folder.Source(
-        architecture=description.architecture,
-        classes=description.classes,
-        multi_label=description.multi_label,
-        sample_rate_hz=description.preprocessing.target_rate,
-        sha256=model_digest(model),
+        about=_about(description, model_digest(model)),
         traced=program.trace(program_of(description, network), description.architecture),
         taken=(1, spec.n_mels, spec.patch_length),
-        about=_about(description),
         feed=classifier,
         calibration=held,
         cases=cases(description, classifier),
@@ -111,15 +107,25 @@ def program_of(description: Description, network: nn.Module) -> program.Program:
     )
 
 
-def _about(description: Description) -> dict[str, Any]:
-    held = description.as_json()
+def _about(description: Description, sha256: str) -> Export:
     sound, spec = description.preprocessing, description.feature_extraction
-    return {
-        "training": description.training,
-        "threshold": THRESHOLD if description.multi_label else None,
-        "samples": {"at_least": least_samples(sound, spec), "at_most": most_samples(sound)},
-        **{key: held[key] for key in ("preprocessing", "feature_extraction", "normalization")},
-    }
+    standardisation = description.standardisation
+    return Export(
+        model=ModelFacts(
+            architecture=description.architecture, sha256=sha256, **description.training
+        ),
+        classes=description.classes,
+        multi_label=description.multi_label,
+        threshold=THRESHOLD if description.multi_label else None,
+        sample_rate_hz=sound.target_rate,
+        samples=Samples(at_least=least_samples(sound, spec), at_most=most_samples(sound)),
+        preprocessing=sound,
+        feature_extraction=spec,
+        normalization=Normalization(
+            mean=standardisation.mean.tolist(),
+            standard_deviation=standardisation.standard_deviation.tolist(),
+        ),
+    )
 
 
 def cases(description: Description, classifier: Classifier) -> list[checks.Case]:

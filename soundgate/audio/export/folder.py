@@ -52,7 +52,14 @@ from soundgate.audio.formats.exported import (
     NETWORK,
     NETWORK_INT8,
     PROGRAM,
+    CalibrationClips,
+    Checks,
+    Export,
+    ProgramFile,
+    Tensor,
+    write_export,
 )
+from soundgate.audio.formats.exported import Quantization as Quantized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,17 +86,11 @@ _TYPES: dict[int, str] = {
 class Source:
     """A model as it is exported; each system makes its own."""
 
-    architecture: str
-    classes: tuple[str, ...]
-    multi_label: bool
-    sample_rate_hz: int
-    sha256: str
-    """Of the model, see ``formats.model.digest``."""
+    about: Export
+    """What ``export.json`` says of the model, and of how a device feeds it and reads its answer."""
     traced: ExportedProgram
     taken: tuple[int | str, ...]
     """Shape of what its network takes of a patch; a name is an axis of any length."""
-    about: Mapping[str, Any]
-    """Fields of ``export.json`` by which a device feeds the model and reads its answer."""
     feed: Feed
     calibration: Calibration
     cases: Sequence[checks.Case]
@@ -102,14 +103,14 @@ class Source:
         """What stands in the metadata of every file."""
         return {
             "format": FORMAT,
-            "labels": json.dumps(self.classes, ensure_ascii=False),
-            "model_sha256": self.sha256,
-            "multi_label": json.dumps(self.multi_label),
-            "sample_rate_hz": str(self.sample_rate_hz),
+            "labels": json.dumps(self.about.classes, ensure_ascii=False),
+            "model_sha256": self.about.model.sha256,
+            "multi_label": json.dumps(self.about.multi_label),
+            "sample_rate_hz": str(self.about.sample_rate_hz),
         }
 
 
-def export(source: Source, settings: Quantization, exported: Path) -> dict[str, Any]:
+def export(source: Source, settings: Quantization, exported: Path) -> Export:
     """Write the programs of a model.
 
     Args:
@@ -127,23 +128,20 @@ def export(source: Source, settings: Quantization, exported: Path) -> dict[str, 
     opsets.check(settings.target_opset)
     made = _make(source, settings)
     held = source.calibration
-    info = {
-        **_about(source),
-        "files": {name: made.about(name) for name in made.content},
-        "quantization": {
+    about = source.about.with_programs(
+        files={name: made.about(name) for name in made.content},
+        quantization=Quantized(
+            calibration=CalibrationClips(
+                source=held.source, clips=tuple(held.clips), patches=held.patches
+            ),
             **settings.model_dump(mode="json"),
-            "calibration": {
-                "source": held.source,
-                "clips": list(held.clips),
-                "patches": held.patches,
-            },
             **made.scales(),
-        },
-        "checks": _check(made, source),
-        "versions": {"opset": settings.target_opset} | {name: version(name) for name in _LIBRARIES},
-    }
-    _write(exported, made.content, info)
-    return info
+        ),
+        checks=_check(made, source),
+        versions={"opset": settings.target_opset} | {name: version(name) for name in _LIBRARIES},
+    )
+    _write(exported, made.content, about)
+    return about
 
 
 @dataclass(frozen=True)
@@ -154,19 +152,19 @@ class _Made:
     content: dict[str, bytes]
     """What each file holds."""
 
-    def about(self, name: str) -> dict[str, Any]:
+    def about(self, name: str) -> ProgramFile:
         """Size, digest, inputs and outputs of a file."""
         held = self.content[name]
         # The torch program has the inputs and outputs of the graph made of it.
         graph = self.graphs.get(name, self.graphs[GRAPH]).graph
-        return {
-            "bytes": len(held),
-            "sha256": hashlib.sha256(held).hexdigest(),
-            "inputs": [_value(value) for value in graph.input],
-            "outputs": [_value(value) for value in graph.output],
-        }
+        return ProgramFile(
+            bytes=len(held),
+            sha256=hashlib.sha256(held).hexdigest(),
+            inputs=tuple(map(_value, graph.input)),
+            outputs=tuple(map(_value, graph.output)),
+        )
 
-    def scales(self) -> dict[str, Any]:
+    def scales(self) -> dict[str, dict[str, float]]:
         """Scale and zero point of the whole-number ends of the int8 network."""
         return {
             name: {"scale": float(scale), "zero_point": int(zero_point)}
@@ -175,7 +173,7 @@ class _Made:
 
 
 def _make(source: Source, settings: Quantization) -> _Made:
-    classes = len(source.classes)
+    classes = len(source.about.classes)
     whole, cut = graphs.program_graph(source.traced, classes, settings.target_opset)
     network = graphs.network_graph(whole, cut, source.taken, classes)
     small = quantisation.quantise(network, source.calibration.batches(source.feed), settings)
@@ -201,7 +199,7 @@ def _torch_file(traced: ExportedProgram, facts: Mapping[str, str]) -> bytes:
         return path.read_bytes()
 
 
-def _check(made: _Made, source: Source) -> dict[str, Any]:
+def _check(made: _Made, source: Source) -> Checks:
     """Compare every program with torch.
 
     Raises:
@@ -216,18 +214,19 @@ def _check(made: _Made, source: Source) -> dict[str, Any]:
             return [value.numpy() for value in loaded(torch.from_numpy(waveform))]
 
     checks.same_network(made.graphs[GRAPH_INT8], made.content[NETWORK_INT8], held)
-    found = {
-        "tolerance": checks.TOLERANCE,
-        "shapes": [list(case.waveform.shape) for case in held],
-        "largest_difference": {
+    small = None
+    if source.thresholds is not None:
+        run = _runner(made.content[GRAPH_INT8])
+        small = checks.int8_difference(run, held, source.thresholds)
+    return Checks(
+        tolerance=checks.TOLERANCE,
+        shapes=tuple(case.waveform.shape for case in held),
+        largest_difference={
             PROGRAM: checks.compare(PROGRAM, in_torch, held),
             GRAPH: checks.compare(GRAPH, _runner(made.content[GRAPH]), held),
         },
-    }
-    if source.thresholds is None:
-        return found
-    small = _runner(made.content[GRAPH_INT8])
-    return found | {"int8": checks.int8_difference(small, held, source.thresholds)}
+        int8=small,
+    )
 
 
 def _runner(graph: bytes) -> Callable[[Array], Sequence[Array]]:
@@ -235,33 +234,17 @@ def _runner(graph: bytes) -> Callable[[Array], Sequence[Array]]:
     return lambda waveform: list(opened.run(None, {program.INPUT: waveform}))
 
 
-def _about(source: Source) -> dict[str, Any]:
-    """What a device has to know to feed a program and to read its answer."""
-    about = dict(source.about)
-    training = about.pop("training", {})
-    return {
-        "format": FORMAT,
-        "model": {"architecture": source.architecture, "sha256": source.sha256, **training},
-        "classes": list(source.classes),
-        "multi_label": source.multi_label,
-        "threshold": None,
-        "sample_rate_hz": source.sample_rate_hz,
-        **about,
-    }
-
-
-def _value(value: ValueInfoProto) -> dict[str, Any]:
+def _value(value: ValueInfoProto) -> Tensor:
     tensor = value.type.tensor_type
-    shape = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
-    return {"name": value.name, "type": _TYPES[tensor.elem_type], "shape": shape}
+    shape = tuple(dim.dim_param or dim.dim_value for dim in tensor.shape.dim)
+    return Tensor(name=value.name, type=_TYPES[tensor.elem_type], shape=shape)
 
 
-def _write(exported: Path, content: Mapping[str, bytes], info: Mapping[str, Any]) -> None:
+def _write(exported: Path, content: Mapping[str, bytes], about: Export) -> None:
     """Write the files, ``export.json`` last."""
     exported.mkdir(parents=True, exist_ok=True)
     for name, held in content.items():
         (exported / name).write_bytes(held)
-    labels = "".join(f"{label}\n" for label in info["classes"])
+    labels = "".join(f"{label}\n" for label in about.classes)
     (exported / LABELS).write_text(labels, encoding="utf-8", newline="\n")
-    text = json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    (exported / INFO).write_text(text, encoding="utf-8", newline="\n")
+    write_export(exported, about)

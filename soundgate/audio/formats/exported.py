@@ -13,7 +13,7 @@ Waveforms are mono at ``sample_rate_hz``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
@@ -119,11 +119,39 @@ class Export(Record):
     """Of a tagger: what the program cuts clips into, and how their scores are joined."""
     thresholds: dict[str, Probability] | None = None
     """Of a tagger: the score from which on each label is given."""
-    files: dict[str, ProgramFile]
+    files: dict[str, ProgramFile] = Field(default_factory=dict)
+    """None before the programs are made; in a folder, every one of it."""
     quantization: Quantization | None = None
     checks: Checks | None = None
-    versions: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str | int] = Field(default_factory=dict)
     """Of the libraries, and the ONNX operator set."""
+
+    @property
+    def said(self) -> str:
+        """One line: how far the programs are from torch, and how large the small one is."""
+        if self.checks is None:
+            return "no program was compared with torch"
+        largest = max(self.checks.largest_difference.values())
+        size_kb = self.files[NETWORK_INT8].bytes / 1000
+        told = (
+            f"scores differ by at most {largest:.1e} from torch's; int8 network: {size_kb:.0f} kB"
+        )
+        if (small := self.checks.int8) is None:
+            return told
+        differ = f"scores differ by {small.mean:.1e} on average, at most {small.largest:.1e}"
+        return f"{told}, {differ}"
+
+    def with_programs(
+        self,
+        *,
+        files: dict[str, ProgramFile],
+        quantization: Quantization,
+        checks: Checks,
+        versions: dict[str, str | int],
+    ) -> Export:
+        """What was known before, and the programs that were made."""
+        made = {"files": files, "quantization": quantization, "checks": checks}
+        return self.model_copy(update=made | {"versions": versions})
 
 
 def read_export(folder: Path) -> Export:

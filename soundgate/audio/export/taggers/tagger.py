@@ -17,6 +17,7 @@ from soundgate.audio.export.program import Program, trace
 from soundgate.audio.export.taggers.pieces import Cut, ImagesToLogits, TaggerFrontEnd
 from soundgate.audio.export.taggers.scorer import ImageFeed
 from soundgate.audio.files import reading
+from soundgate.audio.formats.exported import Export, ModelFacts, Samples
 from soundgate.audio.formats.model import digest as model_digest
 from soundgate.audio.formats.model import rows_of
 from soundgate.audio.formats.waveforms import read_waveforms
@@ -48,7 +49,7 @@ def export(
     config: TaggingConfig,
     *,
     calibration_clips: Path | None = None,
-) -> dict[str, Any]:
+) -> Export:
     """Write the programs of a tagger; each is compared with torch on clips of the data set.
 
     Args:
@@ -83,14 +84,9 @@ def export(
     feed = ImageFeed(scorer, cut.least, cut.most)
     shown = rows_of(model, clips.rows, VALIDATION) or rows
     made = folder.Source(
-        architecture=description.architecture,
-        classes=description.classes,
-        multi_label=True,
-        sample_rate_hz=description.sample_rate_hz,
-        sha256=model_digest(model),
+        about=_about(description, model_digest(model), cut),
         traced=traced,
         taken=_taken(feed, cut),
-        about=_about(description, cut),
         feed=feed,
         calibration=held,
         cases=_cases(feed, clips, shown),
@@ -166,12 +162,17 @@ def _taken(feed: ImageFeed, cut: Cut) -> tuple[int | str, ...]:
     return shape if shape == longer else (*shape[:-1], "frame")
 
 
-def _about(description: TaggerFile, cut: Cut) -> dict[str, Any]:
-    held = description.as_json()
-    return {
-        "samples": {"at_least": cut.least, "at_most": cut.most},
-        **{key: held[key] for key in ("front_end", "chunks", "thresholds")},
-    }
+def _about(description: TaggerFile, sha256: str, cut: Cut) -> Export:
+    return Export(
+        model=ModelFacts(architecture=description.architecture, sha256=sha256),
+        classes=description.classes,
+        multi_label=True,
+        sample_rate_hz=description.sample_rate_hz,
+        samples=Samples(at_least=cut.least, at_most=cut.most),
+        front_end=description.front_end,
+        chunks=description.chunks,
+        thresholds=description.thresholds,
+    )
 
 
 def _of_folder(audio: Path, rate_hz: int) -> Calibration:
