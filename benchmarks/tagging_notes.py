@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Waveform = npt.NDArray[Any]
     Notes = Mapping[str, Sequence[Waveform]]
+    OwnNotes = dict[str, list[Waveform]]
 
 RATE_HZ = 16_000
 SECONDS = 5.0
@@ -44,7 +45,7 @@ class Clip:
     """Float32 (sample,) at ``RATE_HZ``."""
 
 
-def read_notes(folder: Path) -> dict[str, list[Waveform]]:
+def read_notes(folder: Path) -> OwnNotes:
     """The notes of each instrument, in the order of their names."""
     from soundgate.audio.files import reading
 
@@ -55,9 +56,9 @@ def read_notes(folder: Path) -> dict[str, list[Waveform]]:
     return found
 
 
-def divided(notes: Notes, shares: Sequence[float], seed: int = 120) -> list[dict[str, Any]]:
+def divided(notes: Notes, shares: Sequence[float], seed: int = 120) -> list[OwnNotes]:
     """Training, validation and test notes of each instrument; no note is on two sides."""
-    sides: list[dict[str, Any]] = [{}, {}, {}]
+    sides: list[OwnNotes] = [{}, {}, {}]
     for number, (label, own) in enumerate(notes.items()):
         order = np.random.default_rng([seed, number]).permutation(len(own))
         first = round(shares[0] * len(own))
@@ -132,7 +133,7 @@ def write(folder: Path, clips: Sequence[Clip], labels: Sequence[str]) -> Path:
     return folder / "clips.csv"
 
 
-def make(notes: Path, folder: Path, shares: Sequence[float]) -> dict[str, Any]:
+def make(notes: Path, folder: Path, shares: Sequence[float]) -> OwnNotes:
     """Write the tables; return the training notes, of which peers make mixtures of their own."""
     known = read_notes(notes)
     labels = list(known)

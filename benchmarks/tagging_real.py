@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from soundgate.audio.metrics.multilabel import Tags
 
     Array = npt.NDArray[Any]
+    Notes = Mapping[str, Sequence[Array]]
 
 CONFIG = "user_configs/tagging_notes.yaml"
 MIXTURES = 600
@@ -76,7 +77,7 @@ SETTINGS = {
 }
 
 
-def run(name: str, data: Path, work: Path) -> Mapping[str, Any]:
+def run(name: str, data: Path, work: Path) -> Notes:
     """Make the tables, run the pipeline, fetch what it made; return the training notes."""
     setting, folder = SETTINGS[name], work / name
     training = tagging_notes.make(data / setting.notes, folder, setting.shares)
@@ -105,7 +106,7 @@ def _call(folder: Path, *words: str) -> None:
     subprocess.run([sys.executable, "-m", "soundgate.cli", *words], env=env, check=True)
 
 
-def judge(folder: Path, training: Mapping[str, Any]) -> None:
+def judge(folder: Path, training: Notes) -> None:
     """Print the figures of the network and of its peers."""
     from soundgate.audio.classification.tagging import evaluation
     from soundgate.audio.classification.tagging.inference import load

@@ -14,7 +14,7 @@ from emulator_tests import EmulatorTests
 from fixture_cache import FixtureCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Several trainings share the cores here: a thread that waits for another must not spin on one.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -56,12 +56,21 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def esc10(shared: Path) -> Path:
+def real_data(shared: Path) -> Callable[[str], Path]:
+    """Finds a path below the folder of real data; skips, with its name, where it is absent."""
+
+    def find(name: str) -> Path:
+        if not (shared / name).exists():
+            pytest.skip(f"{name} is not in the folder of real data")
+        return shared / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def esc10(real_data: Callable[[str], Path]) -> Path:
     """ESC-10, folds 1 to 4: 320 real clips; skips where it is absent."""
-    folder = shared / "datasets" / "ESC-10"
-    if not folder.is_dir():
-        pytest.skip("ESC-10 is not in the folder of real data")
-    return folder
+    return real_data("datasets/ESC-10")
 
 
 @pytest.fixture(scope="session")

@@ -1,132 +1,33 @@
-"""One suite for every kind of store: a folder, moto's S3 in a process, a real S3 (Ceph RGW)."""
+"""What every store does: a folder, moto's S3 in a process, a real S3 (Ceph RGW)."""
 
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import tracemalloc
-import uuid
-from contextlib import ExitStack
-from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-import servers
+from stores import BUCKET, contents, key_of, one_line_error, overwrite
 
 from soundgate.errors import DataError, ParameterError, StoreError
 from soundgate.reuse.digests import listing_digest
 from soundgate.store import (
     get_tree,
     has_tree,
-    object_key,
     open_store,
     put_tree,
     s3,
-    trees,
 )
-from soundgate.store.scratch import Scratch, sweep
 
-BUCKET = "soundgate-test"
-CENTURY = timedelta(days=36500)  # moto says that every upload began in 2010
+if TYPE_CHECKING:
+    from pathlib import Path
 
-
-@pytest.fixture(scope="module")
-def s3_server(request):
-    """Servers by kind, each started when first asked for."""
-    with ExitStack() as stack:
-        started = {}
-
-        def url(kind: str) -> str:
-            if kind not in started:
-                try:
-                    started[kind] = stack.enter_context(getattr(servers, kind)())
-                except (FileNotFoundError, RuntimeError) as error:
-                    started[kind] = error
-            if isinstance(started[kind], FileNotFoundError):
-                pytest.skip(str(started[kind]))
-            if isinstance(started[kind], RuntimeError):
-                raise started[kind]
-            return started[kind]
-
-        yield url
-
-
-@pytest.fixture
-def aws(monkeypatch, s3_server):
-    """A function that points the AWS environment at a server and gives a plain client for it."""
-    clients = []
-
-    def point(kind: str):
-        for name, value in {**servers.AWS_KEYS, "AWS_DEFAULT_REGION": "us-east-1"}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server(kind))
-        clients.append(boto3.client("s3"))
-        clients[-1].create_bucket(Bucket=BUCKET)
-        return clients[-1]
-
-    yield point
-    for client in clients:
-        client.close()
-
-
-@pytest.fixture(params=["folder", "moto", pytest.param("ceph", marks=pytest.mark.slow)])
-def store(request, tmp_path, aws):
-    """An empty store."""
-    if request.param == "folder":
-        yield open_store(str(tmp_path / "store"))
-        return
-    aws(request.param)
-    opened = open_store(f"s3://{BUCKET}/{uuid.uuid4()}/pre fix")
-    yield opened
-    opened.close()
-
-
-def overwrite(store, key: str, content: bytes) -> None:
-    """Damage an object behind the store's back."""
-    if isinstance(store, s3.S3Store):
-        recorded = store._client.head_object(**store._at(key))["Metadata"]
-        store._client.put_object(**store._at(key), Body=content, Metadata=recorded)
-        return
-    path = store.root / key
-    path.chmod(0o644)
-    path.write_bytes(content)
-
-
-def key_of(content: bytes) -> str:
-    return object_key(hashlib.sha256(content).hexdigest())
-
-
-@pytest.fixture
-def clips(tmp_path) -> Path:
-    """A small data set with awkward names, a duplicate and an empty file."""
-    folder = tmp_path / "clips"
-    for path, content in {
-        "a b/é.wav": b"one",
-        "a-b.wav": b"two",
-        "a/b.wav": b"three",
-        "a/twin.wav": b"three",
-        "empty": b"",
-        "日本/犬 #1?.wav": b"four",
-    }.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+pytest_plugins = ["store_fixtures"]
 
 
 # Objects
@@ -419,232 +320,12 @@ def test_a_killed_put_leaves_nothing_a_reader_sees(store, clips):
     assert finished.communicate()[0].splitlines()[-1] == has_tree(store, "esc")
 
 
-# Folders only
-
-
-def test_leftovers_of_the_dead_are_cleared_and_the_livings_are_not(tmp_path):
-    incoming = tmp_path / "store" / ".soundgate" / "incoming"
-    incoming.mkdir(parents=True)
-    (incoming / ".part-dead").write_bytes(b"half")
-    with Scratch(incoming) as living:
-        open_store(str(tmp_path / "store")).put("a", b"content")
-        assert [path.name for path in incoming.iterdir()] == [living.path.name]
-    assert list(incoming.iterdir()) == []
-
-
-def test_a_killed_fetch_is_cleared_by_the_next(tmp_path, clips):
-    store = open_store(str(tmp_path / "store"))
-    put_tree(store, "esc", clips)
-    left = tmp_path / ".target.part-dead"
-    (left / "tree").mkdir(parents=True)
-    (tmp_path / ".other.part-dead").mkdir()
-    get_tree(store, "esc", tmp_path / "target")
-    assert not left.exists()
-    assert (tmp_path / ".other.part-dead").exists()  # another target's
-    assert sweep(tmp_path, ".other") == 1
-
-
-def test_a_folder_store_hard_links_read_only_files(tmp_path, clips):
-    store = open_store((tmp_path / "store").as_uri())
-    put_tree(store, "esc", clips)
-    get_tree(store, "esc", tmp_path / "target")
-    held = store.root / key_of(b"one")
-    fetched = tmp_path / "target" / "a b" / "é.wav"
-    assert held.samefile(fetched)
-    assert fetched.stat().st_mode & 0o777 == 0o444
-    assert not held.samefile(clips / "a b" / "é.wav")  # the source stays its owner's
-
-
-def test_without_hard_links_files_are_copied(tmp_path, clips, monkeypatch):
-    def no_links(*_args, **_options):
-        raise OSError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", no_links)
-    store = open_store(str(tmp_path / "store"))
-    digest = put_tree(store, "esc", clips)
-    assert get_tree(store, "esc", tmp_path / "target") == digest
-    assert contents(tmp_path / "target") == contents(clips)
-    assert not (store.root / key_of(b"one")).samefile(tmp_path / "target" / "a b" / "é.wav")
-
-
-def test_a_mount_point_is_filled_from_within(tmp_path, clips, monkeypatch):
-    store = open_store(str(tmp_path / "store"))
-    put_tree(store, "esc", clips)
-    target = tmp_path / "target"
-    target.mkdir()
-    monkeypatch.setattr(Path, "is_mount", lambda path: path == target)
-    inode = target.stat().st_ino
-    get_tree(store, "esc", target)
-    assert contents(target) == contents(clips)
-    assert sorted(path.name for path in target.iterdir()) == sorted(
-        path.name for path in clips.iterdir()
-    )
-    assert target.stat().st_ino == inode  # not renamed over
-
-
-def test_a_key_below_an_object_is_refused_in_one_line(tmp_path):
-    store = open_store(str(tmp_path))
-    store.put("a", b"")
-    with pytest.raises(StoreError, match="a key cannot be both an object and a folder"):
-        store.put("a/b", b"")
-
-
-def test_memory_does_not_grow_with_the_bytes_of_a_tree(tmp_path):
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    for number in range(64):
-        (folder / f"{number}.wav").write_bytes(number.to_bytes(1, "big") * (1 << 20))
-    store = open_store(str(tmp_path / "store"))
-    tracemalloc.start()
-    try:
-        put_tree(store, "esc", folder, workers=2)
-        get_tree(store, "esc", tmp_path / "target", workers=2)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 16 << 20
-
-
-# S3 only
-
-
-def test_uploads_of_the_dead_are_aborted_once_nobody_can_be_at_them(aws, tmp_path, monkeypatch):
-    client = aws("moto")
-    store = open_store(f"s3://{BUCKET}/aborts")
-    monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
-    for number, age, left in ((1, CENTURY, 1), (2, timedelta(days=1), 0)):
-        source = tmp_path / "large"
-        source.write_bytes(bytes([number]) * (6 << 20))
-        key = key_of(source.read_bytes())
-        client.create_multipart_upload(Bucket=BUCKET, Key=f"aborts/{key}")
-        client.create_multipart_upload(Bucket=BUCKET, Key=f"aborts/{key}-not")
-        monkeypatch.setattr(s3, "ABANDONED", age)
-        store.put(key, source)
-        uploads = client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
-        assert sum(upload["Key"] == f"aborts/{key}" for upload in uploads) == left
-        assert sum(upload["Key"] == f"aborts/{key}-not" for upload in uploads) == 1
-        assert store.exists(key)
-    store.close()
-
-
-def test_listing_goes_beyond_one_page(aws):
-    aws("moto")
-    store = open_store(f"s3://{BUCKET}/pages")
-    keys = [f"many/{number:04d}" for number in range(1001)]  # a page holds 1000
-    for _ in trees.in_parallel(lambda key: store.put(key, b"x"), keys, 8):
-        pass
-    assert list(store.list("many/")) == keys
-    store.close()
-
-
-def test_an_object_of_another_program_is_compared_by_its_bytes(aws):
-    client = aws("moto")
-    client.put_object(Bucket=BUCKET, Key="foreign/a", Body=b"content")
-    store = open_store(f"s3://{BUCKET}/foreign")
-    store.put("a", b"content")
-    with pytest.raises(StoreError, match="exists with different content"):
-        store.put("a", b"else")
-    store.close()
-
-
-def one_line_error(call) -> str:
-    with pytest.raises(StoreError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_a_missing_bucket_is_named(aws):
-    aws("moto")
-    store = open_store("s3://no-such-bucket/x")
-    for call in (
-        lambda: store.put("a", b""),
-        lambda: store.read("a"),
-        lambda: store.exists("a"),
-        lambda: list(store.list("")),
-    ):
-        message = one_line_error(call)
-        assert message.startswith("s3://no-such-bucket/x: ")
-        assert "the bucket does not exist; create it" in message
-    store.close()
-
-
-class CutOnce(http.server.BaseHTTPRequestHandler):
-    """Says that an object is long, and cuts the connection within it the first time."""
-
-    content = bytes(100_000)
-    cuts = 1
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.content)))
-        self.end_headers()
-        if type(self).cuts > 0:
-            type(self).cuts -= 1
-            self.wfile.write(self.content[:50_000])
-            self.close_connection = True
-            return
-        self.wfile.write(self.content)
-
-    def log_message(self, *_args):
-        pass
-
-
-@pytest.mark.parametrize("cuts", [1, 100])
-def test_a_connection_that_breaks_is_tried_again(aws, monkeypatch, tmp_path, cuts):
-    aws("moto")
-    monkeypatch.setattr(CutOnce, "cuts", cuts)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), CutOnce) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{listening.server_port}")
-        store = open_store(f"s3://{BUCKET}")
-        try:
-            if cuts == 1:
-                store.get(key_of(CutOnce.content), tmp_path / "target")
-                assert (tmp_path / "target").read_bytes() == CutOnce.content
-            else:
-                one_line_error(lambda: store.get("a", tmp_path / "target"))
-                one_line_error(lambda: store.read("a"))
-                assert list(tmp_path.iterdir()) == []
-        finally:
-            store.close()
-            listening.shutdown()
-            thread.join()
-
-
 def test_a_wrong_signature_is_named(aws, monkeypatch):
     aws("ceph")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     store = open_store(f"s3://{BUCKET}/x")
     assert "wrong signature; check AWS_SECRET_ACCESS_KEY" in one_line_error(lambda: store.read("a"))
     store.close()
-
-
-def test_a_server_that_is_not_there_is_named(monkeypatch, aws):
-    aws("moto")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{servers.free_port()}")
-    store = open_store(f"s3://{BUCKET}")
-    message = one_line_error(lambda: store.put("a", b""))
-    assert "no S3 server answers" in message
-    assert "check AWS_ENDPOINT_URL_S3" in message
-    store.close()
-
-
-def test_missing_credentials_are_named(monkeypatch, aws, tmp_path):
-    aws("moto")
-    for name in servers.AWS_KEYS:
-        monkeypatch.delenv(name)
-    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    store = open_store(f"s3://{BUCKET}")
-    assert "no AWS credentials; set AWS_ACCESS_KEY_ID" in one_line_error(lambda: store.read("a"))
-    store.close()
-
-
-def test_a_broken_endpoint_is_named(monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "not a url")
-    assert "check the AWS_* environment variables" in one_line_error(lambda: open_store("s3://b"))
 
 
 @pytest.mark.parametrize(
@@ -659,9 +340,3 @@ def test_a_broken_endpoint_is_named(monkeypatch):
 def test_a_url_that_names_no_store_is_refused(url, hint):
     with pytest.raises(ParameterError, match=hint):
         open_store(url)
-
-
-def test_without_boto3_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(s3.MissingExtra, match=r"pip install 'soundgate\[aws\]'"):
-        open_store("s3://bucket")

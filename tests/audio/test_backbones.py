@@ -105,11 +105,8 @@ def test_the_published_yamnet_in_full_depth(tmp_path):
 
 
 @pytest.fixture
-def weights(shared):
-    folder = shared / "weights"
-    if not folder.is_dir():
-        pytest.skip("no pretrained weights in the folder of real data")
-    return folder
+def weights(real_data):
+    return real_data("weights")
 
 
 @pytest.mark.parametrize(

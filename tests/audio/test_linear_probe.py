@@ -355,10 +355,8 @@ def test_an_unknown_file_may_have_other_features_and_is_told(weights, tmp_path, 
     assert "were trained with feature_extraction.fmin: 125" in capsys.readouterr().out
 
 
-def test_a_known_file_is_told_every_value_it_needs(shared, tmp_path):
-    path = shared / "weights" / "miniresnet_1_stacks_backbone.h5"
-    if not path.is_file():
-        pytest.skip("no pretrained weights in the folder of real data")
+def test_a_known_file_is_told_every_value_it_needs(real_data, tmp_path):
+    path = real_data("weights/miniresnet_1_stacks_backbone.h5")
     folder = write_features(tmp_path / "f", n_mels=64, patch_length=96)
     model = {"name": "miniresnet", "version": "v1", "pretrained_weights": str(path)}
     with pytest.raises(ConfigError, match="was trained on other features; set") as caught:

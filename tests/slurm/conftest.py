@@ -20,6 +20,12 @@ short_minutes: 0
 memory: true
 """
 
+SITE = """
+cpu: {max_cpus: 2, max_memory_gb: 4}
+gpu: {max_cpus: 2, max_memory_gb: 4, max_gpus: 0}
+setup: ["export HOME=/root"]
+"""
+
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
@@ -49,3 +55,11 @@ def project(slurm, tmp_path):
             process.kill()
         process.communicate()
     subprocess.run(["scancel", "--me"], check=False, capture_output=True)
+
+
+@pytest.fixture
+def site(slurm, tmp_path) -> Path:
+    """A profile by which pipelines of this checkout run on the cluster."""
+    path = tmp_path / "site.yaml"
+    path.write_text(SITE)
+    return path

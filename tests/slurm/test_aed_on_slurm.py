@@ -5,35 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-import slurm_cluster
 from aed_runs import evaluation, latest, run
 
 pytestmark = pytest.mark.slow
 
-SITE = """
-cpu: {max_cpus: 2, max_memory_gb: 4}
-gpu: {max_cpus: 2, max_memory_gb: 4, max_gpus: 0}
-setup: ["export HOME=/root"]
-"""
-
-
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory):
-    """A cluster of two nodes; skips where none can be started."""
-    if reason := slurm_cluster.why_not():
-        pytest.skip(f"no Slurm here: {reason}")
-    with (
-        slurm_cluster.cluster(tmp_path_factory.mktemp("slurm")) as configuration,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("SLURM_CONF", str(configuration))
-        yield
-
 
 @pytest.mark.timeout(800)
-def test_synthetic_clips_give_the_same_figures_as_on_this_machine(slurm, small_aed, tmp_path):
-    site = tmp_path / "site.yaml"
-    site.write_text(SITE)
+def test_synthetic_clips_give_the_same_figures_as_on_this_machine(site, small_aed, tmp_path):
     there = tmp_path / "there"
     executor = ("--executor", "slurm", "--profile", str(site), "--output", "json")
     done = run(there, "run-pipeline", "-n", "pipelines.aed", *executor, seconds=700)

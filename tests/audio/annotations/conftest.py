@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
-def spot(shared) -> Path:
+def spot(real_data):
     """Real recordings and annotation files; skips where they are absent."""
-    folder = shared / "datasets" / "spot"
-    if not folder.is_dir():
-        pytest.skip("the recordings of animals are not in the folder of real data")
-    return folder
+    return real_data("datasets/spot")

@@ -98,10 +98,10 @@ def with_figures(
     labels = [label for label in candidate.classes if label in champion.labels]
     ours, theirs = _tags_of_both(both, labels, candidate, champion)
     groups = [result.recording for result in both.results]
-    settings: dict[str, Any] = {"seed": figures.SEED, "confidence": made.confidence_level}
-    first = multilabel.intervals(ours, groups, **settings)
-    second = multilabel.intervals(theirs, groups, **settings)
-    gap = multilabel.differences(ours, theirs, groups, **settings)
+    sure = made.confidence_level
+    first = multilabel.intervals(ours, groups, seed=figures.SEED, confidence=sure)
+    second = multilabel.intervals(theirs, groups, seed=figures.SEED, confidence=sure)
+    gap = multilabel.differences(ours, theirs, groups, seed=figures.SEED, confidence=sure)
     pairs = {
         name: Pair(
             candidate=figures.estimate(first, name),

@@ -79,7 +79,7 @@ def write(path: Path, events: Sequence[Event]) -> None:
     """Write events, a line each."""
     lines = []
     for event in events:
-        values: dict[str, Any] = {name: getattr(event, name) for name in _NAMES}
+        values: dict[str, object] = {name: getattr(event, name) for name in _NAMES}
         values["columns"] = dict(event.columns)
         kept = {name: value for name, value in values.items() if value not in (None, "", {})}
         lines.append(json.dumps(kept, ensure_ascii=False) + "\n")

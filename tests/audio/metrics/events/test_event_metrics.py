@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def golden(shared) -> Path:
-    folder = shared / "golden" / "sed"
-    if not folder.is_dir():
-        pytest.skip("the reference values of sound event detection are not in the folder of data")
-    return folder
+def golden(real_data):
+    """Scores, detections and what published evaluators make of them."""
+    return real_data("golden/sed")
 
 
 def rows(path: Path) -> list[dict[str, str]]:

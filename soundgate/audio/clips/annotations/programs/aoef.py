@@ -169,7 +169,7 @@ def write(path: Path, events: Sequence[Event], recordings: Mapping[str, Recordin
 
 def _by_clip(
     events: Sequence[Event], recordings: Mapping[str, Recording], annotations: Sequence[Any]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     of_file: dict[str, list[str]] = {file: [] for file in recordings}
     for event, annotation in zip(events, annotations, strict=True):
         of_file[event.file].append(annotation["uuid"])
@@ -179,7 +179,7 @@ def _by_clip(
     ]
 
 
-def _geometry(event: Event) -> dict[str, Any]:
+def _geometry(event: Event) -> dict[str, object]:
     if event.low_hz is None or event.high_hz is None:
         return {"type": "TimeInterval", "coordinates": [event.start_s, event.end_s]}
     box = [event.start_s, event.low_hz, event.end_s, event.high_hz]
