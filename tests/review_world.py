@@ -102,3 +102,10 @@ class World:
 
     def record(self, name: str) -> dict:
         return json.loads((self.store / "reviews" / self.model / name).read_text())
+
+
+def said(error) -> str:
+    """The text of an error, which is one line."""
+    text = str(error.value)
+    assert "\n" not in text
+    return text

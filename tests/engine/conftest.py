@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from one_pipeline import ONE, PARAMETERS
 from toy_project import Toy, alive, wait_for
 
 
@@ -37,3 +38,9 @@ def until():
 @pytest.fixture
 def is_alive():
     return alive
+
+
+@pytest.fixture
+def one(toy):
+    """The module of a pipeline of two tasks."""
+    return toy.pipeline("one", ONE, PARAMETERS)
