@@ -56,7 +56,7 @@ def test_a_bare_installation_is_told_what_to_install_before_anything_runs(tmp_pa
     ended = cli(tmp_path, bare(), *asked, *words)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
-        "run-pipeline: PIL, jinja2, mlflow, numpy, onnx and 7 more are not installed, and "
+        "run-pipeline: PIL, jinja2, mlflow, numpy, onnx and 8 more are not installed, and "
         "steps.fetch, steps.preprocess, steps.accept, steps.train, steps.export and 5 more need "
         "them: pip install 'soundgate[audio,export,registry]'\n"
     )
