@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from soundgate.audio.clips.manifest import Clip
 from soundgate.audio.formats import features, model, predictions, waveforms
 from soundgate.audio.formats.datasets.card import DatasetCard
+from soundgate.audio.formats.datasets.corpus import CorpusIndex
 from soundgate.audio.formats.datasets.inspection import Inspection
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.models.tagger import TaggerFile
@@ -35,6 +36,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "dataset": DatasetCard,
     "manifest_row": Clip,
     "inspection": Inspection,
+    "corpus_index": CorpusIndex,
     "features": features.InfoFile,
     "features_row": features.Row,
     "waveforms": waveforms.WaveformsFile,
