@@ -18,6 +18,7 @@ from soundgate.audio.formats import features, model, predictions, waveforms
 from soundgate.audio.formats.datasets.card import DatasetCard
 from soundgate.audio.formats.datasets.corpus import CorpusIndex
 from soundgate.audio.formats.datasets.inspection import Inspection
+from soundgate.audio.formats.detections.scores import ScoresFile
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
@@ -51,6 +52,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "review_page": PageSummary,
     "export": Export,
     "version": VersionCard,
+    "scores": ScoresFile,
     "predictions": predictions.Predictions,
     "predicted_clip_row": predictions.ClipRow,
     "predicted_patch_row": predictions.PatchRow,

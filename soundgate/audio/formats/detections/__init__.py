@@ -1,0 +1,1 @@
+"""What detectors write: scores of windows."""
