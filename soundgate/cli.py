@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from soundgate.arguments import Parser
-from soundgate.commands import convert, doctor, export_tags, look, review, run
+from soundgate.commands import convert, corpora, doctor, export_tags, look, review, run
 from soundgate.errors import SoundgateError, UserError, about_place
 from soundgate.text.masking import masked_output
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "cancel-run": (look.cancel_run, look.cancel_arguments),
     "get-output": (look.get_output, look.get_arguments),
     "convert-annotations": (convert.convert_annotations, convert.convert_arguments),
+    "build-corpus-index": (corpora.build_corpus_index, corpora.index_arguments),
     "export-tags": (export_tags.export_tags, export_tags.export_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),

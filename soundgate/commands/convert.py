@@ -27,7 +27,7 @@ def convert_arguments(parser: argparse.ArgumentParser) -> None:
         dest="columns",
         action="append",
         default=[],
-        type=_column,
+        type=column,
         metavar="FIELD=COLUMN",
         help="column of a field, such as label=Species, where its name does not tell; repeatable",
     )
@@ -37,11 +37,12 @@ def convert_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _column(text: str) -> tuple[str, str]:
-    field, equals, column = text.partition("=")
-    if not (field and equals and column):
+def column(text: str) -> tuple[str, str]:
+    """Read ``FIELD=COLUMN``."""
+    field, equals, name = text.partition("=")
+    if not (field and equals and name):
         raise ArgumentTypeError(f"expected FIELD=COLUMN, got {text!r}")
-    return field, column
+    return field, name
 
 
 def convert_annotations(args: argparse.Namespace) -> int:
