@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import servers
 from definition_runner import Image, why_not
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,3 +46,10 @@ def world(aws, tmp_path):
     from jobs_by_hand import world_in
 
     return world_in(aws, tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory):
+    """A real MLflow server."""
+    with servers.mlflow(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url

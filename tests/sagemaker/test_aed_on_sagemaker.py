@@ -11,123 +11,16 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-import servers
-import yaml
-from aed_identity import routines
+from account_site import BUCKET, CORES, ROOT, Site, empty
 from aed_runs import SMALL, latest
-from jobs_by_hand import ROLE, archived
 
-ROOT = Path(__file__).resolve().parents[2]
-BUCKET = "aed-artifacts"
-STORE = f"s3://{BUCKET}/store"
-IMAGE = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/soundgate@sha256:{'0' * 64}"
-CORES = sorted(os.sched_getaffinity(0))
-"""Weights depend on how many threads there are. Jobs have every core, as the run has that tests
-share; where a run on this machine goes on beside them, each side has one."""
-PROFILE = {
-    "region": "eu-west-1",
-    "bucket": BUCKET,
-    "image_uri": IMAGE,
-    "training_image_uri": IMAGE.replace("soundgate", "soundgate-gpu"),
-    "pipeline_role_arn": ROLE,
-    "job_role_arn": ROLE,
-    "spot": True,
-    "poll_s": 0.2,
-    "parameters": {"store": STORE},
-}
-
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-class Site:
-    """An account, a profile for it, and the folder of runs of whoever submits."""
-
-    def __init__(self, plane, folder: Path, **profile: object) -> None:
-        self.plane, self.folder = plane, folder
-        self.profile = folder / "site.yaml"
-        self.profile.write_text(yaml.safe_dump({**PROFILE, **profile}), "utf-8")
-
-    def run(
-        self,
-        *more: str,
-        settings: tuple[str, ...] = SMALL,
-        words: tuple[str, ...] = (),
-        code: int = 0,
-    ) -> dict:
-        """Run the pipeline by the command line; return its record."""
-        sets = [word for setting in (*settings, *more) for word in ("--set", setting)]
-        command = ("run-pipeline", "-n", "pipelines.aed", "--executor", "sagemaker")
-        done = cli(
-            *(*command, "--profile", self.profile, "--output", "json", *words, *sets),
-            runs=self.folder / "runs",
-            **self.plane.environment(),
-        )
-        assert done.returncode == code, done.stdout + done.stderr + self.plane.execution().why()
-        return json.loads(done.stdout)
-
-    def execution(self):
-        """Return the latest execution."""
-        return self.plane.execution()
-
-    def read(self, execution, step: str, output: str, file: str) -> bytes:
-        """Return a file of a step's output."""
-        outputs = execution.steps[step].properties["ProcessingOutputConfig"]["Outputs"]
-        [uri] = [o["S3Output"]["S3Uri"] for o in outputs if o["OutputName"] == output]
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        return self.plane.account.s3.get_object(Bucket=bucket, Key=f"{key}/{file}")["Body"].read()
-
-    def again(self, *selected: str, **parameters: str):
-        """Execute some steps with the rest of the first execution; return the execution."""
-        given = {name: str(value) for name, value in self.first.parameters.items()}
-        client = boto3.client(
-            "sagemaker",
-            endpoint_url=self.plane.url,
-            region_name=self.plane.account.region,
-            aws_access_key_id=self.plane.account.keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.plane.account.keys["AWS_SECRET_ACCESS_KEY"],
-        )  # a user's: the account's own is the platform's
-        arn = client.start_pipeline_execution(
-            PipelineName="aed",
-            # SageMaker takes no empty value; an empty default needs none.
-            PipelineParameters=[
-                {"Name": n, "Value": v} for n, v in {**given, **parameters}.items() if v
-            ],
-            SelectiveExecutionConfig={
-                "SourcePipelineExecutionArn": self.first.arn,
-                "SelectedSteps": [{"StepName": name} for name in selected],
-            },
-        )["PipelineExecutionArn"]
-        client.close()
-        execution = self.plane.execution(arn)
-        execution.wait()
-        return execution
-
-    def model(self, execution) -> dict[str, bytes]:
-        """Return the files of a training's model.tar.gz."""
-        artifacts = execution.steps["train"].properties["ModelArtifacts"]
-        return archived(self.plane.account, artifacts["S3ModelArtifacts"])
-
-    def evaluation(self, execution) -> dict:
-        return json.loads(self.read(execution, "evaluate", "report", "evaluation.json"))
-
-
-def cli(*words: object, runs: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "soundgate.cli", *map(str, words)],
-        cwd=ROOT,
-        env={**os.environ, "SOUNDGATE_RUNS": str(runs), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=800,
-    )
 
 
 def local(folder: Path, *words: object, settings: tuple[str, ...]) -> subprocess.Popen[str]:
@@ -153,33 +46,11 @@ def finished(process: subprocess.Popen[str], folder: Path) -> Path:
     return run.parent / "tasks"
 
 
-@contextmanager
-def empty(plane, cores=CORES):
-    """The account with an empty bucket, this checkout its image, numbers printed as Java does."""
-    plane.reset()
-    account = plane.account
-    image = account.image
-    account.image = replace(image, project=ROOT, cores=cores, environment=routines())
-    account.java_numbers = True
-    account.s3.create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
-    yield
-    account.image, account.java_numbers = image, False
-
-
-@pytest.fixture(scope="module")
-def mlflow(tmp_path_factory):
-    """A real MLflow server."""
-    with servers.mlflow(tmp_path_factory.mktemp("mlflow")) as url:
-        yield url
-
-
 @pytest.fixture(scope="module")
 def site(plane, mlflow, tmp_path_factory):
     """An account after one undisturbed execution."""
     with empty(plane):
-        made = Site(plane, tmp_path_factory.mktemp("aed"), mlflow_tracking_uri=mlflow)
+        made = Site(plane, tmp_path_factory.mktemp("aed"), "aed", SMALL, mlflow_tracking_uri=mlflow)
         made.record = made.run()
         made.first = made.execution()
         yield made
@@ -353,8 +224,8 @@ def test_real_clips_give_the_same_figures_as_on_this_machine(plane, esc10, tmp_p
     )
     config = ("--config", "user_configs/aed_esc10.yaml")
     with empty(plane, CORES[:1]), local(tmp_path / "local", *config, settings=settings) as process:
-        site = Site(plane, tmp_path)
-        record = site.run(settings=settings, words=config)
+        site = Site(plane, tmp_path, "aed", settings)
+        record = site.run(words=config)
         here = finished(process, tmp_path / "local")
     assert record["state"] == "succeeded"
     execution = site.execution()
