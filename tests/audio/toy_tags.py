@@ -132,5 +132,7 @@ def _compare(folders, description, scored):
     tags = multilabel.tags(truth, scores(truth, 1.4, 2), thresholds, mask)
     champion = replace(scored, tags=tags)
     version = VersionCard(name="tagging", version="3", run_id="r")
-    made = comparison.with_figures(both.comparison(version, 0.95), both, description, champion)
+    made = comparison.with_figures(
+        both.comparison(version, 0.95), both, (description, champion), 0.95
+    )
     conclude(folders.comparison, made, champion.results())

@@ -88,20 +88,25 @@ def compare(
     if not made.compared:
         return conclude(comparison, made)
     scored = _score_champion(candidate, both, theirs, scorer, batch_size)
-    return conclude(comparison, with_figures(made, both, ours, scored), scored.results())
+    return conclude(
+        comparison, with_figures(made, both, (ours, scored), confidence), scored.results()
+    )
 
 
 def with_figures(
-    made: Comparison, both: Match, candidate: TaggerFile, champion: TaggedClips
+    made: Comparison, both: Match, taggers: tuple[TaggerFile, TaggedClips], confidence: float
 ) -> Comparison:
-    """``made`` with every figure of the compared clips; ``champion`` has them in their order."""
+    """``made`` with every figure of the compared clips.
+
+    ``taggers`` are the candidate, and the champion's scores in the order of the compared clips.
+    """
+    candidate, champion = taggers
     labels = [label for label in candidate.classes if label in champion.labels]
     ours, theirs = _tags_of_both(both, labels, candidate, champion)
     groups = [result.recording for result in both.results]
-    sure = made.confidence_level
-    first = multilabel.intervals(ours, groups, seed=figures.SEED, confidence=sure)
-    second = multilabel.intervals(theirs, groups, seed=figures.SEED, confidence=sure)
-    gap = multilabel.differences(ours, theirs, groups, seed=figures.SEED, confidence=sure)
+    first = multilabel.intervals(ours, groups, seed=figures.SEED, confidence=confidence)
+    second = multilabel.intervals(theirs, groups, seed=figures.SEED, confidence=confidence)
+    gap = multilabel.differences(ours, theirs, groups, seed=figures.SEED, confidence=confidence)
     pairs = {
         name: Pair(
             candidate=figures.estimate(first, name),
