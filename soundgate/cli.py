@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "get-output": (look.get_output, look.get_arguments),
     "convert-annotations": (convert.convert_annotations, convert.convert_arguments),
     "build-corpus-index": (corpora.build_corpus_index, corpora.index_arguments),
+    "prepare-datasets": (corpora.prepare_datasets, corpora.prepare_arguments),
+    "make-selection-tables": (corpora.make_selection_tables, corpora.table_arguments),
     "export-tags": (export_tags.export_tags, export_tags.export_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),

@@ -18,6 +18,7 @@ from soundgate.audio.formats import features, model, predictions, waveforms
 from soundgate.audio.formats.datasets.card import DatasetCard
 from soundgate.audio.formats.datasets.corpus import CorpusIndex
 from soundgate.audio.formats.datasets.inspection import Inspection
+from soundgate.audio.formats.datasets.variant import VariantIndex
 from soundgate.audio.formats.detections.scores import ScoresFile
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.models.tagger import TaggerFile
@@ -38,6 +39,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "manifest_row": Clip,
     "inspection": Inspection,
     "corpus_index": CorpusIndex,
+    "variant_index": VariantIndex,
     "features": features.InfoFile,
     "features_row": features.Row,
     "waveforms": waveforms.WaveformsFile,
