@@ -24,6 +24,7 @@ from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
 from soundgate.audio.formats.reports.comparison import Comparison
+from soundgate.audio.formats.reports.events import EventReport, EventResult
 from soundgate.audio.formats.reports.report import Report
 from soundgate.audio.formats.reports.review_page import PageSummary
 from soundgate.audio.formats.reports.tags import TagReport
@@ -49,6 +50,8 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "tagger": TaggerFile,
     "report": Report,
     "tag_report": TagReport,
+    "event_report": EventReport,
+    "event_result_row": EventResult,
     "clip_result_row": ClipResult,
     "comparison": Comparison,
     "review_page": PageSummary,

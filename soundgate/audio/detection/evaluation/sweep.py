@@ -1,0 +1,148 @@
+"""What a detector finds at every threshold of a list, from one set of scores.
+
+The threshold is chosen where validation tapes are found best, and what is found there of the
+benchmark is reported: the benchmark chooses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from soundgate.audio.detection.evaluation import tallies
+from soundgate.audio.detection.evaluation.decoding import Decoding, decode
+from soundgate.audio.metrics.events.matching import match_iou
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from soundgate.audio.detection.evaluation.decoding import Windows
+    from soundgate.audio.detection.evaluation.tallies import Interval
+    from soundgate.audio.detection.evaluation.truth import Truth
+    from soundgate.audio.metrics.events.intervals import Floats, Intervals, Ints
+
+THRESHOLDS: Final = (
+    *(0.001, 0.002, 0.005),
+    *(round(k / 100, 2) for k in range(1, 100)),
+    *(0.995, 0.998, 0.999),
+)
+"""Close to 0 and 1 they are closer together: networks are often too sure."""
+TRIMS: Final = (0.0, 0.125, 0.25, 0.375)
+"""Shares of a window that may be taken off both ends of a detection."""
+UNCHOSEN: Final = 0.5
+"""The threshold where validation tapes have no call that could choose one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Counts of each tape at each threshold."""
+
+    decoding: Decoding
+    """As of the first threshold."""
+    thresholds: Floats
+    """Float64 (threshold,), ascending."""
+    counts: Ints
+    """Hits, calls and detections, int64 (threshold, tape, 3)."""
+    detections: tuple[Intervals, ...]
+    """What was found at each threshold."""
+
+    @property
+    def totals(self) -> Ints:
+        """Counts of all tapes together, int64 (threshold, 3)."""
+        return np.asarray(self.counts.sum(axis=1), np.int64)
+
+
+def sweep(
+    windows: Sequence[Windows],
+    truth: Truth,
+    decoding: Decoding,
+    iou: float,
+    thresholds: Iterable[float] = THRESHOLDS,
+) -> Sweep:
+    """Decode and match at every threshold.
+
+    Args:
+        windows: of every recording of ``truth``, by its number there.
+        truth: the calls.
+        decoding: how windows become detections; its threshold does not count.
+        iou: least intersection over union of a match.
+        thresholds: in any order.
+    """
+    ordered = np.unique(np.asarray(list(thresholds), np.float64))
+    found = [decode(windows, decoding.at(float(threshold))) for threshold in ordered]
+    counts = [tallies.tally(truth, each, match_iou(truth.events, each, iou)) for each in found]
+    return Sweep(decoding.at(float(ordered[0])), ordered, np.stack(counts), tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What validation tapes chose."""
+
+    decoding: Decoding
+    f1: Interval
+    """On the validation tapes, at this very threshold: a little better than on other tapes."""
+    is_chosen: bool
+    """False where there was no call to choose by."""
+
+
+def choose(
+    windows: Sequence[Windows],
+    truth: Truth,
+    iou: float,
+    *,
+    merge_gap_s: float = 0.0,
+    confidence: float = 0.95,
+) -> Choice:
+    """The threshold and trim with the best F1 on validation tapes.
+
+    Of a range of thresholds that are equally good the middle one is taken, because the ends are
+    good by chance.
+    """
+    best: tuple[float, Sweep, int] | None = None
+    for trim in TRIMS:
+        tried = sweep(windows, truth, Decoding(0.5, trim, merge_gap_s), iou)
+        reached = np.nan_to_num(tallies.f1(tried.totals), nan=0.0)
+        top = float(reached.max())
+        if best is None or top > best[0] + 1e-9:
+            best = (top, tried, _middle(np.flatnonzero(reached >= top - 1e-9)))
+    assert best is not None
+    top, tried, at = best
+    if top <= 0:
+        return Choice(Decoding(UNCHOSEN, 0.0, merge_gap_s), tallies.Interval(float("nan")), False)
+    figures = tallies.intervals(tried.counts[at], confidence)
+    chosen = tried.decoding.at(float(tried.thresholds[at]))
+    return Choice(chosen, figures["event_f1"], True)
+
+
+def _middle(indices: Ints) -> int:
+    """The middle of the longest run of consecutive indices."""
+    runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
+    longest = max(runs, key=len)
+    return int(longest[(len(longest) - 1) // 2])
+
+
+def average_precision(swept: Sweep, confidence: float) -> Interval:
+    """Area under precision over recall of all thresholds, with its interval.
+
+    At each recall counts the best precision at that recall or a higher one. Recall that no
+    threshold reaches has precision 0.
+    """
+    drawn = tallies.weights(swept.counts.shape[1])
+    value = float(_area(swept.totals[None])[0])
+    if drawn is None:
+        return tallies.Interval(value)
+    of_draws = np.einsum("dt,htc->dhc", drawn, swept.counts.astype(np.float64))
+    return tallies.interval(value, _area(of_draws), confidence)
+
+
+def _area(counts: Floats | Ints) -> Floats:
+    """Areas of counts (draw, threshold, 3); NaN where there is no call."""
+    precision, recall = tallies.precision(counts), tallies.recall(counts)
+    order = np.argsort(recall, axis=1, kind="stable")
+    recall = np.take_along_axis(recall, order, axis=1)
+    precision = np.take_along_axis(precision, order, axis=1)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    steps = np.diff(recall, axis=1, prepend=0.0)
+    return np.asarray((steps * envelope).sum(axis=1), np.float64)
