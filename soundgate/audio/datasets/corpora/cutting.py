@@ -185,7 +185,7 @@ def _entry(
             "fn": str(name),
             "class": name.class_name,
             "label": name.label,
-            "tape_key": recording.raw_path or recording.tape,
+            "tape_key": recording.tape,
             "quality": quality,
             "source": source,
             "start_ms": name.start_ms,

@@ -99,7 +99,8 @@ class VariantEntry(OpenRecord):
     label: str = ""
     """``Q`` and the quality, or ``bg``."""
     tape_key: str
-    """The tape: files of one belong to one side, unless ``group_by`` says otherwise."""
+    """Name of the tape, of earlier tools its path: files of one belong to one side, unless
+    ``group_by`` says otherwise."""
     quality: int | None = None
     source: Literal["labelled", "clip", "raw"] = "labelled"
     """A call; noise of an annotated recording; noise of a tape."""

@@ -1,0 +1,1 @@
+"""Long tapes of animal calls with strong labels, rendered: no download is needed."""
