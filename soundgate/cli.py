@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from soundgate.arguments import Parser
-from soundgate.commands import convert, corpora, doctor, export_tags, look, review, run
+from soundgate.commands import convert, corpora, detectors, doctor, export_tags, look, review, run
 from soundgate.errors import SoundgateError, UserError, about_place
 from soundgate.text.masking import masked_output
 
@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "build-corpus-index": (corpora.build_corpus_index, corpora.index_arguments),
     "prepare-datasets": (corpora.prepare_datasets, corpora.prepare_arguments),
     "make-selection-tables": (corpora.make_selection_tables, corpora.table_arguments),
+    "import-detector": (detectors.import_detector, detectors.import_arguments),
     "export-tags": (export_tags.export_tags, export_tags.export_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),

@@ -13,11 +13,16 @@ from pydantic import BaseModel
 import pipeline_parameters
 from soundgate import cli
 from soundgate.audio.config import UserConfig
+from soundgate.audio.config.spot import SpotConfig
 from soundgate.audio.config.tagging import TaggingConfig
 from soundgate.bounds import bare, choices
 from soundgate.parameters import describe, meanings, spelled
 
-CONFIGS = {"pipelines.aed": UserConfig, "pipelines.tagging": TaggingConfig}
+CONFIGS = {
+    "pipelines.aed": UserConfig,
+    "pipelines.tagging": TaggingConfig,
+    "pipelines.spot": SpotConfig,
+}
 
 HEAD = """# Reference
 

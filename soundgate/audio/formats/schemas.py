@@ -21,6 +21,7 @@ from soundgate.audio.formats.datasets.inspection import Inspection
 from soundgate.audio.formats.datasets.variant import VariantIndex
 from soundgate.audio.formats.detections.scores import ScoresFile
 from soundgate.audio.formats.exported import Export
+from soundgate.audio.formats.models.detector import DetectorFile
 from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
 from soundgate.audio.formats.reports.comparison import Comparison
@@ -48,6 +49,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "model": model.ModelFile,
     "split_row": model.SplitRow,
     "tagger": TaggerFile,
+    "detector": DetectorFile,
     "report": Report,
     "tag_report": TagReport,
     "event_report": EventReport,

@@ -82,7 +82,7 @@ def test_images_and_scores_are_those_of_animal_spot(kind, norm):
 def test_frames_of_one_long_sound_are_those_of_its_windows(kind):
     end = DetectorFrontEnd(front(kind, "db"))
     wave = torch.from_numpy(sound()[: 1024 * 30])
-    long = end.levels(wave.unfold(0, 2048, 1024))
+    long = end.levels(end.power(end.framed(wave)))
     assert torch.allclose(end(wave[2048:][None, : 1024 * 18]), end.normalised(long[None, 2:19]))
 
 

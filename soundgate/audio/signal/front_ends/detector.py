@@ -131,22 +131,29 @@ class DetectorFrontEnd(nn.Module):
         spec = self.settings
         if torch.compiler.is_exporting():
             parts = functional.conv1d(waveforms.unsqueeze(1), self.waves, stride=spec.hop_length)
-            return self.normalised(self._levels(paired_power(parts).transpose(1, 2)))
+            return self.normalised(self.levels(paired_power(parts).transpose(1, 2)))
         if waveforms.shape[-1] < spec.n_fft:
             raise ParameterError(
                 f"a window of {waveforms.shape[-1]} samples is shorter than n_fft {spec.n_fft}; "
                 "make the window longer or n_fft smaller"
             )
-        return self.normalised(self.levels(waveforms.unfold(-1, spec.n_fft, spec.hop_length)))
+        return self.normalised(self.levels(self.power(self.framed(waveforms))))
 
-    def levels(self, framed: Tensor) -> Tensor:
-        """Levels in dB float32 (..., bin) of frames of plain samples float32 (..., n_fft)."""
+    def framed(self, waveforms: Tensor) -> Tensor:
+        """Frames (window, frame, n_fft) of windows (window, sample); a view of their samples."""
+        return waveforms.unfold(-1, self.settings.n_fft, self.settings.hop_length)
+
+    def power(self, framed: Tensor) -> Tensor:
+        """Power spectra float32 (..., FFT bin) of frames of plain samples float32 (..., n_fft)."""
         # The window is 0 at its first sample, so what came before a frame does not matter.
         before = functional.pad(framed[..., :-1], (1, 0))
-        spectrum = torch.fft.rfft((framed - self.settings.pre_emphasis * before) * self.window)
-        return self._levels(spectrum.real.square() + spectrum.imag.square())
+        spectrum: Tensor = torch.fft.rfft(
+            (framed - self.settings.pre_emphasis * before) * self.window
+        )
+        power: Tensor = spectrum.real.square() + spectrum.imag.square()
+        return power
 
-    def _levels(self, power: Tensor) -> Tensor:
+    def levels(self, power: Tensor) -> Tensor:
         """Levels in dB (..., bin) of power spectra (..., FFT bin)."""
         spec = self.settings
         if spec.freq_compression == "linear":
