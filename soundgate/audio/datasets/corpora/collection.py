@@ -1,0 +1,111 @@
+"""Bring a corpus into one form: its index, and the audio that the index names, below one folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
+
+from soundgate.audio.datasets.corpora.building import make_index
+from soundgate.audio.datasets.synthetic.tapes import rendering
+from soundgate.audio.datasets.synthetic.tapes.options import TapeOptions
+from soundgate.audio.formats.datasets.card import DatasetCard, write_card
+from soundgate.audio.formats.datasets.corpus import (
+    CORPUS_INDEX,
+    read_corpus_index,
+    write_corpus_index,
+)
+from soundgate.audio.formats.record import Record, read_record
+from soundgate.errors import DataError
+from soundgate.text.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from soundgate.audio.formats.datasets.corpus import CorpusIndex
+
+LABELS: Final = "Stretches of a recording that somebody marked, from end to end of it."
+
+
+class CorpusPlan(Record):
+    """Which corpus is brought: a JSON file that a pipeline writes."""
+
+    kind: Literal["folder", "synthetic"]
+    name: str
+    """What reports call it."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Field to column, where annotation tables do not tell."""
+    tapes: dict[str, float] = Field(default_factory=lambda: dict(asdict(TapeOptions())))
+    """Of a synthetic corpus: see ``TapeOptions``."""
+
+
+def read_plan(path: Path) -> CorpusPlan:
+    """Read a plan.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    return read_record(path, CorpusPlan, remedy="submit the pipeline again")
+
+
+def collect(plan: CorpusPlan, folder: Path | None, tables: Sequence[Path], out: Path) -> None:
+    """Write ``corpus_index.json``, ``dataset.json`` and the audio into an empty folder.
+
+    Args:
+        plan: which corpus.
+        folder: the user's; its index counts where it has one and no tables are given.
+        tables: annotation tables that do not lie in it.
+        out: a folder that is empty or does not exist.
+
+    Raises:
+        DataError: the corpus is wrong.
+    """
+    if plan.kind == "synthetic":
+        index = rendering.render(out, _options(plan))
+    elif folder is None:
+        raise DataError(f"{plan.name}: its folder is missing; submit the pipeline again")
+    else:
+        has_index = not tables and (folder / CORPUS_INDEX).is_file()
+        index = read_corpus_index(folder) if has_index else make_index(folder, tables, plan.columns)
+        _copy(index, folder, out)
+        write_corpus_index(out, index)
+    write_card(out, _card(plan, index))
+
+
+def _options(plan: CorpusPlan) -> TapeOptions:
+    given = plan.tapes
+    whole = {name: int(given[name]) for name in ("tapes", "silent_tapes", "seed") if name in given}
+    return TapeOptions(**{**given, **whole})  # type: ignore[arg-type]  # these are the whole ones
+
+
+def _copy(index: CorpusIndex, folder: Path, out: Path) -> None:
+    """Copy the audio that an index names; a tape that is not there is not needed."""
+    needed = {recording.path for recording in index.recordings}
+    needed |= {entry.hum_path for entry in index.entries if entry.hum_path}
+    tapes = {entry.raw_path for entry in index.entries if entry.raw_path}
+    needed |= {path for path in tapes if (folder / path).is_file()}
+    for path in track(sorted(needed), total=len(needed), label="copy recordings"):
+        inside = PurePosixPath(path)
+        if inside.is_absolute() or ".." in inside.parts:
+            raise DataError(f"{folder / CORPUS_INDEX}: {path!r} is not below the corpus")
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(folder / path, out / path)
+        except FileNotFoundError as error:
+            raise DataError(f"{folder / path}: is named in {CORPUS_INDEX} and not there") from error
+
+
+def _card(plan: CorpusPlan, index: CorpusIndex) -> DatasetCard:
+    own = {"licence": "CC0 1.0"} if plan.kind == "synthetic" else {"licence": "not stated"}
+    return DatasetCard(
+        name=plan.name,
+        title=plan.name,
+        clips=len(index.recordings),
+        classes=index.labels,
+        labels=LABELS,
+        **own,
+    )

@@ -1,0 +1,1 @@
+"""Programs of the spotting pipeline, which finds calls in long recordings."""
