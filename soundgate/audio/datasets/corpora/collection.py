@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -31,6 +30,17 @@ if TYPE_CHECKING:
 LABELS: Final = "Stretches of a recording that somebody marked, from end to end of it."
 
 
+class Tapes(Record):
+    """See ``TapeOptions``."""
+
+    tapes: int = TapeOptions.tapes
+    silent_tapes: int = TapeOptions.silent_tapes
+    tape_s: float = TapeOptions.tape_s
+    calls_per_minute: float = TapeOptions.calls_per_minute
+    overlap: float = TapeOptions.overlap
+    seed: int = TapeOptions.seed
+
+
 class CorpusPlan(Record):
     """Which corpus is brought: a JSON file that a pipeline writes."""
 
@@ -39,8 +49,8 @@ class CorpusPlan(Record):
     """What reports call it."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Field to column, where annotation tables do not tell."""
-    tapes: dict[str, float] = Field(default_factory=lambda: dict(asdict(TapeOptions())))
-    """Of a synthetic corpus: see ``TapeOptions``."""
+    tapes: Tapes = Tapes()
+    """Of a synthetic corpus."""
 
 
 def read_plan(path: Path) -> CorpusPlan:
@@ -65,7 +75,7 @@ def collect(plan: CorpusPlan, folder: Path | None, tables: Sequence[Path], out: 
         DataError: the corpus is wrong.
     """
     if plan.kind == "synthetic":
-        index = rendering.render(out, _options(plan))
+        index = rendering.render(out, TapeOptions(**plan.tapes.model_dump()))
     elif folder is None:
         raise DataError(f"{plan.name}: its folder is missing; submit the pipeline again")
     else:
@@ -74,12 +84,6 @@ def collect(plan: CorpusPlan, folder: Path | None, tables: Sequence[Path], out: 
         _copy(index, folder, out)
         write_corpus_index(out, index)
     write_card(out, _card(plan, index))
-
-
-def _options(plan: CorpusPlan) -> TapeOptions:
-    given = plan.tapes
-    whole = {name: int(given[name]) for name in ("tapes", "silent_tapes", "seed") if name in given}
-    return TapeOptions(**{**given, **whole})  # type: ignore[arg-type]  # these are the whole ones
 
 
 def _copy(index: CorpusIndex, folder: Path, out: Path) -> None:
