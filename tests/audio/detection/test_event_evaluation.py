@@ -45,7 +45,7 @@ TAPES = {
 }
 """Five calls: three are heard above 0.9, one at 0.7 and one not; two false alarms, 0.6 and 0.3."""
 VALIDATION = {"val.wav": Tape((Call(3, 4.5), Call(9, 10.5, heard=0.8)), tape="val")}
-USED = Used(frozenset({"val"}), ())
+USED = Used(frozenset({"val"}))
 ASKED = Asked(variant="v3", thresholds=(0.5, 0.9))
 
 
@@ -260,7 +260,7 @@ def test_several_classes_are_matched_each_for_itself(tmp_path):
     world = make_world(tmp_path, tapes, {"val.wav": tapes["a.wav"]})
     for folder, of in ((world.scores, tapes), (world.validation, {"val.wav": tapes["a.wav"]})):
         write_scores(folder, of, classes=("hum", "cough"))
-    made = evaluate(world, Used(frozenset(), ()), ASKED, tmp_path / "report")
+    made = evaluate(world, Used(frozenset()), ASKED, tmp_path / "report")
     hum, cough = made.per_class
     assert (hum.precision, hum.recall) == (1.0, 0.5)
     assert (cough.precision, cough.recall) == (0.5, 1.0)

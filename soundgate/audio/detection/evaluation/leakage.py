@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from soundgate.audio.detection.evaluation.truth import Region
     from soundgate.audio.formats.datasets.corpus import CorpusIndex, CorpusRecording
+    from soundgate.audio.formats.datasets.variant import VariantIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,24 @@ class Used:
     """What training and the choice of the threshold have seen of a corpus."""
 
     tapes: frozenset[str]
-    """Names of the tapes of training and validation clips."""
-    validation: tuple[Region, ...]
+    """Names of the tapes of training and validation clips, as :func:`plain` gives them."""
+    recordings: frozenset[str] = frozenset()
+    """Paths of the recordings that these clips were cut from, where they are known."""
+
+    def has(self, recording: CorpusRecording) -> bool:
+        """Whether something of a recording of the training corpus was used."""
+        names = {plain(name) for name in (recording.tape, recording.raw_path) if name}
+        return recording.path in self.recordings or bool(names & self.tapes)
+
+
+def used_of(index: VariantIndex) -> Used:
+    """What a data set has of its corpus on the sides ``train`` and ``val``."""
+    entries = [each for each in index.entries if each.split != "test"]
+    paths = {each.recording for each in entries} | {r.path for r in index.meta.validation_regions}
+    return Used(
+        frozenset(plain(each.tape_key) for each in entries),
+        frozenset(path for path in paths if path is not None),
+    )
 
 
 def check_unseen(
@@ -40,9 +56,10 @@ def check_unseen(
     Raises:
         DataError: a tape has the name or a recording the content of a used one.
     """
-    seen = [each for each in corpus[1].recordings if plain(each.tape) in used.tapes]
+    seen = [each for each in corpus[1].recordings if used.has(each)]
+    tapes = used.tapes | {plain(each.tape) for each in seen}
     for each in benchmark[1].recordings:
-        if plain(each.tape) in used.tapes:
+        if plain(each.tape) in tapes:
             raise DataError(
                 f"{benchmark[0]}: {each.path}: the tape {each.tape!r} was trained with; figures on "
                 "it would be too good: take it out of the benchmark, or out of the training"

@@ -124,7 +124,7 @@ class Candidate(Record):
     """What it was chosen by."""
     event_f1: Estimate
     event_precision: Estimate
-    event_recall: Estimate
+    event_recall: Estimate | None = None
     average_precision: Estimate | None = None
     chosen: bool = False
 
