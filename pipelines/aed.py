@@ -64,14 +64,14 @@ def _candidate(
         resources=CPU,
     )
     model = release.Trained(
-        data=fetched,
-        features=features,
+        card=fetched["card"],
+        clips=fetched["clips"],
         model=trained["model"],
         exported=exported,
         report=scored["report"],
         metrics=trained["metrics"],
     )
-    comparison = release.add_comparison(aed, p, p.config, model)
+    comparison = release.add_comparison(aed, p, p.config, model, features)
     wanted = accuracy.gates(p, scored["report"]) + accuracy.int8_gates(p, scored["report"])
     wanted += release.champion_gates(
         p,

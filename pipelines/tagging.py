@@ -58,24 +58,26 @@ def get_pipeline(p: TaggingParameters) -> Pipeline:
         resources=CPU,
     )
     model = release.Trained(
-        data=data.collected,
-        features=data.waveforms,
+        card=data.collected["card"],
+        clips=data.collected["clips"],
         model=trained["model"],
         exported=exported,
         report=scored["report"],
         metrics=trained["metrics"],
     )
-    comparison = _comparison(tagging, p, model)
+    comparison = _comparison(tagging, p, model, data.waveforms)
     gates = _gates(tagging, p, scored["report"], comparison)
     release.add_candidate(tagging, p, model, comparison, gates)
     return tagging
 
 
-def _comparison(tagging: Pipeline, p: TaggingParameters, model: release.Trained) -> Output:
+def _comparison(
+    tagging: Pipeline, p: TaggingParameters, model: release.Trained, waveforms: Output
+) -> Output:
     compared = tagging.add(
         compare,
-        waveforms=model.features,
-        clips=model.data["clips"],
+        waveforms=waveforms,
+        clips=model.clips,
         report=model.report,
         model=model.model,
         champion=release.add_champion(tagging, p),

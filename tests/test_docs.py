@@ -121,10 +121,11 @@ def test_the_readme_s_tree_has_every_top_level_entry():
     "path", sorted((ROOT / "user_configs").glob("*.yaml")), ids=lambda p: p.name
 )
 def test_every_user_config_is_valid(path):
-    from soundgate.audio.config import check, check_tagging
+    from soundgate.audio.config import check, check_spot, check_tagging
 
-    if path.stem.startswith("tagging"):
-        sections, notice = check_tagging(path.read_text(), path.name)
+    checks = {"tagging": check_tagging, "spot": check_spot}
+    if checked := checks.get(path.stem.partition("_")[0]):
+        sections, notice = checked(path.read_text(), path.name)
         assert (bool(sections), notice) == (True, "")
         return
     values = yaml.safe_load(path.read_text())

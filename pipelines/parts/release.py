@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 class Trained:
     """A model that may be released, and what speaks for it."""
 
-    data: Task
-    """The task that fetched its data."""
-    features: Output
+    card: Output
+    """Which data it learnt from."""
+    clips: Output
+    """The audio that it was tested on."""
     model: Output
     exported: Output | None
     """Programs of the model that run without Soundgate."""
@@ -82,13 +83,17 @@ def calibration(pipeline: Pipeline, config: ConfigFile) -> File | None:
 
 
 def add_comparison(
-    pipeline: Pipeline, p: ReleaseParameters, config: ConfigFile, trained: Trained
+    pipeline: Pipeline,
+    p: ReleaseParameters,
+    config: ConfigFile,
+    trained: Trained,
+    features: Output,
 ) -> Output:
     """Hold the candidate against the champion on the same clips."""
     compared = pipeline.add(
         compare,
-        features=trained.features,
-        clips=trained.data["clips"],
+        features=features,
+        clips=trained.clips,
         report=trained.report,
         model=trained.model,
         champion=add_champion(pipeline, p),
@@ -149,14 +154,14 @@ def add_candidate(
         "report": trained.report,
         "model": trained.model,
         "exported": trained.exported,
-        "card": trained.data["card"],
+        "card": trained.card,
     }
     page = pipeline.add(
         review,
         **evidence,
         model_name=p.model_name,
         metrics=trained.metrics,
-        clips=trained.data["clips"],
+        clips=trained.clips,
         comparison=comparison,
         gates=pipeline.declared_gates(),
         judged=judged,

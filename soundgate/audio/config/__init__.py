@@ -29,6 +29,7 @@ from soundgate.audio.config.sections.learning import (
     VolumeAugment,
 )
 from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
+from soundgate.audio.config.spot import check_spot
 from soundgate.audio.config.tagging import check_tagging
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "UserConfig",
     "VolumeAugment",
     "check",
+    "check_spot",
     "check_tagging",
     "check_training",
     "load",
