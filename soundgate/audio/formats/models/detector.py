@@ -64,6 +64,8 @@ class DetectorFile(Record):
     """``model.json`` of a detector."""
 
     format: Literal["soundgate.detector/1"] = FORMAT
+    name: str = ""
+    """What its training was called: the name of the variant."""
     architecture: str
     """Name of the network, for a reader."""
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
