@@ -13,7 +13,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from soundgate.arguments import Parser
-from soundgate.commands import convert, corpora, detectors, doctor, export_tags, look, review, run
+from soundgate.commands import (
+    benchmark,
+    convert,
+    corpora,
+    detectors,
+    doctor,
+    export_tags,
+    look,
+    review,
+    run,
+)
 from soundgate.errors import SoundgateError, UserError, about_place
 from soundgate.text.masking import masked_output
 
@@ -33,6 +43,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "prepare-datasets": (corpora.prepare_datasets, corpora.prepare_arguments),
     "make-selection-tables": (corpora.make_selection_tables, corpora.table_arguments),
     "import-detector": (detectors.import_detector, detectors.import_arguments),
+    "evaluate-benchmark": (benchmark.evaluate_benchmark, benchmark.evaluate_arguments),
+    "build-pred-index": (benchmark.build_pred_index, benchmark.index_arguments),
     "export-tags": (export_tags.export_tags, export_tags.export_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),

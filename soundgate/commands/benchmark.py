@@ -1,0 +1,60 @@
+"""The commands on folders of detections."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+DETECTION = "soundgate.audio.detection"
+"""Loaded by name: the commands of a submitting host do without the libraries of sound."""
+
+
+def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``evaluate-benchmark``."""
+    parser.add_argument(
+        "--gt", type=Path, required=True, help="corpus_index.json of the benchmark, or its folder"
+    )
+    parser.add_argument(
+        "--runs", type=Path, required=True, help="folder of MODEL/VARIANT/evaluation/index.json"
+    )
+    parser.add_argument(
+        "--iou", type=float, default=0.4, help="least intersection over union (default: 0.4)"
+    )
+    parser.add_argument(
+        "--layer",
+        choices=("evaluation", "postrf", "both"),
+        default="evaluation",
+        help="detections of the network, of the random forest behind it, or both",
+    )
+    parser.add_argument("--out", type=Path, default=Path("metrics.csv"), help="table to write")
+    parser.add_argument(
+        "--per-tape-out",
+        type=Path,
+        default=Path("metrics_per_tape.csv"),
+        help="table to write, a row a tape",
+    )
+
+
+def evaluate_benchmark(args: argparse.Namespace) -> int:
+    """Write metrics.csv of the detections of many models, against the calls of a corpus."""
+    benchmark = importlib.import_module(f"{DETECTION}.evaluation.benchmark")
+    layers = ("evaluation", "postrf") if args.layer == "both" else (args.layer,)
+    tables = {"out": args.out, "per_tape": args.per_tape_out}
+    print(benchmark.evaluate_runs(args.gt, args.runs, iou=args.iou, layers=layers, **tables))
+    return 0
+
+
+def index_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``build-pred-index``."""
+    parser.add_argument("run", type=Path, help="folder with evaluation/, tables of detections")
+
+
+def build_pred_index(args: argparse.Namespace) -> int:
+    """Write evaluation/index.json of a run from its tables of detections."""
+    benchmark = importlib.import_module(f"{DETECTION}.evaluation.benchmark")
+    print(benchmark.build_index(args.run))
+    return 0
