@@ -24,6 +24,14 @@ from soundgate.audio.formats.reports.comparison import (
     Comparison,
     read_comparison,
 )
+from soundgate.audio.formats.reports.events import (
+    EVENTS_FORMAT,
+    EventReport,
+    EventResult,
+    is_of_events,
+    read_event_report,
+    read_events,
+)
 from soundgate.audio.formats.reports.report import Report, read_report
 from soundgate.audio.formats.reports.tags import TagReport, is_of_tags, read_tag_report
 
@@ -90,6 +98,8 @@ class Evidence:
     """Folder of the audio that ``results`` name."""
     results: Sequence[ClipResult] = ()
     """Empty where the report has no rows of clips."""
+    events: Sequence[EventResult] = ()
+    """Calls and detections in the recordings of ``clips``; empty where it has no such rows."""
     champion: Mapping[Identity, ClipResult] = field(default_factory=dict)
     """The champion's results on the compared clips."""
     model: JsonObject = field(default_factory=dict)
@@ -124,6 +134,11 @@ class Evidence:
         return self.report if isinstance(self.report, TagReport) else None
 
     @property
+    def detector(self) -> EventReport | None:
+        """The report, where a detector was tested."""
+        return self.report if isinstance(self.report, EventReport) else None
+
+    @property
     def kept_epoch(self) -> int | None:
         """The epoch, or round, whose weights are the model's."""
         kept = self.model.get("best_epoch", self.model.get("rounds"))
@@ -141,6 +156,8 @@ def gather(
     report = read_report(folders.report)
     if is_of_tags(report):
         report = read_tag_report(folders.report)
+    elif is_of_events(report):
+        report = read_event_report(folders.report)
     return Evidence(
         report=report,
         card=read_card(folders.card),
@@ -148,6 +165,7 @@ def gather(
         comparison=read_comparison(folders.comparison) if folders.comparison else None,
         clips=folders.clips,
         results=_results(folders.report, report),
+        events=_events(folders.report, report),
         champion=_champion(folders.comparison),
         model=_model(folders.model),
         history=read_history(folders.metrics) if folders.metrics else (),
@@ -161,6 +179,12 @@ def _results(folder: Path, report: Report) -> list[ClipResult]:
     if report.results is None or report.results.format != CLIP_RESULTS:
         return []  # rows of another kind, which this page cannot show yet
     return list(read_results(folder / report.results.file))
+
+
+def _events(folder: Path, report: Report) -> list[EventResult]:
+    if report.results is None or report.results.format != EVENTS_FORMAT:
+        return []
+    return list(read_events(folder / report.results.file))
 
 
 def _champion(comparison: Path | None) -> dict[Identity, ClipResult]:

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from soundgate.audio.formats.reports.review_page import PAGE, PageSummary, write_summary
-from soundgate.audio.review import charts, provenance, tables, tags, wording
+from soundgate.audio.review import charts, detections, provenance, tables, tags, wording
 from soundgate.audio.review.clips import Selection, select
 from soundgate.audio.review.evidence import Evidence, Folders, Verdict, gather
 
@@ -93,22 +93,26 @@ def write(
     """
     evidence = gather(folders, verdicts, origin or {})
     selection = select(evidence)
-    page = render(evidence, selection).encode("utf-8")
+    found = detections.section(evidence, evidence.detector) if evidence.detector else None
+    page = render(evidence, selection, found).encode("utf-8")
     review.mkdir(parents=True, exist_ok=True)
     (review / PAGE).write_bytes(page)
     summary = PageSummary(
         digest=f"sha256:{hashlib.sha256(page).hexdigest()}",
         bytes=len(page),
-        clips_shown=len(selection.cards),
-        clips_tested=len(evidence.results),
+        clips_shown=len((found.selection if found else selection).cards),
+        clips_tested=found.selection.tested if found else len(evidence.results),
     )
     write_summary(review, summary)
-    shown = f", {summary.clips_shown} of {summary.clips_tested} test clips to listen to"
-    print(f"{PAGE}: {wording.megabytes(len(page))}{shown if evidence.results else ''}")
+    kind = "calls and false alarms" if found else "test clips"
+    shown = f", {summary.clips_shown} of {summary.clips_tested} {kind} to listen to"
+    print(f"{PAGE}: {wording.megabytes(len(page))}{shown if summary.clips_tested else ''}")
     return summary
 
 
-def render(evidence: Evidence, selection: Selection) -> str:
+def render(
+    evidence: Evidence, selection: Selection, found: detections.Section | None = None
+) -> str:
     """The page; a section that the evidence has nothing for is left out."""
     environment = _environment()
     script = _source(environment, "report.js")
@@ -131,6 +135,7 @@ def render(evidence: Evidence, selection: Selection) -> str:
         selection=selection,
         confusion=tables.confusion(matrix) if matrix else None,
         classes=tables.per_class(report, evidence.comparison),
+        detections=found,
         tags=tags.section(evidence.tags, evidence.comparison) if evidence.tags else None,
         bins=charts.reliability(calibration.bins) if calibration else [],
         curves=charts.all_curves(evidence.history, evidence.kept_epoch),
