@@ -15,7 +15,7 @@ from scored_tapes import Call, Tape, write_corpus, write_scores
 from soundgate.audio.clips.annotations.files import read_annotations
 from soundgate.audio.detection.evaluation import sweep as sweeping
 from soundgate.audio.detection.evaluation import tables, tallies
-from soundgate.audio.detection.evaluation.decoding import Decoding
+from soundgate.audio.detection.evaluation.decoding import Decoding, decode
 from soundgate.audio.detection.evaluation.evaluation import Asked, Folders, evaluate
 from soundgate.audio.detection.evaluation.leakage import Used
 from soundgate.audio.detection.evaluation.outcome import correlations
@@ -266,6 +266,16 @@ def test_several_classes_are_matched_each_for_itself(tmp_path):
     assert (cough.precision, cough.recall) == (0.5, 1.0)
 
 
+def test_trim_is_that_of_the_boundaries(world):
+    """Of these windows the first whose middle is in the call begins 0.1 s before it."""
+    windows, truth = _validation(world)
+    chosen = choose(windows, truth, 0.4).decoding
+    assert chosen.trim_share == 0.25
+    untrimmed = decode(windows, Decoding(chosen.threshold))
+    assert decode(windows, chosen).start_s.tolist() == pytest.approx([3.0, 9.0])
+    assert untrimmed.start_s.tolist() == pytest.approx([2.9, 8.9])
+
+
 def test_equally_good_thresholds_give_their_middle(world):
     windows, truth = _validation(world)
     chosen = choose(windows, truth, 0.4)
@@ -306,7 +316,7 @@ def test_one_tape_has_no_interval():
 
 def test_average_precision_is_the_area_below_the_envelope():
     counts = np.array([[[6, 10, 12]], [[5, 10, 5]], [[2, 10, 4]], [[1, 10, 1]]])
-    swept = Sweep(Decoding(0.1), np.array([0.1, 0.2, 0.3, 0.4]), counts, ())
+    swept = Sweep(Decoding(0.1), np.array([0.1, 0.2, 0.3, 0.4]), counts, (), np.zeros(4))
     # precision 0.5, 1, 0.5, 1 at recall 0.6, 0.5, 0.2, 0.1: the envelope is 1 up to 0.5, then 0.5
     assert average_precision(swept, 0.95).value == pytest.approx(0.55)
 

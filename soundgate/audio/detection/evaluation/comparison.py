@@ -114,7 +114,7 @@ def _write(reports: Mapping[str, Path], best: str, made: EventReport, report: Pa
 
 
 def _say(leaderboard: tuple[Candidate, ...]) -> None:
-    for each in leaderboard:
+    for each in reversed(leaderboard):  # a run's table shows the last line
         validated = "-" if each.validation_f1 is None else decimal(each.validation_f1.value)
         mark = " (chosen)" if each.chosen else ""
         print(

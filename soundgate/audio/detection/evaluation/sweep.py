@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from soundgate.audio.detection.evaluation.decoding import Windows
     from soundgate.audio.detection.evaluation.tallies import Interval
     from soundgate.audio.detection.evaluation.truth import Truth
-    from soundgate.audio.metrics.events.intervals import Floats, Intervals, Ints
+    from soundgate.audio.metrics.events.intervals import Floats, Intervals, Ints, Pairs
 
 THRESHOLDS: Final = (
     *(0.001, 0.002, 0.005),
@@ -29,8 +29,8 @@ THRESHOLDS: Final = (
     *(0.995, 0.998, 0.999),
 )
 """Close to 0 and 1 they are closer together: networks are often too sure."""
-TRIMS: Final = (0.0, 0.125, 0.25, 0.375)
-"""Shares of a window that may be taken off both ends of a detection."""
+TRIMS: Final = (0.0, 0.125, 0.25, 0.375, 0.5)
+"""Shares of a window that may be taken off both ends of a detection; a half leaves one step."""
 UNCHOSEN: Final = 0.5
 """The threshold where validation tapes have no call that could choose one."""
 
@@ -47,6 +47,8 @@ class Sweep:
     """Hits, calls and detections, int64 (threshold, tape, 3)."""
     detections: tuple[Intervals, ...]
     """What was found at each threshold."""
+    overlap: Floats
+    """Intersection over union of all hits, summed, float64 (threshold,)."""
 
     @property
     def totals(self) -> Ints:
@@ -72,8 +74,19 @@ def sweep(
     """
     ordered = np.unique(np.asarray(list(thresholds), np.float64))
     found = [decode(windows, decoding.at(float(threshold))) for threshold in ordered]
-    counts = [tallies.tally(truth, each, match_iou(truth.events, each, iou)) for each in found]
-    return Sweep(decoding.at(float(ordered[0])), ordered, np.stack(counts), tuple(found))
+    matches = [match_iou(truth.events, each, iou) for each in found]
+    both = list(zip(found, matches, strict=True))
+    counts = [tallies.tally(truth, each, pairs) for each, pairs in both]
+    overlap = [_shared(truth.events, each, pairs) for each, pairs in both]
+    first = decoding.at(float(ordered[0]))
+    return Sweep(first, ordered, np.stack(counts), tuple(found), np.array(overlap))
+
+
+def _shared(events: Intervals, found: Intervals, pairs: Pairs) -> float:
+    """Intersection over union of each pair, summed."""
+    ours, theirs = events.where(pairs.left), found.where(pairs.right)
+    shared = np.minimum(ours.end_s, theirs.end_s) - np.maximum(ours.start_s, theirs.start_s)
+    return float((shared / (ours.length_s + theirs.length_s - shared)).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +108,28 @@ def choose(
     merge_gap_s: float = 0.0,
     confidence: float = 0.95,
 ) -> Choice:
-    """The threshold and trim with the best F1 on validation tapes.
+    """The trim that fits the calls best, and the threshold with the best F1 at it.
 
-    Of a range of thresholds that are equally good the middle one is taken, because the ends are
-    good by chance.
+    The trim is chosen by an F1 in which a hit counts as much as its intersection over union; the
+    plain F1 is blind to boundaries. Of a range of thresholds that are equally good the middle one
+    is taken, because the ends are good by chance.
     """
-    best: tuple[float, Sweep, int] | None = None
-    for trim in TRIMS:
-        tried = sweep(windows, truth, Decoding(0.5, trim, merge_gap_s), iou)
-        reached = np.nan_to_num(tallies.f1(tried.totals), nan=0.0)
-        top = float(reached.max())
-        if best is None or top > best[0] + 1e-9:
-            best = (top, tried, _middle(np.flatnonzero(reached >= top - 1e-9)))
-    assert best is not None
-    top, tried, at = best
+    tried = [sweep(windows, truth, Decoding(0.5, trim, merge_gap_s), iou) for trim in TRIMS]
+    best = max(tried, key=lambda each: float(_fit(each).max()))
+    reached = np.nan_to_num(tallies.f1(best.totals), nan=0.0)
+    top = float(reached.max())
     if top <= 0:
         return Choice(Decoding(UNCHOSEN, 0.0, merge_gap_s), tallies.Interval(float("nan")), False)
-    figures = tallies.intervals(tried.counts[at], confidence)
-    chosen = tried.decoding.at(float(tried.thresholds[at]))
-    return Choice(chosen, figures["event_f1"], True)
+    at = _middle(np.flatnonzero(reached >= top - 1e-9))
+    figures = tallies.intervals(best.counts[at], confidence)
+    return Choice(best.decoding.at(float(best.thresholds[at])), figures["event_f1"], True)
+
+
+def _fit(swept: Sweep) -> Floats:
+    """F1 with hits that count as much as they overlap their calls, float64 (threshold,)."""
+    totals = swept.totals
+    both = totals[:, tallies.CALLS] + totals[:, tallies.DETECTIONS]
+    return np.asarray(2 * swept.overlap / np.maximum(both, 1), np.float64)
 
 
 def _middle(indices: Ints) -> int:
