@@ -267,13 +267,13 @@ def test_several_classes_are_matched_each_for_itself(tmp_path):
 
 
 def test_trim_is_that_of_the_boundaries(world):
-    """Of these windows the first whose middle is in the call begins 0.1 s before it."""
+    """Windows whose middle is in a call begin 0.1 or 0.2 s before it, on their grid."""
     windows, truth = _validation(world)
     chosen = choose(windows, truth, 0.4).decoding
     assert chosen.trim_share == 0.25
     untrimmed = decode(windows, Decoding(chosen.threshold))
-    assert decode(windows, chosen).start_s.tolist() == pytest.approx([3.0, 9.0])
-    assert untrimmed.start_s.tolist() == pytest.approx([2.9, 8.9])
+    assert decode(windows, chosen).start_s.tolist() == pytest.approx([2.9, 9.0])
+    assert untrimmed.start_s.tolist() == pytest.approx([2.8, 8.9])
 
 
 def test_equally_good_thresholds_give_their_middle(world):
