@@ -86,7 +86,7 @@ def interface(function: StepFunction) -> dict[str, Argument]:
 def _classify(hint: Any, where: str) -> tuple[str, type, bool, bool]:
     if get_origin(hint) in (Union, UnionType):
         rest = [part for part in get_args(hint) if part is not NoneType]
-        hint = rest[0] if len(rest) == 1 and get_origin(rest[0]) is Annotated else hint
+        hint = rest[0] if len(rest) == 1 and get_origin(rest[0]) in (Annotated, list) else hint
     if get_origin(hint) is Annotated:
         holds, kind = get_args(hint)
         return kind, Path, kind == "inputs", get_origin(holds) is dict

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import spot_runs
 import tagging_runs
 from aed_runs import make_small
 from emulator_tests import EmulatorTests
@@ -105,6 +106,13 @@ def small_aed(fixture_cache: FixtureCache) -> Path:
 def small_tagging(fixture_cache: FixtureCache) -> Path:
     """The folder of runs that one undisturbed run of the small tagging pipeline left; to read."""
     folder = fixture_cache.folder("small-tagging", tagging_runs.make_small, whole_product=True)
+    return folder / "runs"
+
+
+@pytest.fixture(scope="session")
+def small_spot(fixture_cache: FixtureCache) -> Path:
+    """The folder of runs that one undisturbed run of the small spotting pipeline left; to read."""
+    folder = fixture_cache.folder("small-spot", spot_runs.make_small, whole_product=True)
     return folder / "runs"
 
 

@@ -27,6 +27,7 @@ DOCUMENTS = (
     "docs/datasets.md",
     "docs/executors.md",
     "docs/training-loop.md",
+    "docs/spot.md",
     "docs/slurm.md",
     "docs/sagemaker.md",
     "docs/kubeflow.md",
@@ -89,6 +90,7 @@ def test_paths_in_documents_exist(document):
 
 
 WRITTEN = {
+    *("raw_recordings/", "annotations/", "selection_tables/", "spectrograms/"),
     *("user_config.yaml", "datasets/csv_labels.py", "config/", "review/report.html", "templates/"),
     *("datasets/fsd50k.py", "review/", "model/", "executions/", "kubeflow/run.json", "evaluation/"),
     *("owner/name", "train.yml", "request.txt"),

@@ -183,3 +183,13 @@ def test_help_shows_the_flags_and_a_default_with_a_percent_sign(toy):
     assert shown.returncode == 0, shown.stderr
     assert "--floats" in shown.stdout
     assert "parameter, str; default 100%" in shown.stdout
+
+
+def test_a_list_may_be_left_out():
+    def step(out: OutputPath, *, words: list[str] | None = None) -> None:
+        """Do nothing."""
+
+    assert interface(step)["words"].is_list
+    assert not interface(step)["words"].required
+    assert parse(step, ["--out", "o"])["words"] is None
+    assert parse(step, ["--out", "o", "--words", '["a", "b"]'])["words"] == ["a", "b"]
