@@ -45,6 +45,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "import-detector": (detectors.import_detector, detectors.import_arguments),
     "evaluate-benchmark": (benchmark.evaluate_benchmark, benchmark.evaluate_arguments),
     "build-pred-index": (benchmark.build_pred_index, benchmark.index_arguments),
+    "review-detections": (benchmark.review_detections, benchmark.review_arguments),
+    "apply-corrections": (benchmark.apply_corrections, benchmark.correction_arguments),
     "export-tags": (export_tags.export_tags, export_tags.export_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),

@@ -58,3 +58,33 @@ def build_pred_index(args: argparse.Namespace) -> int:
     benchmark = importlib.import_module(f"{DETECTION}.evaluation.benchmark")
     print(benchmark.build_index(args.run))
     return 0
+
+
+def review_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``review-detections``."""
+    parser.add_argument("report", type=Path, help="report of a detector")
+    parser.add_argument("target", type=Path, help="folder to write tables into")
+    parser.add_argument(
+        "--most", type=int, default=50, help="of each kind: unexpected, uncertain, missed (50)"
+    )
+
+
+def review_detections(args: argparse.Namespace) -> int:
+    """Write doubtful detections and missed calls as Raven and Audacity tables to correct."""
+    asking = importlib.import_module(f"{DETECTION}.corrections.asking")
+    print(asking.ask(args.report, args.target, most=args.most))
+    return 0
+
+
+def correction_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``apply-corrections``."""
+    parser.add_argument("review", type=Path, help="folder of review-detections, corrected")
+    parser.add_argument("corpus", type=Path, help="folder of the corpus that was reviewed")
+    parser.add_argument("target", type=Path, help="folder for the new version of its annotations")
+
+
+def apply_corrections(args: argparse.Namespace) -> int:
+    """Make a new version of a corpus' annotations of corrected tables; list what changed."""
+    applying = importlib.import_module(f"{DETECTION}.corrections.applying")
+    print(applying.apply(args.review, args.corpus, args.target))
+    return 0

@@ -19,6 +19,7 @@ from soundgate.audio.formats.datasets.card import DatasetCard
 from soundgate.audio.formats.datasets.corpus import CorpusIndex
 from soundgate.audio.formats.datasets.inspection import Inspection
 from soundgate.audio.formats.datasets.variant import VariantIndex
+from soundgate.audio.formats.detections.review import DetectionReview
 from soundgate.audio.formats.detections.scores import ScoresFile
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.models.detector import DetectorFile
@@ -54,6 +55,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "tag_report": TagReport,
     "event_report": EventReport,
     "event_result_row": EventResult,
+    "detection_review": DetectionReview,
     "clip_result_row": ClipResult,
     "comparison": Comparison,
     "review_page": PageSummary,

@@ -201,7 +201,7 @@ def select(evidence: Evidence) -> Selection:
     by_kind = {kind: [row for row in rows if row.kind == kind] for kind in MOST}
     chosen = [
         *sorted(by_kind[FALSE_ALARM], key=lambda r: (-(r.score or 0), r.path, r.span_s)),
-        *sorted(by_kind[MISSED], key=lambda r: (r.quality or 99, r.path, r.span_s)),
+        *sorted(by_kind[MISSED], key=lambda r: (-(r.quality or 0), r.path, r.span_s)),
         *sorted(by_kind[HIT], key=lambda r: (-_off_s(r), r.path, r.span_s)),
     ]
     left, cards, size_bytes = dict(MOST), [], 0
