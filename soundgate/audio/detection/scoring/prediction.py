@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE, GPU_BATCH_SIZE = 64, 512
 _SAID_EVERY_S: Final = 10.0
+_LEAST_WINDOWS: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,33 @@ class _Recording:
 
     row: ScoredRecording
     offset_s: float
-    starts: list[Array] = field(default_factory=list)
-    logits: list[Array] = field(default_factory=list)
     announced: int | None = None
     """Windows it has, once all of it was read."""
+    count: int = 0
+    """Windows that are scored."""
+    _held: Array | None = None
 
     @property
     def is_complete(self) -> bool:
         """Whether every window is scored."""
-        return self.announced is not None and self.announced == sum(map(len, self.logits))
+        return self.announced == self.count
+
+    @property
+    def odds(self) -> Array:
+        """Logarithms of the odds so far, float32 (window, class)."""
+        assert self._held is not None
+        return self._held[: self.count]
+
+    def add(self, odds: Array) -> None:
+        """Keep further ones, in one array: small ones would hold a day's memory in pieces."""
+        needed = self.count + len(odds)
+        if self._held is None or needed > len(self._held):
+            larger = np.empty((max(2 * needed, _LEAST_WINDOWS), odds.shape[1]), np.float32)
+            if self._held is not None:
+                larger[: self.count] = self.odds
+            self._held = larger
+        self._held[self.count : needed] = odds
+        self.count = needed
 
 
 def predict(
@@ -123,7 +142,7 @@ class _Job:
         self._open: dict[int, _Recording] = {}
         self._rows: dict[int, ScoredRecording] = {}
         self._begun = self._said = time.monotonic()
-        self._scored_s, self._windows = 0.0, 0
+        self._windows = 0
 
     def run(self, regions: Sequence[Region]) -> ScoresFile:
         """Score what is not scored yet, and complete the folder."""
@@ -150,7 +169,6 @@ class _Job:
                 self._open[owner] = recording = _Recording(row, offset_s)
                 count = 0
                 for samples, starts in joined(opened.blocks(), self._scorer.window, hop):
-                    recording.starts.append(np.rint((count + np.arange(len(starts))) * hop))
                     count += len(starts)
                     yield Stretch(owner, samples, starts)
                 recording.announced = count
@@ -168,7 +186,7 @@ class _Job:
 
     def _take(self, owner: int, logits: Array, total: int) -> None:
         """Keep logits, and write every recording that turns out to be complete."""
-        self._open[owner].logits.append(log_odds(logits))
+        self._open[owner].add(log_odds(logits))
         self._windows += len(logits)
         self._write_complete()
         if time.monotonic() - self._said > _SAID_EVERY_S:
@@ -183,19 +201,19 @@ class _Job:
 
     def _write(self, number: int) -> None:
         recording = self._open.pop(number)
-        starts_s = recording.offset_s + np.concatenate(recording.starts) / self._rate_hz
-        odds = np.concatenate(recording.logits)
+        hop = self._asked.hop_s * self._rate_hz
+        starts_s = recording.offset_s + np.rint(np.arange(recording.count) * hop) / self._rate_hz
+        odds = recording.odds
         row = recording.row.model_copy(update={"windows": len(odds)})
         self._writer.add(row, Windows(starts_s, probabilities(odds), odds))
         self._rows[number] = row
-        self._scored_s += row.region_end_s - row.region_start_s
 
     def _pace(self, total: int) -> str:
         """Where the work stands."""
-        passed = max(time.monotonic() - self._begun, 1e-9)
+        pace = self._windows / max(time.monotonic() - self._begun, 1e-9)
         return (
             f"{len(self._rows)} of {total} recordings, {self._windows} windows, "
-            f"{self._windows / passed:.0f} a second, {self._scored_s / passed:.0f} times real time"
+            f"{pace:.0f} a second, {pace * self._asked.hop_s:.0f} times real time"
         )
 
 
