@@ -93,7 +93,8 @@ WRITTEN = {
     *("raw_recordings/", "annotations/", "selection_tables/", "spectrograms/"),
     *("user_config.yaml", "datasets/csv_labels.py", "config/", "review/report.html", "templates/"),
     *("datasets/fsd50k.py", "review/", "model/", "executions/", "kubeflow/run.json", "evaluation/"),
-    *("owner/name", "train.yml", "request.txt"),
+    *("owner/name", "train.yml", "request.txt", "report/", "annotations_2/"),
+    *("evaluation/index.json", "evaluation/tables/", "review/raven/", "review/audacity/"),
 }
 """Named in documents, but no files of the checkout by that very path."""
 
