@@ -123,7 +123,7 @@ def _windows(path: Path, settings: EnergySettings, start_s: float, end_s: float)
     above_db = level_db - np.quantile(level_db, _BACKGROUND)
     logits = (above_db - _EVEN_DB) / _DB_A_LOGIT
     scores = 1 / (1 + np.exp(-logits))
-    starts = start_s + settings.hop_s * np.arange(len(logits))
+    starts = np.asarray(start_s + settings.hop_s * np.arange(len(logits)), np.float64)
     return Windows(starts, scores.astype(np.float32)[:, None], logits.astype(np.float32)[:, None])
 
 
