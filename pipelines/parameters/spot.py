@@ -56,13 +56,13 @@ class SpotParameters(ReleaseParameters):
     """Folder of the recordings that data sets are cut from; ``synthetic``: rendered tapes."""
 
     training_annotations: list[str] = field(default_factory=list)
-    """Its annotation tables, where they do not lie in it."""
+    """Its annotation tables or folders of them, where they do not lie in it."""
 
     benchmark_corpus: str = SYNTHETIC
     """Folder of the recordings that detectors are compared on; ``synthetic``: rendered tapes."""
 
     benchmark_annotations: list[str] = field(default_factory=list)
-    """Its annotation tables, where they do not lie in it."""
+    """Its annotation tables or folders of them, where they do not lie in it."""
 
     annotation_columns: list[str] = field(default_factory=list)
     """Columns of tables whose names do not tell: ``label=Species``."""
@@ -119,8 +119,8 @@ class SpotParameters(ReleaseParameters):
                 raise ParameterError(f"{side}_annotations: a synthetic corpus takes none")
             if corpus != SYNTHETIC and not Path(corpus).is_dir():
                 raise ParameterError(f"{side}_corpus: {corpus or 'nothing'}: is no folder")
-            if missing := [table for table in tables if not Path(table).is_file()]:
-                raise ParameterError(f"{side}_annotations: {missing[0]}: no such file")
+            if missing := [table for table in tables if not Path(table).exists()]:
+                raise ParameterError(f"{side}_annotations: {missing[0]}: no such file or folder")
         if wrong := [text for text in self.annotation_columns if not all(text.partition("="))]:
             raise ParameterError(f"annotation_columns: {wrong[0]!r}: write FIELD=COLUMN")
         if not self.store:

@@ -23,7 +23,7 @@ def index_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         type=Path,
-        help="annotation files of any known format (default: annotations/, or beside recordings)",
+        help="annotation files or folders of them (default: annotations/, or beside recordings)",
     )
     parser.add_argument(
         "--column",

@@ -174,6 +174,18 @@ def test_recordings_of_one_name_in_two_folders_are_two_tapes(tmp_path):
     assert [e.clip_path for e in index.entries] == ["monday/a.wav", "tuesday/a.wav"]
 
 
+def test_of_a_folder_of_tables_those_named_like_a_recording_count(tmp_path):
+    sound(tmp_path / "corpus", "a.wav", "b.wav")
+    for name in ("a", "b"):
+        raven(tmp_path / "version_2" / f"{name}.selections.txt", "1\t0.5\t1.25\t\t\thum\t")
+    (tmp_path / "version_2/changes.csv").write_text("file,start_s,end_s\na.wav,0,1\n")
+    index = make_index(tmp_path / "corpus", [tmp_path / "version_2"])
+    assert [e.clip_path for e in index.entries] == ["a.wav", "b.wav"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: holds no table that is named like a recording"):
+        make_index(tmp_path / "corpus", [tmp_path / "empty"])
+
+
 def test_indexes_real_recordings(real_data, tmp_path, capsys):
     assert len(make_index(real_data("datasets/spot/ohun_lbh")).entries) == 19
     finches = shutil.copytree(real_data("datasets/spot/bengalese_sober"), tmp_path / "finches")

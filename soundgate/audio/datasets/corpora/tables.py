@@ -50,8 +50,8 @@ def index_tables(
 
     Args:
         folder: the corpus; all audio below it may be annotated.
-        tables: annotation files; none: those in ``annotations/``, else those beside a recording
-            that begin with its name.
+        tables: annotation files, or folders in which those named like a recording are taken;
+            none: all in ``annotations/``, else those beside a recording that are named like it.
         columns: field to column, where a table's names do not tell.
 
     Raises:
@@ -62,7 +62,7 @@ def index_tables(
     there = [path for path in listed if not path.startswith(DATASETS)]
     if not there:
         raise DataError(f"{folder}: holds no recordings; give the folder of a corpus")
-    found = list(tables) or _tables(folder, there)
+    found = _named(tables, there) or _tables(folder, there)
     if not found:
         raise DataError(
             f"{folder}: holds no annotation tables; put them into {ANNOTATIONS}/ or beside the "
@@ -134,6 +134,21 @@ def _quality(event: Event) -> int | None:
         if found := _QUALITY.fullmatch(cells.get(name, "")):
             return int(found[1])
     return None
+
+
+def _named(tables: Sequence[Path], there: Sequence[str]) -> list[Path]:
+    """The tables that were given; of a folder, those that are named like a recording."""
+    found = []
+    for path in tables:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [each for each in sorted(path.rglob("*")) if each.suffix.lower() in TABLES]
+        about = [each for each in inside if _about(each, there) is not None]
+        if not about:
+            raise DataError(f"{path}: holds no table that is named like a recording")
+        found += about
+    return found
 
 
 def _tables(folder: Path, there: Sequence[str]) -> list[Path]:
