@@ -11,7 +11,15 @@ ESC10 = Path(__file__).resolve().parents[2] / "shared" / "datasets" / "ESC-10"
 
 def main() -> None:
     """Run them; the one on real clips only where those lie beside the checkout."""
-    runs = [["overhead"], ["memory"], ["export"], ["prediction"], ["tagging"], ["preparing"]]
+    runs = [
+        ["overhead"],
+        ["memory"],
+        ["export"],
+        ["prediction"],
+        ["tagging"],
+        ["preparing"],
+        ["octave"],
+    ]
     if ESC10.is_dir():
         runs.append(["preprocessing", "--esc10", str(ESC10), "--wav"])
     else:
