@@ -18,7 +18,7 @@ run: setup  ## run the AED pipeline on the embedded default and print the result
 	$(BIN)/run-pipeline --module-name pipelines.aed
 
 # A worker takes whole files, because the tests of one share what its fixtures make; tests/conftest.py puts slow files first.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: setup  ## the whole test suite
 	$(PYTEST)

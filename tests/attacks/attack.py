@@ -50,7 +50,7 @@ def kinds() -> list[Kind]:
         Kind("damaged audio through predict", hostile_predictions.attack, 300, 3_000),
         Kind("killed runners, resumed at once", killed_runners.attack, 4, 24),
         Kind("odd names", odd_names.attack, 36, 600),
-        Kind("racing decisions", racing_decisions.attack, 2, 60),
+        Kind("racing decisions", racing_decisions.attack, 1, 30),
         Kind("damaged records", damaged_records.attack, 15, 300),
     ]
 

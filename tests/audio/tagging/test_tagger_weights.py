@@ -24,12 +24,25 @@ LARGE = sorted(set(FUNCTIONS) - set(SMALL))
 
 
 def theirs(name, labels):
+    """A network of torchvision with random weights.
+
+    Its own way to draw them takes seconds for hundreds of millions; these have the same scale.
+    """
     torch.manual_seed(3)
-    network = getattr(models, FUNCTIONS[name])(num_classes=labels)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.8, 1.2)
+    with torch.device("meta"):
+        network = getattr(models, FUNCTIONS[name])(num_classes=labels)
+    network.to_empty(device="cpu")
+    with torch.no_grad():
+        for key, value in network.state_dict().items():
+            if key.endswith("running_var"):
+                value.uniform_(0.8, 1.2)
+            elif key.endswith("num_batches_tracked"):
+                value.zero_()
+            elif value.ndim > 1:
+                bound = (3 / value[0].numel()) ** 0.5
+                value.uniform_(-bound, bound)
+            else:
+                value.uniform_(0.9, 1.1) if key.endswith("weight") else value.uniform_(-0.1, 0.1)
     return network.eval()
 
 
