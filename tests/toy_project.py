@@ -66,7 +66,7 @@ class Toy:
             env=self._environment(env),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -101,7 +101,7 @@ class Toy:
             env=self._environment(env),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
