@@ -32,6 +32,7 @@ def evaluate(
     collar_s: float = 0.2,
     merge_gap_s: float = 0.0,
     confidence: float = 0.95,
+    postrf: bool = False,
 ) -> None:
     """Write event F1 and the like with intervals over tapes, and the tables of each threshold.
 
@@ -48,6 +49,7 @@ def evaluate(
         collar_s: how far both boundaries may be off for ``collar_f1``.
         merge_gap_s: positive windows at most so far apart are one detection.
         confidence: level of the intervals, 0..1.
+        postrf: fit a random forest to the validation detections, and evaluate what it keeps too.
     """
     from soundgate.audio.detection.evaluation import evaluation
     from soundgate.audio.detection.evaluation.leakage import used_of
@@ -60,6 +62,7 @@ def evaluate(
         collar_s=collar_s,
         merge_gap_s=merge_gap_s,
         confidence=confidence,
+        postrf=postrf,
     )
     folders = evaluation.Folders(scores, benchmark, validation, corpus)
     evaluation.evaluate(folders, used_of(read_variant_index(dataset)), asked, report)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from soundgate.audio.metrics.events.intervals import Floats, Ints
+    from soundgate.audio.metrics.events.intervals import Bools, Floats, Ints
 
 _ROUNDING_S: Final = 1e-6
 
@@ -72,6 +72,24 @@ class Detections:
     def __len__(self) -> int:
         """Number of detections."""
         return len(self.events)
+
+    def where(self, mask: Bools | Ints) -> Detections:
+        """The detections of a mask, or at indices."""
+        return Detections(self.events.where(mask), self.scores[mask], self.logits[mask])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        """All detections of several sets, one after another."""
+        events = [part.events for part in parts]
+        columns = [
+            np.concatenate([getattr(each, name) for each in events]) if events else np.empty(0)
+            for name in ("clip", "label", "start_s", "end_s")
+        ]
+        scores, logits = (
+            np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0)
+            for name in ("scores", "logits")
+        )
+        return cls(Intervals.of(*columns), scores, logits)
 
 
 def decode(windows: Sequence[Windows], decoding: Decoding) -> Intervals:

@@ -24,9 +24,10 @@ from soundgate.audio.detection.evaluation.outcome import (
     outcome_of,
     with_collar,
 )
-from soundgate.audio.detection.evaluation.prediction_index import write_run
+from soundgate.audio.detection.evaluation.prediction_index import Kept, write_run
 from soundgate.audio.detection.evaluation.scored import Scored, read_scored
 from soundgate.audio.detection.evaluation.sweep import THRESHOLDS, Choice, Sweep, choose, sweep
+from soundgate.audio.detection.forest.forest import Forest, fit
 from soundgate.audio.formats.datasets.corpus import read_corpus_index
 from soundgate.audio.formats.detections.scores import SCORES
 from soundgate.audio.formats.reports.events import (
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 RUNS: Final = "runs"
 _LAYER: Final = "evaluation"
+_TOO_FEW: Final = (
+    "The validation recordings have too few detections of calls, or too few false alarms, for a "
+    "random forest to learn from: it keeps every detection."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Asked:
     collar_s: float = 0.2
     merge_gap_s: float = 0.0
     confidence: float = 0.95
+    postrf: bool = False
+    """Whether a random forest takes false alarms away, beside what the network alone finds."""
 
     def __post_init__(self) -> None:
         """Refuse impossible numbers.
@@ -123,9 +130,14 @@ def evaluate(folders: Folders, used: Used, asked: Asked, report: Path) -> EventR
     )
     decodings = _decodings(choice, asked)
     runs = [_run(tested, decoding, choice, asked) for decoding in decodings]
+    if asked.postrf:
+        forest = _forest(folders, validated, choice, asked)
+        runs += [_second_stage(folders, tested, run, forest, asked) for run in runs]
     levels = sorted({*THRESHOLDS, choice.decoding.threshold})
     swept = sweep(tested.windows, tested.truth, choice.decoding, asked.iou, levels)
     made = report_of(tested, runs[0].outcome, swept, choice, asked)
+    if asked.postrf:
+        made = with_second_stage(made, runs[len(decodings)], asked.confidence)
     _write(report, runs, made)
     said = [f"{made.metrics[name].value:.3f}" for name in ("event_precision", "event_recall")]
     print(
@@ -164,6 +176,51 @@ def _run(tested: Scored, decoding: Decoding, choice: Choice, asked: Asked) -> ta
         outcome,
         _more(outcome, decoding, asked, chosen=chosen),
     )
+
+
+def _forest(folders: Folders, validated: Scored, choice: Choice, asked: Asked) -> Forest:
+    indexes = [read_corpus_index(each) for each in (folders.benchmark, folders.corpus)]
+    # the lowest rate is one that every recording has
+    rate_hz = min(each.rate_hz for index in indexes for each in index.recordings)
+    return fit(validated, folders.corpus, choice.decoding, asked.iou, rate_hz)
+
+
+def _second_stage(
+    folders: Folders, tested: Scored, run: tables.Named, forest: Forest, asked: Asked
+) -> tables.Named:
+    """What the forest keeps of a run."""
+    found = run.outcome.found
+    probabilities = forest.probabilities(folders.benchmark, tested.truth, found)
+    keeps = probabilities >= forest.threshold
+    outcome = outcome_of(tested.truth, found.where(keeps), asked.iou)
+    kept = Kept(probabilities[keeps].tolist(), forest.meta)
+    estimates = tallies.intervals(outcome.counts, asked.confidence)
+    collar = with_collar(outcome.truth, outcome.found, asked.collar_s)
+    more = {
+        **run.more,
+        "f1_low": estimates["event_f1"].low,
+        "f1_high": estimates["event_f1"].high,
+        "collar_f1": float(tallies.f1(collar.sum(axis=0))),
+    }
+    return tables.Named(run.model, run.variant, "postrf", outcome, more, kept)
+
+
+def with_second_stage(made: EventReport, run: tables.Named, confidence: float) -> EventReport:
+    """The report with the figures of what a second stage keeps, as a form of the same metrics."""
+    found = tallies.intervals(run.outcome.counts, confidence)
+    estimates = {f"postrf_{name}": figures.estimate(value) for name, value in found.items()}
+    metrics = {name: value for name, value in estimates.items() if value is not None}
+    headline = tuple(
+        line.model_copy(update={"variants": {"random forest": f"postrf_{line.metric}"}})
+        if f"postrf_{line.metric}" in metrics
+        else line
+        for line in made.headline
+    )
+    notes = made.notes
+    if run.kept is not None and run.kept.meta.get("rf_model") == "none":
+        notes = (*notes, _TOO_FEW)
+    update = {"metrics": made.metrics | metrics, "headline": headline, "notes": notes}
+    return made.model_copy(update=update)
 
 
 def _more(outcome: Outcome, decoding: Decoding, asked: Asked, *, chosen: bool) -> tables.Row:
@@ -243,7 +300,7 @@ def _write(report: Path, runs: Sequence[tables.Named], made: EventReport) -> Non
     report.mkdir(parents=True, exist_ok=True)
     for each in runs:
         folder = report / RUNS / each.model / each.variant
-        write_run(folder, each.outcome.truth, each.outcome.found, each.layer)
+        write_run(folder, each.outcome.truth, each.outcome.found, each.layer, each.kept)
     tables.write_table(report / tables.METRICS, [tables.metrics_row(each) for each in runs])
     tables.write_table(
         report / tables.PER_TAPE, [row for each in runs for row in tables.tape_rows(each)]

@@ -120,7 +120,7 @@ def choose(
     top = float(reached.max())
     if top <= 0:
         return Choice(Decoding(UNCHOSEN, 0.0, merge_gap_s), tallies.Interval(float("nan")), False)
-    at = _middle(np.flatnonzero(reached >= top - 1e-9))
+    at = middle(np.flatnonzero(reached >= top - 1e-9))
     figures = tallies.intervals(best.counts[at], confidence)
     return Choice(best.decoding.at(float(best.thresholds[at])), figures["event_f1"], True)
 
@@ -132,8 +132,8 @@ def _fit(swept: Sweep) -> Floats:
     return np.asarray(2 * swept.overlap / np.maximum(both, 1), np.float64)
 
 
-def _middle(indices: Ints) -> int:
-    """The middle of the longest run of consecutive indices."""
+def middle(indices: Ints) -> int:
+    """The middle of the longest run of consecutive indices; of equals the first run."""
     runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
     longest = max(runs, key=len)
     return int(longest[(len(longest) - 1) // 2])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.audio.detection.evaluation.outcome import Outcome
+    from soundgate.audio.detection.evaluation.prediction_index import Kept
     from soundgate.audio.metrics.events.intervals import Bools, Ints
 
 METRICS, PER_TAPE = "metrics.csv", "metrics_per_tape.csv"
@@ -49,6 +50,8 @@ class Named:
     outcome: Outcome
     more: Mapping[str, Cell] = field(default_factory=dict)
     """Further cells of its row."""
+    kept: Kept | None = None
+    """Of a second stage: what it says of its detections."""
 
 
 def tag(window_s: float, hop_s: float, threshold: float | None = None) -> str:

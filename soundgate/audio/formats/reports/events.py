@@ -60,8 +60,6 @@ class OperatingPoint(Record):
     """Of ``collar_f1``."""
     chosen_on_validation: bool
     """False: validation recordings had no call that could choose the threshold."""
-    layer: Literal["evaluation", "postrf"] = "evaluation"
-    """Whose detections: the network's, or those that the random forest kept."""
 
 
 class SweepPoint(Record):

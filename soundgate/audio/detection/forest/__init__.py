@@ -1,0 +1,1 @@
+"""A second stage behind a detector: a random forest that looks at each detection as a whole."""
