@@ -4,4 +4,5 @@ base.py        what prediction asks of a model
 opening.py     from a ``model/`` folder to its predictor
 classifier.py  one class or several of log-mel patches
 tagger.py      labels of waveforms, by a threshold each
+detector.py   calls in windows of recordings
 """

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from soundgate.audio.formats.model import DESCRIPTION
+from soundgate.audio.formats.models.detector import FORMAT as DETECTOR
 from soundgate.audio.formats.models.tagger import FORMAT as TAGGER
 from soundgate.audio.formats.record import read_object
-from soundgate.audio.prediction.predictors import classifier, tagger
+from soundgate.audio.prediction.predictors import classifier, detector, tagger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from soundgate.audio.prediction.predictors.base import Predictor
@@ -24,5 +26,8 @@ def open_predictor(model: Path, settings: Settings) -> Predictor:
         MissingExtra: a library that it needs is not installed.
     """
     kind = read_object(model / DESCRIPTION, remedy="train the model again").get("format")
-    opened = tagger.open_tagger if kind == TAGGER else classifier.open_classifier
-    return opened(model, settings)
+    openers: dict[object, Callable[[Path, Settings], Predictor]] = {
+        TAGGER: tagger.open_tagger,
+        DETECTOR: detector.open_detector,
+    }
+    return openers.get(kind, classifier.open_classifier)(model, settings)
