@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from soundgate.reuse.sources import Sources
 
 PROJECT = "soundgate"
-IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml"}
+IMPORT_NAMES = {
+    "aws-cdk-lib": "aws_cdk",
+    "cfn-lint": "cfnlint",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
 """Distribution to import name, where it is not the same with ``_`` for ``-``."""
 MOST_NAMES = 5
 """Libraries and steps that an error names; the rest are counted."""

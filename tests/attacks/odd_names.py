@@ -67,7 +67,7 @@ def name(rng: np.random.Generator) -> str:
 
 def attack(folder: Path, count: int) -> Iterator[str]:
     """Yield what went wrong with each of ``count`` tries; empty where nothing did."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tries = count - count // TOY_EVERY
     done = subprocess.run(
         [sys.executable, str(Path(__file__)), str(folder), str(tries)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -73,6 +74,13 @@ def test_a_library_that_a_pipeline_can_do_without_is_not_asked_for(tmp_path):
         "run-pipeline: mlflow, onnx, onnxruntime, onnxscript are not installed, and steps.export, "
         "steps.pull, steps.register need them: pip install 'soundgate[export,registry]'\n"
     )
+
+
+def test_every_library_of_an_extra_is_looked_for_by_the_name_it_is_imported_by():
+    """A library that is here must not be called missing."""
+    known = {name: extra for name, extra in requirements._extras().items() if extra != "dev"}
+    assert {"PIL", "sklearn", "torch"} <= set(known)
+    assert [name for name in known if importlib.util.find_spec(name) is None] == []
 
 
 def test_the_doctor_looks_at_what_the_steps_import(tmp_path):
