@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines.parameters import spot as parameters
+from pipelines.parameters.spot import SpotParameters
 from pipelines.parts import release
 from pipelines.parts.resources import CPU, GPU
 from pipelines.parts.spot_data import add_corpora, add_datasets, item_name
+from pipelines.parts.spot_release import add_release
 from soundgate.pipeline import Axis, Pipeline
 from steps.spot.compare import compare
 from steps.spot.evaluate import evaluate
@@ -26,13 +27,12 @@ from steps.spot.train import train
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipelines.parameters.spot import SpotParameters
-    from soundgate.pipeline import MappedTask, Output, Task
+    from soundgate.pipeline import MappedTask, Output
 
 WEIGHTS = "model.pretrained_weights"
 
 
-def get_pipeline(p: parameters.SpotParameters) -> Pipeline:
+def get_pipeline(p: SpotParameters) -> Pipeline:
     """Describe the pipeline; nothing runs until an executor renders and submits it."""
     spot = Pipeline("spot", description="Detectors of calls, compared on a benchmark corpus")
     training, benchmark = add_corpora(spot, p)
@@ -47,7 +47,7 @@ def get_pipeline(p: parameters.SpotParameters) -> Pipeline:
         champion=release.add_champion(spot, p),
         resources=CPU,
     )
-    _release(spot, p, compared, training["card"], benchmark["corpus"])
+    add_release(spot, p, compared, training["card"], benchmark["corpus"])
     return spot
 
 
@@ -109,31 +109,3 @@ def _evaluate(
         confidence=p.config.get("evaluation.confidence"),
         resources=CPU,
     )
-
-
-def _release(
-    spot: Pipeline, p: SpotParameters, compared: Task, card: Output, benchmark: Output
-) -> None:
-    """Gates on the best detector; its page; its version in the registry."""
-    best = release.Trained(
-        card=card,
-        clips=benchmark,
-        model=compared["model"],
-        exported=None,
-        report=compared["report"],
-        metrics=compared["metrics"],
-    )
-    wanted = [
-        release.Wanted(best.report, parameters.metric_of("event_f1"), p.q_event_f1_threshold),
-        release.Wanted(
-            best.report, parameters.metric_of("event_f1", "low"), p.q_event_f1_low_threshold
-        ),
-    ]
-    wanted += release.champion_gates(
-        p,
-        compared["comparison"],
-        gain=parameters.EVENT_F1_GAIN,
-        gain_low=parameters.EVENT_F1_GAIN_LOW,
-    )
-    gates = release.add_gates(spot, p, wanted)
-    release.add_candidate(spot, p, best, compared["comparison"], gates)

@@ -91,12 +91,11 @@ def _gates(
     tagging: Pipeline, p: TaggingParameters, report: Output, comparison: Output
 ) -> list[Task]:
     wanted = [
-        release.Wanted(report, parameters.metric_of("macro_f1"), p.q_macro_f1_threshold),
-        release.Wanted(
-            report,
-            parameters.metric_of("mean_average_precision"),
-            p.q_mean_average_precision_threshold,
-        ),
+        release.Wanted(report, parameters.metric_of(name), bound)
+        for name, bound in (
+            ("macro_f1", p.q_macro_f1_threshold),
+            ("mean_average_precision", p.q_mean_average_precision_threshold),
+        )
     ]
     wanted += release.champion_gates(
         p,

@@ -38,7 +38,7 @@ def index_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_corpus_index(args: argparse.Namespace) -> int:
     """Write corpus_index.json: the recordings of a corpus and the calls in them."""
-    building = importlib.import_module(f"{CORPORA}.building")
+    building = importlib.import_module(f"{CORPORA}.indexing.building")
     for line in building.build(args.corpus, args.annotations, dict(args.columns)):
         print(line)
     return 0

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from soundgate.audio.datasets.corpora.building import make_index
-from soundgate.audio.datasets.corpora.names import CallName, call_name, year_of
+from soundgate.audio.datasets.corpora.indexing.building import make_index
+from soundgate.audio.datasets.corpora.indexing.names import CallName, call_name, year_of
 from soundgate.audio.files.reading import write
 from soundgate.audio.formats.datasets.corpus import read_corpus_index
 from soundgate.cli import main

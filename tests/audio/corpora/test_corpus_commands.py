@@ -8,7 +8,7 @@ import pytest
 from toy_corpus import calls, index_of, recording, write_corpus
 
 from soundgate.audio.clips.annotations.programs import raven
-from soundgate.audio.datasets.corpora.indexing import build_index
+from soundgate.audio.datasets.corpora.indexing.index import build_index
 from soundgate.audio.formats.datasets.variant import read_variant_index
 from soundgate.cli import main
 

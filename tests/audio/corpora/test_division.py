@@ -9,7 +9,7 @@ import pytest
 from toy_corpus import calls, index_of, recording
 
 from soundgate.audio.datasets.corpora.division import divide, used_calls
-from soundgate.audio.datasets.corpora.indexing import build_index
+from soundgate.audio.datasets.corpora.indexing.index import build_index
 from soundgate.audio.datasets.corpora.strategies import SPLIT_STRATEGIES, Strategy
 from soundgate.errors import DataError
 

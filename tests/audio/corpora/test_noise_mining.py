@@ -8,7 +8,7 @@ import pytest
 from toy_corpus import calls, recording
 
 from soundgate.audio.datasets.corpora.cutting import plan_cuts
-from soundgate.audio.datasets.corpora.indexing import build_index
+from soundgate.audio.datasets.corpora.indexing.index import build_index
 from soundgate.audio.datasets.corpora.noise import Span
 from soundgate.audio.datasets.corpora.strategies import NoiseMining, Strategy
 

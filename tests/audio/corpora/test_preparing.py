@@ -12,7 +12,7 @@ from PIL import Image
 from toy_corpus import calls, index_of, loud, recording, write_corpus
 
 from soundgate.audio.clips.annotations.programs import raven
-from soundgate.audio.datasets.corpora.indexing import build_index
+from soundgate.audio.datasets.corpora.indexing.index import build_index
 from soundgate.audio.datasets.corpora.preparing import prepare
 from soundgate.audio.datasets.corpora.strategies import Strategy
 from soundgate.audio.files.reading import read

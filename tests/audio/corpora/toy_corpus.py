@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soundgate.audio.datasets.corpora.indexing import Call, Recording, build_index
+from soundgate.audio.datasets.corpora.indexing.index import Call, Recording, build_index
 from soundgate.audio.files.reading import write
 from soundgate.audio.formats.datasets.corpus import write_corpus_index
 

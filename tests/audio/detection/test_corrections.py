@@ -10,7 +10,7 @@ import pytest
 from scored_tapes import Call, Tape, write_corpus, write_scores
 
 from soundgate.audio.clips.annotations.programs import raven
-from soundgate.audio.datasets.corpora.building import make_index
+from soundgate.audio.datasets.corpora.indexing.building import make_index
 from soundgate.audio.detection.evaluation.evaluation import Asked, Folders, evaluate
 from soundgate.audio.detection.evaluation.leakage import Used
 from soundgate.audio.files.reading import write as write_audio

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
-from soundgate.audio.datasets.corpora.building import make_index
+from soundgate.audio.datasets.corpora.indexing.building import make_index
 from soundgate.audio.datasets.synthetic.tapes import rendering
 from soundgate.audio.datasets.synthetic.tapes.options import TapeOptions
 from soundgate.audio.formats.datasets.card import DatasetCard, write_card

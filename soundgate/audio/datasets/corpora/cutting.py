@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from soundgate.audio.datasets.corpora.division import divide, used_calls
 from soundgate.audio.datasets.corpora.draws import draw
-from soundgate.audio.datasets.corpora.names import year_of
+from soundgate.audio.datasets.corpora.indexing.names import year_of
 from soundgate.audio.datasets.corpora.noise import MS, Miner, Noise, Span, account, numbers_of
 from soundgate.audio.formats.datasets.corpus import CALL
 from soundgate.audio.formats.datasets.variant import (

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from numpy.random import RandomState
 
-from soundgate.audio.datasets.corpora.indexing import Call, Recording, build_index
+from soundgate.audio.datasets.corpora.indexing.index import Call, Recording, build_index
 from soundgate.audio.datasets.synthetic.sounds import SOUNDS
 from soundgate.audio.datasets.synthetic.synthesis import (
     SAMPLE_RATE_HZ,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soundgate.audio.datasets.corpora.layout import has_layout, index_layout
-from soundgate.audio.datasets.corpora.tables import index_tables
+from soundgate.audio.datasets.corpora.indexing.layout import has_layout, index_layout
+from soundgate.audio.datasets.corpora.indexing.tables import index_tables
 from soundgate.audio.formats.datasets.corpus import CORPUS_INDEX, write_corpus_index
 from soundgate.errors import unreadable
 

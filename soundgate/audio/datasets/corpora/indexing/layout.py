@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.datasets.corpora.indexing import (
+from soundgate.audio.datasets.corpora.indexing.index import (
     Call,
     Recording,
     build_index,
     outside,
     refuse,
 )
-from soundgate.audio.datasets.corpora.names import CALL_FORM, call_name
+from soundgate.audio.datasets.corpora.indexing.names import CALL_FORM, call_name
 from soundgate.audio.files.reading import find, info
 from soundgate.audio.formats.datasets.corpus import clip_offset_s, tape_of
 from soundgate.errors import DataError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from soundgate.audio.clips.annotations.cells import plain
 from soundgate.audio.clips.annotations.event import match_recordings
 from soundgate.audio.clips.annotations.files import read_annotations
-from soundgate.audio.datasets.corpora.indexing import (
+from soundgate.audio.datasets.corpora.indexing.index import (
     Call,
     Recording,
     build_index,

@@ -1,0 +1,1 @@
+"""The index of a corpus, made of names of files or of annotation tables."""
