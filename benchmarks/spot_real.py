@@ -196,7 +196,7 @@ def write_corpus(folder: Path, recordings: Sequence[Recording]) -> Path:
     """Write recordings, a Raven table each, and the index."""
     import soundfile
 
-    from soundgate.audio.datasets.corpora.building import build
+    from soundgate.audio.datasets.corpora.indexing.building import build
 
     folder.mkdir(parents=True)
     columns = [
