@@ -41,7 +41,7 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def evaluate_benchmark(args: argparse.Namespace) -> int:
     """Write metrics.csv of the detections of many models, against the calls of a corpus."""
-    benchmark = importlib.import_module(f"{DETECTION}.evaluation.benchmark")
+    benchmark = importlib.import_module(f"{DETECTION}.tables.benchmark")
     layers = ("evaluation", "postrf") if args.layer == "both" else (args.layer,)
     tables = {"out": args.out, "per_tape": args.per_tape_out}
     print(benchmark.evaluate_runs(args.gt, args.runs, iou=args.iou, layers=layers, **tables))
@@ -55,7 +55,7 @@ def index_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_pred_index(args: argparse.Namespace) -> int:
     """Write evaluation/index.json of a run from its tables of detections."""
-    benchmark = importlib.import_module(f"{DETECTION}.evaluation.benchmark")
+    benchmark = importlib.import_module(f"{DETECTION}.tables.benchmark")
     print(benchmark.build_index(args.run))
     return 0
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scored_tapes import Call, Tape, write_corpus
 
-from soundgate.audio.detection.evaluation.tables import read_table
+from soundgate.audio.detection.tables.metrics import read_table
 from soundgate.audio.files.reading import write
 from soundgate.cli import main
 

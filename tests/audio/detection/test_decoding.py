@@ -55,6 +55,13 @@ def test_trimming_shortens_both_ends_and_never_splits_a_detection():
     assert spans(decode([windows(scores)], Decoding(0.5, trim_share=0.49))) == [(0.25, 0.55)]
 
 
+def test_shorter_detections_than_the_least_length_are_left_out():
+    scores = [0.9, 0, 0, 0, 0, 0, 0.9, 0.9, 0]
+    found = decode([windows(scores)], Decoding(0.5, trim_share=0.25, least_s=0.3))
+    assert spans(found) == [(0.7, 1.0)]
+    assert len(decode([windows(scores)], Decoding(0.5, trim_share=0.25, least_s=0.31))) == 0
+
+
 def test_classes_and_recordings_are_decoded_each_for_itself():
     both = np.array([[0.9, 0.1], [0.1, 0.9]])
     first = Windows(0, np.array([0.0, 0.1]), both, both, 0.4, 0.1, 9.0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scored_tapes import Call, Tape, write_corpus, write_scores
 
-from soundgate.audio.detection.evaluation.tables import read_table
+from soundgate.audio.detection.tables.metrics import read_table
 from soundgate.audio.formats.datasets.variant import (
     Region,
     VariantEntry,

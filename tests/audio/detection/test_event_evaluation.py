@@ -14,17 +14,18 @@ from scored_tapes import Call, Tape, write_corpus, write_scores
 
 from soundgate.audio.clips.annotations.files import read_annotations
 from soundgate.audio.detection.evaluation import sweep as sweeping
-from soundgate.audio.detection.evaluation import tables, tallies
+from soundgate.audio.detection.evaluation import tallies
 from soundgate.audio.detection.evaluation.decoding import Decoding, decode
 from soundgate.audio.detection.evaluation.evaluation import Asked, Folders, evaluate
 from soundgate.audio.detection.evaluation.leakage import Used
 from soundgate.audio.detection.evaluation.outcome import correlations
-from soundgate.audio.detection.evaluation.prediction_index import (
+from soundgate.audio.detection.evaluation.sweep import Sweep, average_precision, choose
+from soundgate.audio.detection.tables import metrics as tables
+from soundgate.audio.detection.tables.prediction_index import (
     index_of_tables,
     on_recordings,
     read_index,
 )
-from soundgate.audio.detection.evaluation.sweep import Sweep, average_precision, choose
 from soundgate.audio.formats.reports.events import read_event_report, read_events
 from soundgate.errors import DataError
 
@@ -274,6 +275,15 @@ def test_trim_is_that_of_the_boundaries(world):
     untrimmed = decode(windows, Decoding(chosen.threshold))
     assert decode(windows, chosen).start_s.tolist() == pytest.approx([2.9, 9.0])
     assert untrimmed.start_s.tolist() == pytest.approx([2.8, 8.9])
+
+
+def test_detections_too_short_for_a_hit_are_left_out_where_that_helps(tmp_path):
+    blips = tuple(Call(k, k + 0.11) for k in (15.0, 18.0, 21.0, 24.0))
+    tapes = {"val.wav": Tape((Call(3, 4.5), Call(9, 10.5)), tape="val", heard_nothing=blips)}
+    world = make_world(tmp_path, validation=tapes)
+    chosen = choose(*_validation(world), 0.4)
+    assert chosen.decoding.least_s == 0.6  # 0.4 of 1.5 s
+    assert chosen.f1.value == 1.0
 
 
 def test_equally_good_thresholds_give_their_middle(world):

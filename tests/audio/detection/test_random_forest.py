@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scored_tapes import Call, Tape, write_corpus, write_scores
 
-from soundgate.audio.detection.evaluation.benchmark import evaluate_runs
 from soundgate.audio.detection.evaluation.evaluation import Asked, Folders, evaluate
 from soundgate.audio.detection.evaluation.leakage import Used
 from soundgate.audio.detection.forest.features import HOP, N_FFT, NAMES, of_sound
+from soundgate.audio.detection.tables.benchmark import evaluate_runs
 from soundgate.audio.files.reading import write as write_audio
 from soundgate.audio.formats.record import read_object
 

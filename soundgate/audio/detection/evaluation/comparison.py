@@ -10,8 +10,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.detection.evaluation import tables
 from soundgate.audio.detection.evaluation.evaluation import RUNS
+from soundgate.audio.detection.tables import metrics as tables
 from soundgate.audio.formats.model import digest
 from soundgate.audio.formats.reports.comparison import (
     Champion,

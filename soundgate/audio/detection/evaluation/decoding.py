@@ -53,6 +53,8 @@ class Decoding:
     """Share of a window that is taken off both ends of a detection, below 0.5."""
     merge_gap_s: float = 0.0
     """Positive windows that are at most so far apart are one detection."""
+    least_s: float = 0.0
+    """Shorter detections are left out."""
 
     def at(self, threshold: float) -> Decoding:
         """The same with another threshold."""
@@ -137,7 +139,7 @@ def _merged(windows: Windows, label: int, decoding: Decoding) -> tuple[Floats, F
     first = np.concatenate(([True], apart))
     last = np.concatenate((apart, [True]))
     starts, ends = starts[first], ends[last]
-    inside = starts < ends
+    inside = (starts < ends) & (ends - starts >= decoding.least_s - _ROUNDING_S)
     return starts[inside], ends[inside]
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from soundgate.audio.detection.evaluation import figures, tables, tallies
+from soundgate.audio.detection.evaluation import figures, tallies
 from soundgate.audio.detection.evaluation.decoding import Decoding, decode_with_scores
 from soundgate.audio.detection.evaluation.leakage import Used, check_unseen
 from soundgate.audio.detection.evaluation.outcome import (
@@ -24,10 +24,11 @@ from soundgate.audio.detection.evaluation.outcome import (
     outcome_of,
     with_collar,
 )
-from soundgate.audio.detection.evaluation.prediction_index import Kept, write_run
 from soundgate.audio.detection.evaluation.scored import Scored, read_scored
 from soundgate.audio.detection.evaluation.sweep import THRESHOLDS, Choice, Sweep, choose, sweep
 from soundgate.audio.detection.forest.forest import Forest, fit
+from soundgate.audio.detection.tables import metrics as tables
+from soundgate.audio.detection.tables.prediction_index import Kept, write_run
 from soundgate.audio.formats.datasets.corpus import read_corpus_index
 from soundgate.audio.formats.detections.scores import SCORES
 from soundgate.audio.formats.reports.events import (
@@ -168,6 +169,7 @@ def _run(tested: Scored, decoding: Decoding, choice: Choice, asked: Asked) -> ta
     chosen = decoding == choice.decoding
     name = tables.tag(tested.about.window_s, tested.about.hop_s, decoding.threshold)
     trim = f"_trim{round(1000 * decoding.trim_share):03d}" if decoding.trim_share else ""
+    trim += f"_least{round(1000 * decoding.least_s):03d}" if decoding.least_s else ""
     outcome = outcome_of(tested.truth, found, asked.iou)
     return tables.Named(
         asked.variant,
@@ -230,6 +232,7 @@ def _more(outcome: Outcome, decoding: Decoding, asked: Asked, *, chosen: bool) -
     return {
         "threshold": decoding.threshold,
         "trim_share": decoding.trim_share,
+        "least_s": decoding.least_s,
         "f1_low": estimates["event_f1"].low,
         "f1_high": estimates["event_f1"].high,
         "collar_f1": float(tallies.f1(collar.sum(axis=0))),
@@ -271,6 +274,7 @@ def report_of(
         operating_point=OperatingPoint(
             threshold=choice.decoding.threshold,
             trim_share=choice.decoding.trim_share,
+            least_s=choice.decoding.least_s,
             merge_gap_s=asked.merge_gap_s,
             iou=asked.iou,
             collar_s=asked.collar_s,

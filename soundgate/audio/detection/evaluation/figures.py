@@ -10,7 +10,7 @@ import numpy as np
 from soundgate.audio.detection.evaluation import sweep as sweeping
 from soundgate.audio.detection.evaluation import tallies
 from soundgate.audio.detection.evaluation.outcome import correlations, with_collar
-from soundgate.audio.detection.evaluation.tables import harmonic
+from soundgate.audio.detection.tables.metrics import harmonic
 from soundgate.audio.formats.reports.events import (
     Boundary,
     QualityFigures,

@@ -31,6 +31,8 @@ THRESHOLDS: Final = (
 """Close to 0 and 1 they are closer together: networks are often too sure."""
 TRIMS: Final = (0.0, 0.125, 0.25, 0.375, 0.5)
 """Shares of a window that may be taken off both ends of a detection; a half leaves one step."""
+_SHORTEST: Final = 0.05
+"""Share of calls that are so short that their length is no measure of others."""
 UNCHOSEN: Final = 0.5
 """The threshold where validation tapes have no call that could choose one."""
 
@@ -108,13 +110,15 @@ def choose(
     merge_gap_s: float = 0.0,
     confidence: float = 0.95,
 ) -> Choice:
-    """The trim that fits the calls best, and the threshold with the best F1 at it.
+    """The trim and least length that fit the calls best, and the threshold with the best F1.
 
-    The trim is chosen by an F1 in which a hit counts as much as its intersection over union; the
+    Both are chosen by an F1 in which a hit counts as much as its intersection over union; the
     plain F1 is blind to boundaries. Of a range of thresholds that are equally good the middle one
     is taken, because the ends are good by chance.
     """
-    tried = [sweep(windows, truth, Decoding(0.5, trim, merge_gap_s), iou) for trim in TRIMS]
+    lengths = dict.fromkeys((0.0, _shortest_hit_s(truth, iou)))
+    ways = [Decoding(0.5, trim, merge_gap_s, least) for least in lengths for trim in TRIMS]
+    tried = [sweep(windows, truth, way, iou) for way in ways]
     best = max(tried, key=lambda each: float(_fit(each).max()))
     reached = np.nan_to_num(tallies.f1(best.totals), nan=0.0)
     top = float(reached.max())
@@ -123,6 +127,13 @@ def choose(
     at = middle(np.flatnonzero(reached >= top - 1e-9))
     figures = tallies.intervals(best.counts[at], confidence)
     return Choice(best.decoding.at(float(best.thresholds[at])), figures["event_f1"], True)
+
+
+def _shortest_hit_s(truth: Truth, iou: float) -> float:
+    """The shortest detection that could be a hit of all but the shortest calls."""
+    if not len(truth.events):
+        return 0.0
+    return round(iou * float(np.quantile(truth.events.length_s, _SHORTEST)), 4)
 
 
 def _fit(swept: Sweep) -> Floats:

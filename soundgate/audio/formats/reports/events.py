@@ -53,6 +53,8 @@ class OperatingPoint(Record):
     threshold: float
     trim_share: float
     """Share of a window that was taken off both ends of a detection."""
+    least_s: float = 0.0
+    """Shorter detections were left out."""
     merge_gap_s: float
     iou: float
     """Least intersection over union of a hit."""

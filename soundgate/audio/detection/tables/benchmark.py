@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soundgate.audio.detection.evaluation import tables
 from soundgate.audio.detection.evaluation.decoding import Detections
 from soundgate.audio.detection.evaluation.outcome import outcome_of
-from soundgate.audio.detection.evaluation.prediction_index import (
+from soundgate.audio.detection.evaluation.truth import Truth, truth_of, whole
+from soundgate.audio.detection.tables import metrics as tables
+from soundgate.audio.detection.tables.prediction_index import (
     INDEX,
     LAYERS,
     index_of_tables,
@@ -21,7 +22,6 @@ from soundgate.audio.detection.evaluation.prediction_index import (
     read_index,
     write_index,
 )
-from soundgate.audio.detection.evaluation.truth import Truth, truth_of, whole
 from soundgate.audio.formats.datasets.corpus import CALL, CorpusIndex, read_corpus_index
 from soundgate.audio.metrics.events.intervals import Intervals
 from soundgate.errors import DataError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from soundgate.audio.detection.evaluation.prediction_index import PredictionIndex
+    from soundgate.audio.detection.tables.prediction_index import PredictionIndex
 
 
 def evaluate_runs(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.audio.detection.evaluation.outcome import Outcome
-    from soundgate.audio.detection.evaluation.prediction_index import Kept
+    from soundgate.audio.detection.tables.prediction_index import Kept
     from soundgate.audio.metrics.events.intervals import Bools, Ints
 
 METRICS, PER_TAPE = "metrics.csv", "metrics_per_tape.csv"

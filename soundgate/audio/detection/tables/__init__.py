@@ -1,0 +1,1 @@
+"""What is written of detections: tables of metrics, indexes, selection tables."""
