@@ -83,6 +83,24 @@ def test_editing_a_variant_changes_only_that_variant(declare):
     }
 
 
+def test_the_slurm_block_sets_what_a_training_asks_for(declare):
+    slurm = {"partition": "kisski", "gpus": "A100:2", "cpus": 12, "time": "01:30:00"}
+    edit(declare.folder / "train_variants.json", lambda d: d["globals"].update(slurm=slurm))
+    tasks = declare()
+    asked = tasks["train-v1_calm"].resources
+    # earlier tools reserved two GPUs, and used one
+    assert (asked.cpus, asked.hours, asked.gpus) == (12, 1.5, 1)
+    assert tasks["predict-v1_calm-len250_hop100"].resources.cpus != 12
+
+
+def test_names_with_dots_are_names_of_tasks(declare):
+    path = declare.folder / "dataset_prep_configs.json"
+    edit(path, lambda d: d["strategies"].update({"random_nph_0.5": {"noise_per_hum": 0.5}}))
+    document = {"variants": {"v1.5": {"dataset": "dataset_random_nph_0.5"}}}
+    (declare.folder / "train_variants.json").write_text(json.dumps(document))
+    assert {"prepare-random_nph_0-5", "train-v1-5"} <= set(declare())
+
+
 def test_editing_a_threshold_predicts_nothing_again(declare):
     before = declare()
     edit(declare.folder / "benchmark_variants.json", lambda d: d[0].update(threshold=0.4))

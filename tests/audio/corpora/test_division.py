@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_sides_whatever_the_order():
 
 
 def test_too_few_tapes_are_one_line_that_names_the_way_out():
-    with pytest.raises(DataError, match=r'2 tapes with calls cannot be .*"group_by": "clip"'):
+    with pytest.raises(DataError, match=r'2 tapes with calls cannot be .*"group_by": "call"'):
         sides(index_of(3))
     assert set(sides(index_of(3), fractions=(0.5, 0.5, 0.0)).calls.values()) == {"train", "val"}
     assert set(sides(index_of(3), group_by="call").calls.values()) == {"train", "val", "test"}

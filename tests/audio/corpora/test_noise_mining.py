@@ -9,7 +9,7 @@ from toy_corpus import calls, recording
 
 from soundgate.audio.datasets.corpora.cutting import plan_cuts
 from soundgate.audio.datasets.corpora.indexing.index import build_index
-from soundgate.audio.datasets.corpora.noise import Span
+from soundgate.audio.datasets.corpora.noise import Occupied, Span
 from soundgate.audio.datasets.corpora.strategies import NoiseMining, Strategy
 
 MARGIN_S = 0.1
@@ -89,6 +89,29 @@ def test_noise_of_a_clip_comes_from_its_own_side():
     plan = plan_cuts(index, Strategy(group_by="clip", noise_per_hum=3), {})
     for cut in plan.cuts:
         assert plan.division.recordings[cut.path] == cut.entry.split
+
+
+def test_stretches_that_touch_are_one():
+    occupied = Occupied()
+    for span in [(10, 20), (40, 50), (20, 30), (35, 60), (0, 5), (12, 14)]:
+        occupied.add(Span(*span))
+    assert occupied.gaps(Span(0, 100), 1) == [(5, 10), (30, 35), (60, 100)]
+    assert occupied.gaps(Span(0, 100), 6) == [(60, 100)]
+    free = [start for start in range(98) if occupied.is_free(Span(start, start + 3))]
+    assert free == [5, 6, 7, 30, 31, 32, *range(60, 98)]
+
+
+def test_a_day_with_thousands_of_calls_is_mined_at_once():
+    """Every free start is as likely: the halves of the day get equally many noises."""
+    starts = [8.0 * number for number in range(10_000)]
+    index = build_index("day", [recording("a.wav", "a", 86_400)], calls("a.wav", starts, 2.0))
+    plan = plan_cuts(index, Strategy(group_by="call", fractions=(1.0, 0.0, 0.0)), {})
+    noises = spans(plan, "a.wav")
+    assert len(noises) == 10_000
+    ordered = sorted(noises)
+    assert not [a for a, b in itertools.pairwise(ordered) if overlaps(a, b)]
+    early = sum(start < 40_000_000 for start, _ in noises)
+    assert 4000 < early < 5500  # 40,000 of 86,400 s; the end of the day has no calls
 
 
 def test_whole_milliseconds():

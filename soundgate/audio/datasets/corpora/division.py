@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from soundgate.audio.datasets.corpora.draws import bits
 from soundgate.audio.formats.datasets.variant import SPLITS
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
         CorpusIndex,
         CorpusRecording,
     )
-
-_FINER: Final = {"tape": "clip", "clip": "call"}
 
 
 @dataclass(slots=True)
@@ -177,10 +175,12 @@ def _fill(
     heard = [group for group in groups if group.calls]
     if len(heard) < len(shares):
         what = {"tape": "tapes", "clip": "recordings", "call": "calls"}[group_by]
-        hint = f'; or divide smaller parts, "group_by": "{_FINER[group_by]}"'
+        calls = [call for group in heard for call in group.calls]
+        finer = "clip" if len({call.clip_path for call in calls}) >= len(shares) else "call"
+        hint = f'; or divide smaller parts, "group_by": "{finer}"' if group_by != finer else ""
         raise DataError(
             f"{len(heard)} {what} with calls cannot be divided into {', '.join(shares)}: set "
-            f"fractions of 0{hint if group_by in _FINER else ''}"
+            f"fractions of 0{hint}"
         )
     for side in shares:
         if any(sides[group.key] == side for group in heard):

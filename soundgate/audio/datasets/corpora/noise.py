@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     )
 
 MS: Final = 1000
+_DRAWS: Final = 16
+"""Draws of a start before all gaps are looked at: a tape of a day has thousands of calls."""
 
 
 class Span(NamedTuple):
@@ -53,15 +55,25 @@ class Occupied:
     """Stretches of a tape that noise keeps away from."""
 
     _spans: list[Span] = field(default_factory=list)
+    """In order, without touching one another."""
 
     def add(self, span: Span) -> None:
         """Occupy a stretch."""
-        bisect.insort(self._spans, span)
+        first = bisect.bisect_left(self._spans, span.start, key=lambda other: other.end)
+        last = bisect.bisect_right(self._spans, span.end, key=lambda other: other.start)
+        joined = [span, *self._spans[first:last]]
+        start, end = min(each.start for each in joined), max(each.end for each in joined)
+        self._spans[first:last] = [Span(start, end)]
 
-    def gaps(self, inside: Span, length: int, others: Sequence[Span] = ()) -> list[Span]:
+    def is_free(self, span: Span) -> bool:
+        """Whether nothing of a stretch is occupied."""
+        after = bisect.bisect_right(self._spans, span.start, key=lambda other: other.end)
+        return after == len(self._spans) or self._spans[after].start >= span.end
+
+    def gaps(self, inside: Span, length: int) -> list[Span]:
         """Free stretches inside of another that have at least a length."""
         found, at = [], inside.start
-        for start, end in sorted([*self._spans, *others]) if others else self._spans:
+        for start, end in self._spans:
             if start >= inside.end:
                 break
             if start - at >= length:
@@ -70,6 +82,13 @@ class Occupied:
         if inside.end - at >= length:
             found.append(Span(at, inside.end))
         return found
+
+    def with_others(self, others: Sequence[Span]) -> Occupied:
+        """A copy in which further stretches are occupied."""
+        copied = Occupied(list(self._spans))
+        for span in others:
+            copied.add(span)
+        return copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,17 +217,35 @@ class Miner:
 
         ``others`` are stretches of other sides, free for those.
         """
-        gaps = self._occupied[tape].gaps(inside, length, others)
-        if not gaps:
-            return None
-        at = bits(*identity) % sum(end - start - length + 1 for start, end in gaps)
-        for start, end in gaps:
-            room = end - start - length + 1
-            if at < room:
-                self._occupied[tape].add(Span(start + at, start + at + length))
-                return start + at
-            at -= room
-        raise AssertionError(at)
+        occupied = self._occupied[tape]
+        seen = occupied.with_others(others) if others else occupied
+        at = _free_start(seen, inside, length, identity)
+        if at is not None:
+            occupied.add(Span(at, at + length))
+        return at
+
+
+def _free_start(
+    occupied: Occupied, inside: Span, length: int, identity: tuple[object, ...]
+) -> int | None:
+    """Draw until a start is free; where most is occupied, draw among the gaps."""
+    starts = inside.end - inside.start - length + 1
+    if starts < 1:
+        return None
+    for attempt in range(_DRAWS):
+        at = inside.start + bits(*identity, attempt) % starts
+        if occupied.is_free(Span(at, at + length)):
+            return at
+    gaps = occupied.gaps(inside, length)
+    if not gaps:
+        return None
+    at = bits(*identity) % sum(end - start - length + 1 for start, end in gaps)
+    for start, end in gaps:
+        room = end - start - length + 1
+        if at < room:
+            return start + at
+        at -= room
+    raise AssertionError(at)
 
 
 def account(asked: int, found: Iterable[Noise]) -> NoiseAccount:
