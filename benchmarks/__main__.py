@@ -19,6 +19,7 @@ def main() -> None:
         ["tagging"],
         ["preparing"],
         ["octave"],
+        ["events"],
     ]
     if ESC10.is_dir():
         runs.append(["preprocessing", "--esc10", str(ESC10), "--wav"])
