@@ -106,6 +106,7 @@ def _evaluate(
         iou=p.iou,
         collar_s=p.collar_s,
         merge_gap_s=p.merge_gap_s,
+        postrf=p.postrf,
         confidence=p.config.get("evaluation.confidence"),
         resources=CPU,
     )

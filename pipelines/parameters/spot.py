@@ -100,6 +100,9 @@ class SpotParameters(ReleaseParameters):
     merge_gap_s: Annotated[float, Bounds(0)] = 0.0
     """Gap up to which neighbouring detections are one, seconds."""
 
+    postrf: bool = False
+    """Whether a random forest, taught on the validation recordings, judges detections once more."""
+
     q_event_f1_threshold: Fraction | None = 0.5
     """Gate: least event F1 of the best detector on the benchmark; none: no such gate."""
 
