@@ -10,7 +10,7 @@ finches       syllables of two Bengalese finches in eight recordings of two labo
               turns, each half of the recordings is held out
 hummingbirds  songs of a long-billed hermit, pasted at known times and levels into half an hour of
               forest. Songs and seconds of background are others than those that are learnt from
-energy        the level of the band in each window, relative to the recording's median
+energy        the level of the band in each window, relative to the recording's background
 """
 
 from __future__ import annotations
@@ -216,59 +216,11 @@ def write_corpus(folder: Path, recordings: Sequence[Recording]) -> Path:
     return folder
 
 
-def write_energy(
-    folder: Path, corpus: Path, regions: Sequence[Any], config: SpotConfig, hop_s: float
-) -> None:
-    """Scores of a detector of energy, in the format of every detector's."""
-    import numpy as np
-
-    from soundgate.audio.detection.scoring.scorer import probabilities
-    from soundgate.audio.files.reading import Reader
-    from soundgate.audio.formats.detections import scores
-
-    audio = config.audio
-    about = scores.ScoresFile(
-        model=scores.ScoredBy(digest="energy"),
-        window_s=audio.window_s,
-        hop_s=hop_s,
-        class_names=("target",),
-    )
-    writer, rows = scores.Writer(folder, about), []
-    for region in regions:
-        with Reader(corpus / region.path) as file:
-            info = file.info
-            end_s = info.duration_s if region.end_s is None else region.end_s
-            sound = file.load(
-                sample_rate_hz=audio.sample_rate_hz, start_s=region.start_s, end_s=end_s
-            )
-        size, hop = (round(s * audio.sample_rate_hz) for s in (audio.window_s, hop_s))
-        count = 1 + max(sound.size - size, 0) // hop
-        band = (audio.fmin_hz, audio.fmax_hz)
-        levels = [
-            power_db(sound[k * hop : k * hop + size], audio.sample_rate_hz, *band)
-            for k in range(count)
-        ]
-        above = np.array(levels) - np.median(levels)
-        odds = ((above - 6) / 2).astype(np.float32)[:, None]
-        row = scores.ScoredRecording(
-            path=region.path,
-            file=scores.arrays_name(region.path, region.start_s),
-            duration_s=info.duration_s,
-            sample_rate_hz=info.rate_hz,
-            region_start_s=region.start_s,
-            region_end_s=end_s,
-            windows=count,
-        )
-        starts_s = region.start_s + np.arange(count) * hop / audio.sample_rate_hz
-        writer.add(row, scores.Windows(starts_s, probabilities(odds), odds))
-        rows.append(row)
-    writer.finish(tuple(rows))
-
-
 def judge(place: Path, name: str, config: SpotConfig, hop_s: float, clip_s: float) -> None:
     """Train on ``place/training``, and evaluate it and energy on ``place/benchmark``."""
     from soundgate.audio.datasets.corpora.preparing import prepare
     from soundgate.audio.datasets.corpora.strategies import read_strategy
+    from soundgate.audio.detection import energy
     from soundgate.audio.detection.evaluation import evaluation
     from soundgate.audio.detection.evaluation.leakage import used_of
     from soundgate.audio.detection.scoring import prediction, recordings
@@ -288,7 +240,17 @@ def judge(place: Path, name: str, config: SpotConfig, hop_s: float, clip_s: floa
     asked = prediction.Asked(hop_s=hop_s, batch_size=256)
     for what, (corpus, chosen) in regions.items():
         prediction.predict(place / "model", corpus, place / "network" / what, chosen, asked)
-        write_energy(place / "energy" / what, corpus, chosen, config, hop_s)
+        energy.score(
+            corpus,
+            place / "energy" / what,
+            energy.EnergySettings(
+                window_s=config.audio.window_s,
+                hop_s=hop_s,
+                low_hz=config.audio.fmin_hz,
+                high_hz=config.audio.fmax_hz,
+            ),
+            {r.path: (r.start_s, r.end_s) for r in chosen if r.end_s is not None} or None,
+        )
     for who in ("network", "energy"):
         folders = evaluation.Folders(
             place / who / "scores", benchmark, place / who / "validation", training

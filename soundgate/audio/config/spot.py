@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from soundgate.audio.config.document import Document
 from soundgate.audio.config.explanation import explain
 from soundgate.audio.config.reading import text_of
-from soundgate.audio.config.sections.general import Evaluation, General
+from soundgate.audio.config.sections.general import Evaluation, General, Quantization
 from soundgate.audio.config.sections.section import Section
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class SpotConfig(Section):
     """How the network is fitted."""
     evaluation: Evaluation = Evaluation()
     """How a model is judged."""
+    quantization: Quantization = Quantization(quantization_input_type="float")
+    """The int8 model."""
 
     def starting_from(self, weights: Path) -> Self:
         """Return the config with ``weights`` as what its network starts from."""

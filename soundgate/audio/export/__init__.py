@@ -4,6 +4,7 @@ program.py       a whole model as one module, and its tracing
 classifier.py    what is exported of a classifier, and by what it is proved
 front_end.py     its way from waveforms to patches, as modules that can be exported
 taggers/         the same for taggers
+detector.py      the same for detectors
 graphs.py        ONNX graphs of it; the network cut out and put back
 opsets.py        older versions of ONNX's operator set
 quantisation.py  the network in 8 bits
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from soundgate.audio.classification.evaluation import Quantized
     from soundgate.audio.classification.tagging.evaluation import QuantizedTagger
     from soundgate.audio.config import UserConfig
+    from soundgate.audio.config.spot import SpotConfig
     from soundgate.audio.config.tagging import TaggingConfig
     from soundgate.audio.formats.exported import Export
 
@@ -65,6 +67,20 @@ def write_tagger(
     from soundgate.audio.export.taggers import tagger
 
     return tagger.export(waveforms, model, exported, config, calibration_clips=calibration_clips)
+
+
+def write_detector(
+    corpus: Path, model: Path, exported: Path, config: SpotConfig, *, hop_s: float
+) -> Export:
+    """Write the ``exported/`` folder of a detector; see ``detector.export``.
+
+    Raises:
+        MissingExtra: a library that only exporting needs is not installed.
+    """
+    require()
+    from soundgate.audio.export import detector
+
+    return detector.export(corpus, model, exported, config.quantization, hop_s=hop_s)
 
 
 def int8_tagger(exported: Path, model: Path) -> QuantizedTagger:

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 from soundgate.audio.formats.model import Normalization
+from soundgate.audio.formats.models.detector import DetectorFrontEndRecord
 from soundgate.audio.formats.models.tagger import Chunks, FrontEndRecord, Probability
 from soundgate.audio.formats.record import OpenRecord, Record, read_record, write_record
 
@@ -113,10 +114,10 @@ class Export(Record):
     preprocessing: Preprocessing | None = None
     feature_extraction: FeatureExtraction | None = None
     normalization: Normalization | None = None
-    front_end: FrontEndRecord | None = None
-    """Of a tagger; those three fields are of a classifier."""
+    front_end: FrontEndRecord | DetectorFrontEndRecord | None = None
+    """Of a tagger or a detector; those three fields are of a classifier."""
     chunks: Chunks | None = None
-    """Of a tagger: what the program cuts clips into, and how their scores are joined."""
+    """Of these: what the program cuts clips into, and how their scores are joined."""
     thresholds: dict[str, Probability] | None = None
     """Of a tagger: the score from which on each label is given."""
     files: dict[str, ProgramFile] = Field(default_factory=dict)

@@ -86,6 +86,15 @@ def test_frames_of_one_long_sound_are_those_of_its_windows(kind):
     assert torch.allclose(end(wave[2048:][None, : 1024 * 18]), end.normalised(long[None, 2:19]))
 
 
+@pytest.mark.parametrize("kind", ["linear", "mel", "mfcc"])
+def test_the_exported_transform_is_that_of_training(kind, monkeypatch):
+    end = DetectorFrontEnd(front(kind, "minmax"))
+    expected = end(windows()[:8])
+    end.make_exportable()
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    assert torch.allclose(end(windows()[:8]), expected, atol=1e-3)
+
+
 def test_bins_are_chosen_as_nearest_interpolation_chooses():
     settings = DetectorFrontEndSettings(n_fft=4096, fmin_hz=500, fmax_hz=10000, n_freq_bins=256)
     places = torch.arange(2049.0)[42:854]

@@ -96,6 +96,8 @@ class DetectorFrontEnd(nn.Module):
     cosines: Tensor
     waves: Tensor
     """The transform as a convolution: after ``make_exportable`` alone, since it is large."""
+    heard: Tensor
+    """The rows of ``bank`` that are not 0, likewise."""
 
     def __init__(self, settings: DetectorFrontEndSettings) -> None:
         """Make the window, the bins and the cosines."""
@@ -117,7 +119,12 @@ class DetectorFrontEnd(nn.Module):
 
     def make_exportable(self) -> None:
         """Prepare to be exported: ONNX's own transform is younger than its operator sets."""
-        self._keep("waves", _waves(self.window, self.settings.pre_emphasis))
+        if self.settings.freq_compression == "linear":
+            bins = self.chosen
+        else:
+            bins = self.bank.any(1).nonzero()[:, 0]
+            self._keep("heard", self.bank[bins])
+        self._keep("waves", _waves(self.window, self.settings.pre_emphasis, bins))
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """The input of a network.
@@ -131,7 +138,7 @@ class DetectorFrontEnd(nn.Module):
         spec = self.settings
         if torch.compiler.is_exporting():
             parts = functional.conv1d(waveforms.unsqueeze(1), self.waves, stride=spec.hop_length)
-            return self.normalised(self.levels(paired_power(parts).transpose(1, 2)))
+            return self.normalised(self._exported(paired_power(parts).transpose(1, 2)))
         if waveforms.shape[-1] < spec.n_fft:
             raise ParameterError(
                 f"a window of {waveforms.shape[-1]} samples is shorter than n_fft {spec.n_fft}; "
@@ -158,8 +165,16 @@ class DetectorFrontEnd(nn.Module):
         spec = self.settings
         if spec.freq_compression == "linear":
             return self._decibels(power.index_select(-1, self.chosen))
-        bands = power @ self.bank
-        if spec.freq_compression == "mel":
+        return self._of_bands(power @ self.bank)
+
+    def _exported(self, power: Tensor) -> Tensor:
+        """As ``levels``, of power spectra without the bins that nothing is made of."""
+        if self.settings.freq_compression == "linear":
+            return self._decibels(power)
+        return self._of_bands(power @ self.heard)
+
+    def _of_bands(self, bands: Tensor) -> Tensor:
+        if self.settings.freq_compression == "mel":
             return self._decibels(bands)
         # Empty bands count as 0 dB, and coefficients as powers: so have its models been trained.
         level = torch.where(bands > 0, 10.0 * torch.log10(bands.clamp(min=1e-38)), 0.0)
@@ -219,10 +234,10 @@ def _cosines(bands: int) -> Tensor:
     return (2.0 * torch.cos(math.pi / bands * places * orders)).float()
 
 
-def _waves(window: Tensor, pre_emphasis: float) -> Tensor:
-    """Float32 (2 x FFT bin, 1, sample): the transform of pre-emphasised frames as a convolution."""
+def _waves(window: Tensor, pre_emphasis: float, bins: Tensor) -> Tensor:
+    """Float32 (2 x bin, 1, sample): the transform of pre-emphasised frames as a convolution."""
     n_fft = len(window)
-    turns = torch.outer(torch.arange(n_fft // 2 + 1), torch.arange(n_fft)) % n_fft
+    turns = torch.outer(bins, torch.arange(n_fft)) % n_fft
     angle = turns.double() * (2 * math.pi / n_fft)
     waves = torch.cat([angle.cos(), angle.sin()]) * window.double()
     later = functional.pad(waves[:, 1:], (0, 1))
