@@ -58,6 +58,7 @@ def register(
     """Create the candidate version; print its name and version."""
     from soundgate.audio.formats.datasets.card import read_card
     from soundgate.audio.formats.reports.clip_results import clips_digest
+    from soundgate.audio.formats.reports.events import calls_digest
     from soundgate.audio.formats.reports.report import read_report
     from soundgate.registry.candidates.registration import register_candidate
     from soundgate.registry.candidates.signatures import classes_of, signature_of
@@ -87,7 +88,7 @@ def register(
             "dataset": data.digest,
             "dataset.name": data.name,
             "dataset.licence": data.licence,
-            TEST_TAG: clips_digest(report, figures),
+            TEST_TAG: clips_digest(report, figures) or calls_digest(report, figures),
             "modelzoo.version": modelzoo_version,
         },
         verdicts=verdicts,

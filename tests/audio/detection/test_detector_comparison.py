@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,12 @@ from soundgate.audio.formats.datasets.variant import (
 from soundgate.audio.formats.history import HISTORY
 from soundgate.audio.formats.model import DESCRIPTION, WEIGHTS, digest
 from soundgate.audio.formats.reports.comparison import read_comparison
-from soundgate.audio.formats.reports.events import read_event_report, read_events
+from soundgate.audio.formats.reports.events import (
+    calls_digest,
+    read_event_report,
+    read_events,
+    write_events,
+)
 from soundgate.audio.formats.version import VersionCard, write_version
 from soundgate.errors import DataError
 from steps.spot.compare import compare
@@ -177,3 +183,39 @@ def test_refuses_validation_tapes_in_the_benchmark(world):
             variant="good",
             thresholds=[],
         )
+
+
+def test_equal_f1_is_ranked_by_how_well_detections_fit(world):
+    """Both find all of the validation's calls; one of them hears them a little short."""
+    shorter = {"v1.wav": Tape((Call(2, 3.1), Call(10, 11.1)), tape="v1")}
+    write_scores(world / "good" / "validation", shorter, digest=digest(world / "models" / "good"))
+    seen = {"v1.wav": VALIDATION["v1.wav"]}
+    write_scores(world / "bad" / "validation", seen, digest=digest(world / "models" / "bad"))
+    for name in ("good", "bad"):
+        shutil.rmtree(world / name / "report")
+        evaluate(
+            world / name / "scores",
+            world / "bench",
+            world / name / "validation",
+            world / "dataset",
+            world / "corpus",
+            world / name / "report",
+            variant=name,
+            thresholds=[],
+        )
+    first, second = read_event_report(compared(world) / "report").leaderboard
+    assert (first.validation_f1.value, second.validation_f1.value) == (1.0, 1.0)
+    assert first.variant == "bad"
+
+
+def test_test_set_is_known_by_its_calls(world, tmp_path):
+    folder = world / "good" / "report"
+    report = read_event_report(folder)
+    known = calls_digest(folder, report)
+    assert len(known) == 64
+    # what was detected is no part of it
+    assert known == calls_digest(world / "bad" / "report", report)
+    rows = [row for row in read_events(folder / "events.jsonl") if row.kind != "missed"]
+    write_events(tmp_path / "events.jsonl", rows)
+    assert calls_digest(tmp_path, report) != known
+    assert calls_digest(folder, report.model_copy(update={"results": None})) == ""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VALIDATION: Final = "validation_event_f1"
+FIT: Final = "validation_fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def compare(reports: Mapping[str, Path], models: Mapping[str, Path], report: Pat
     if not reports:
         raise DataError("no report to compare: every evaluation failed")
     read = {name: read_event_report(folder) for name, folder in reports.items()}
-    ranked = sorted(read, key=lambda name: (-_validated(read[name]), name))
+    ranked = sorted(read, key=lambda name: (*_validated(read[name]), name))
     best = ranked[0]
     model = _model_of(best, read[best], models)
     leaderboard = tuple(_candidate(read[name], chosen=name == best) for name in ranked)
@@ -71,9 +72,11 @@ def compare(reports: Mapping[str, Path], models: Mapping[str, Path], report: Pat
     return Best(best, made, model)
 
 
-def _validated(report: EventReport) -> float:
-    found = report.metrics.get(VALIDATION)
-    return -1.0 if found is None else found.value
+def _validated(report: EventReport) -> tuple[float, float]:
+    """What is sorted by: F1, and among equals how well detections fit their calls."""
+    found = [report.metrics.get(name) for name in (VALIDATION, FIT)]
+    f1, fit = (1.0 if each is None else -each.value for each in found)
+    return f1, fit
 
 
 def _model_of(name: str, report: EventReport, models: Mapping[str, Path]) -> str:

@@ -39,8 +39,8 @@ from soundgate.audio.formats.reports.events import (
     OperatingPoint,
     write_events,
 )
-from soundgate.audio.formats.reports.report import Results, write_report
-from soundgate.audio.metrics.rounding import decimal
+from soundgate.audio.formats.reports.report import Estimate, Results, write_report
+from soundgate.audio.metrics.rounding import decimal, rounded
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -248,6 +248,7 @@ def report_of(
     metrics = figures.metrics(judged)
     if (validation := figures.estimate(choice.f1)) is not None:
         metrics["validation_event_f1"] = validation
+        metrics["validation_fit"] = Estimate(value=rounded(choice.fit))
     if "event_f1" not in metrics:
         raise DataError(
             "the benchmark has no call and nothing was detected: there is no event F1; give it "

@@ -98,6 +98,8 @@ class Choice:
     decoding: Decoding
     f1: Interval
     """On the validation tapes, at this very threshold: a little better than on other tapes."""
+    fit: float
+    """The same F1 with hits that count as much as they overlap their calls; NaN as ``f1``."""
     is_chosen: bool
     """False where there was no call to choose by."""
 
@@ -123,10 +125,17 @@ def choose(
     reached = np.nan_to_num(tallies.f1(best.totals), nan=0.0)
     top = float(reached.max())
     if top <= 0:
-        return Choice(Decoding(UNCHOSEN, 0.0, merge_gap_s), tallies.Interval(float("nan")), False)
+        nothing = float("nan")
+        return Choice(
+            Decoding(UNCHOSEN, 0.0, merge_gap_s),
+            tallies.Interval(nothing),
+            nothing,
+            is_chosen=False,
+        )
     at = middle(np.flatnonzero(reached >= top - 1e-9))
     figures = tallies.intervals(best.counts[at], confidence)
-    return Choice(best.decoding.at(float(best.thresholds[at])), figures["event_f1"], True)
+    decoding = best.decoding.at(float(best.thresholds[at]))
+    return Choice(decoding, figures["event_f1"], float(_fit(best)[at]), is_chosen=True)
 
 
 def _shortest_hit_s(truth: Truth, iou: float) -> float:

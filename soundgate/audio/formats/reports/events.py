@@ -6,6 +6,8 @@ test recordings and for every detection that is none.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -198,6 +200,24 @@ def read_events(path: Path) -> Iterator[EventResult]:
 def write_events(path: Path, rows: Iterable[EventResult]) -> None:
     """Write ``events.jsonl``; what a row does not have is left out."""
     write_lines(path, map(_fields, rows))
+
+
+def calls_digest(folder: Path, report: Report) -> str:
+    """SHA-256 of the calls that a report was tested with: recordings, times and labels.
+
+    Empty where the report has no rows of events.
+
+    Raises:
+        DataError: the rows are missing or damaged.
+    """
+    if report.results is None or report.results.format != EVENTS_FORMAT:
+        return ""
+    calls = sorted(
+        json.dumps([row.path, row.true_start_s, row.true_end_s, row.label])
+        for row in read_events(folder / report.results.file)
+        if row.kind != FALSE_ALARM
+    )
+    return hashlib.sha256("\n".join(calls).encode()).hexdigest()
 
 
 def _event(row: JsonObject) -> EventResult:
