@@ -47,7 +47,7 @@ def get_pipeline(p: SpotParameters) -> Pipeline:
         champion=release.add_champion(spot, p),
         resources=CPU,
     )
-    add_release(spot, p, compared, training["card"], benchmark["corpus"])
+    add_release(spot, p, compared, training, benchmark["corpus"])
     return spot
 
 

@@ -22,6 +22,7 @@ SMALL = (
     "audio.n_freq_bins=32",
     "augmentation.enabled=false",
     "training.precision=float32",
+    "export=false",
     "q_event_f1_threshold=0",
 )
 """Two detectors and one window, on any executor; they learn next to nothing."""

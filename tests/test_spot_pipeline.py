@@ -61,7 +61,8 @@ def test_a_task_for_every_data_set_variant_and_window(declare):
         assert [t for t in tasks if t.startswith(kind)] == [
             f"{kind}-{v}-{window}" for v in VARIANTS
         ]
-    assert tasks[-5:] == ["champion", "compare", "gate-event-f1", "review", "register"]
+    assert tasks[-5:] == ["compare", "export", "gate-event-f1", "review", "register"]
+    assert "export" not in declare(export=False)
 
 
 def test_evaluation_needs_no_gpu(declare):

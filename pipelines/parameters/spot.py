@@ -103,6 +103,9 @@ class SpotParameters(ReleaseParameters):
     postrf: bool = False
     """Whether a random forest, taught on the validation recordings, judges detections once more."""
 
+    export: bool = True
+    """Whether the best detector is also registered as ONNX and torch.export programs."""
+
     q_event_f1_threshold: Fraction | None = 0.5
     """Gate: least event F1 of the best detector on the benchmark; none: no such gate."""
 

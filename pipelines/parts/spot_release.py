@@ -1,7 +1,8 @@
 """The release part of the spotting pipeline: the best detector becomes a candidate.
 
 compare ─report, model─▶ gates ─▶ register
-                    └─▶ review ─┘
+                    ├─▶ review ─┤
+                    └─▶ export ─┘
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pipelines.parameters import spot as parameters
 from pipelines.parts import release
+from pipelines.parts.resources import CPU
+from steps.spot.export import export
 
 if TYPE_CHECKING:
     from pipelines.parameters.spot import SpotParameters
@@ -17,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def add_release(
-    spot: Pipeline, p: SpotParameters, compared: Task, card: Output, benchmark: Output
+    spot: Pipeline, p: SpotParameters, compared: Task, training: Task, benchmark: Output
 ) -> None:
-    """Gates on the best detector; its page; its version in the registry."""
+    """Gates on the best detector; its page and its programs; its version in the registry."""
     best = release.Trained(
-        card=card,
+        card=training["card"],
         clips=benchmark,
         model=compared["model"],
-        exported=None,
+        exported=_export(spot, p, compared["model"], training["corpus"]),
         report=compared["report"],
         metrics=compared["metrics"],
     )
@@ -42,3 +45,17 @@ def add_release(
     )
     gates = release.add_gates(spot, p, wanted)
     release.add_candidate(spot, p, best, compared["comparison"], gates)
+
+
+def _export(spot: Pipeline, p: SpotParameters, model: Output, corpus: Output) -> Output | None:
+    """Programs of the best detector; their int8 network is calibrated with what it learnt from."""
+    if not p.export:
+        return None
+    exported = spot.add(
+        export,
+        model=model,
+        corpus=corpus,
+        config=p.config.only("general", "quantization"),
+        resources=CPU,
+    )
+    return exported["exported"]
