@@ -87,7 +87,7 @@ def psds(judged: Judged) -> tuple[float, float]:
     """PSDS 1 and 2 of the thresholds of a sweep, which bound the exact ones from below."""
     truth = judged.outcome.truth
     args = (
-        list(judged.swept.detections),
+        list({id(found): found for found in judged.swept.detections}.values()),
         _apart(truth.events),
         len(truth.classes),
         float(truth.seconds.sum()),

@@ -48,7 +48,7 @@ class Sweep:
     counts: Ints
     """Hits, calls and detections, int64 (threshold, tape, 3)."""
     detections: tuple[Intervals, ...]
-    """What was found at each threshold."""
+    """What was found at each threshold; the same object where that is the same."""
     overlap: Floats
     """Intersection over union of all hits, summed, float64 (threshold,)."""
 
@@ -75,13 +75,31 @@ def sweep(
         thresholds: in any order.
     """
     ordered = np.unique(np.asarray(list(thresholds), np.float64))
-    found = [decode(windows, decoding.at(float(threshold))) for threshold in ordered]
-    matches = [match_iou(truth.events, each, iou) for each in found]
-    both = list(zip(found, matches, strict=True))
-    counts = [tallies.tally(truth, each, pairs) for each, pairs in both]
-    overlap = [_shared(truth.events, each, pairs) for each, pairs in both]
+    found: list[Intervals] = []
+    judged: list[tuple[Ints, float]] = []
+    for threshold in ordered.tolist():
+        each = decode(windows, decoding.at(threshold))
+        if found and _alike(found[-1], each):  # neighbouring thresholds often find the same
+            each, outcome = found[-1], judged[-1]
+        else:
+            pairs = match_iou(truth.events, each, iou)
+            outcome = tallies.tally(truth, each, pairs), _shared(truth.events, each, pairs)
+        found.append(each)
+        judged.append(outcome)
+    counts, overlap = zip(*judged, strict=True)
     first = decoding.at(float(ordered[0]))
     return Sweep(first, ordered, np.stack(counts), tuple(found), np.array(overlap))
+
+
+def _alike(ours: Intervals, theirs: Intervals) -> bool:
+    """Whether both are the same detections, in the same order."""
+    return (
+        len(ours) == len(theirs)
+        and np.array_equal(ours.start_s, theirs.start_s)
+        and np.array_equal(ours.end_s, theirs.end_s)
+        and np.array_equal(ours.clip, theirs.clip)
+        and np.array_equal(ours.label, theirs.label)
+    )
 
 
 def _shared(events: Intervals, found: Intervals, pairs: Pairs) -> float:

@@ -100,6 +100,8 @@ def _assigned(pairs: Pairs, quality: Floats) -> Pairs:
         return pairs
     lefts, left = np.unique(pairs.left, return_inverse=True)
     rights, right = np.unique(pairs.right, return_inverse=True)
+    if len(lefts) == len(rights) == len(left):
+        return pairs  # no index stands twice: there is nothing to choose
     nodes = len(lefts) + len(rights)
     edges = coo_array((np.ones(len(left)), (left, right + len(lefts))), shape=(nodes, nodes))
     group = connected_components(edges, directed=False)[1][left]
