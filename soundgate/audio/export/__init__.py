@@ -4,7 +4,7 @@ program.py       a whole model as one module, and its tracing
 classifier.py    what is exported of a classifier, and by what it is proved
 front_end.py     its way from waveforms to patches, as modules that can be exported
 taggers/         the same for taggers
-detector.py      the same for detectors
+detectors/       the same for detectors
 graphs.py        ONNX graphs of it; the network cut out and put back
 opsets.py        older versions of ONNX's operator set
 quantisation.py  the network in 8 bits
@@ -72,13 +72,13 @@ def write_tagger(
 def write_detector(
     corpus: Path, model: Path, exported: Path, config: SpotConfig, *, hop_s: float
 ) -> Export:
-    """Write the ``exported/`` folder of a detector; see ``detector.export``.
+    """Write the ``exported/`` folder of a detector; see ``detectors.detector.export``.
 
     Raises:
         MissingExtra: a library that only exporting needs is not installed.
     """
     require()
-    from soundgate.audio.export import detector
+    from soundgate.audio.export.detectors import detector
 
     return detector.export(corpus, model, exported, config.quantization, hop_s=hop_s)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from soundgate.audio.detection import network
 from soundgate.audio.detection.scoring.blocks import joined
 from soundgate.audio.detection.scoring.scorer import Scorer, Stretch, prepared
 from soundgate.audio.export import checks, folder, opsets
 from soundgate.audio.export.calibration import Calibration
+from soundgate.audio.export.detectors.windows import FromImages, WindowsFrontEnd
 from soundgate.audio.export.program import Program, trace
 from soundgate.audio.files import reading
 from soundgate.audio.formats.datasets.corpus import entries_by_recording, read_corpus_index
@@ -26,10 +26,11 @@ from soundgate.audio.formats.model import digest
 from soundgate.audio.formats.models.tagger import Chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
+    from torch import Tensor
 
     from soundgate.audio.config.sections.general import Quantization
     from soundgate.audio.formats.models.detector import DetectorFile
@@ -42,48 +43,6 @@ _CALIBRATING: Final = 400
 _PROVING: Final = 6
 """Stretches of the corpus by which programs are proved."""
 _SEED: Final = 0
-
-
-class WindowsFrontEnd(nn.Module):
-    """Recordings to images of their windows."""
-
-    def __init__(self, detector: Detector, window: int, hop: int) -> None:
-        """Cut windows of so many samples, and compute as the detector does."""
-        super().__init__()
-        self.images, self.window, self.hop = detector.front_end, window, hop
-        self.images.make_exportable()
-
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Images float32 (batch, window, 1, frame, bin), all of which count: int64 (batch,).
-
-        The last window reaches the end of the recording; what it lacks is silence.
-        """
-        samples, device = waveform.shape[1], waveform.device
-        total = _larger(samples, self.window)
-        count = 1 + (total - self.window + self.hop - 1) // self.hop
-        first = torch.arange(count, device=device) * self.hop
-        place = (first.unsqueeze(1) + torch.arange(self.window, device=device)).reshape(-1)
-        # A number of samples has to be a tensor before a graph may compare with it.
-        end = torch.full_like(place, samples)
-        pieces = waveform.index_select(1, torch.minimum(place, end - 1)) * (place < end)
-        windows: Tensor = pieces.unflatten(1, (-1, self.window))  # type: ignore[no-untyped-call]
-        images = self.images(windows.flatten(0, 1)).unflatten(0, (-1, windows.shape[1]))
-        counts = torch.full_like(waveform[:, 0], windows.shape[1], dtype=torch.int64)
-        return images, counts
-
-
-class FromImages(nn.Module):
-    """The parts of a detector behind its front end, under its own names."""
-
-    def __init__(self, detector: Detector) -> None:
-        """Take them."""
-        super().__init__()
-        self.encoder, self.classifier = detector.encoder, detector.classifier
-        self._apply_to = detector.from_images
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (window, class)."""
-        return self._apply_to(images)
 
 
 @dataclass(frozen=True)
@@ -221,7 +180,3 @@ def _case(feed: WindowFeed, waveforms: Array, *, real: bool = False) -> checks.C
         logits = np.concatenate([found for _, found in scorer(cut)])
         scores.append(torch.from_numpy(logits).softmax(1).numpy())
     return checks.Case(np.array(waveforms, np.float32), scores, "max", real)
-
-
-# Python's max would ask which is the case; a traced graph must answer that each time.
-_larger: Callable[[int, int], int] = torch.sym_max
