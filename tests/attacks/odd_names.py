@@ -192,14 +192,16 @@ def _predicted(folder: Path, model: Path, files: dict[str, str], rng: np.random.
 
     form = str(rng.choice(["csv", "jsonl"]))
     asked = {"version": model, "audio": folder / "in", "predictions": folder / "out"}
+    expected = {path for path in files if not _has_surrogate(path)}
     code, wrong = _run(predict, {**asked, "format": form})
-    if code or wrong:
-        return wrong or "refused by predict"
+    if wrong or (code and not expected):  # rightly refused: no file could be scored
+        return wrong
+    if code:
+        return "refused by predict"
     with (folder / f"out/clips.{form}").open(encoding="utf-8", newline="") as table:
         lines = csv.DictReader(table) if form == "csv" else map(json.loads, table)
         scored = [row["path"] for row in lines]
     failed = [json.loads(line)["path"] for line in (folder / "out/failures.jsonl").open("rb")]
-    expected = {path for path in files if not _has_surrogate(path)}
     if sorted(scored) != sorted(expected) or len(failed) != len(files) - len(expected):
         return f"scored are {scored!r}, failed are {failed!r}"
     return ""

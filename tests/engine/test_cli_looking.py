@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from one_pipeline import ONE, PARAMETERS
+from toy_project import Toy
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +141,15 @@ def test_runs_of_an_unknown_pipeline_are_no_empty_list(ran):
     ran.pipeline("fresh", "t.add(work)")
     never = ran.cli("list-runs", "fresh")  # declared, but it never ran
     assert (never.returncode, len(never.stdout.splitlines())) == (0, 1)
+
+
+def test_a_project_in_a_folder_whose_name_is_no_utf_8_runs_and_is_looked_at(tmp_path):
+    toy = Toy(tmp_path / "x\udcff")
+    toy.pipeline("p", 't.add(work, name="a", text="x")')
+    assert toy.run("pipelines.p").returncode == 0
+    record = json.loads((toy.runs()[-1] / "run.json").read_text("utf-8"))
+    assert record["state"] == "succeeded"
+    for words in (("list-runs",), ("show-run", "last"), ("run-pipeline", "--resume", "last")):
+        done = toy.cli(*words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+        assert "succeeded" in done.stdout
