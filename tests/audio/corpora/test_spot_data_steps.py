@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
-from toy_corpus import index_of, write_corpus
+from toy_corpus import RATE_HZ, index_of, write_corpus
 
 from soundgate.audio.datasets.corpora.strategies import Strategy
+from soundgate.audio.files.reading import write
 from soundgate.audio.formats.datasets.card import read_card
 from soundgate.audio.formats.datasets.corpus import read_corpus_index
 from soundgate.audio.formats.datasets.variant import read_variant_index
@@ -65,6 +67,14 @@ def test_a_recording_that_is_not_there_is_named(run, tmp_path):
     folder = write_corpus(tmp_path / "theirs", index_of(2))
     (folder / "tapes/t0.wav").unlink()
     with pytest.raises(DataError, match=r"t0\.wav: is named in corpus_index\.json and not there"):
+        run({"kind": "folder", "name": "toy"}, folder=folder)
+
+
+def test_an_index_of_other_audio_is_refused(run, tmp_path):
+    folder = write_corpus(tmp_path / "theirs", index_of(2))
+    write(folder / "tapes/t1.wav", np.zeros(19 * RATE_HZ, "float32"), RATE_HZ)
+    told = r"t1\.wav: lasts 19 s at 8000 Hz, but corpus_index\.json says 20 s .* build-corpus-index"
+    with pytest.raises(DataError, match=told):
         run({"kind": "folder", "name": "toy"}, folder=folder)
 
 

@@ -11,9 +11,11 @@ from pydantic import Field
 from soundgate.audio.datasets.corpora.indexing.building import make_index
 from soundgate.audio.datasets.synthetic.tapes import rendering
 from soundgate.audio.datasets.synthetic.tapes.options import TapeOptions
+from soundgate.audio.files.reading import info
 from soundgate.audio.formats.datasets.card import DatasetCard, write_card
 from soundgate.audio.formats.datasets.corpus import (
     CORPUS_INDEX,
+    SLACK_S,
     read_corpus_index,
     write_corpus_index,
 )
@@ -82,6 +84,7 @@ def collect(plan: CorpusPlan, folder: Path | None, tables: Sequence[Path], out: 
         has_index = not tables and (folder / CORPUS_INDEX).is_file()
         index = read_corpus_index(folder) if has_index else make_index(folder, tables, plan.columns)
         _copy(index, folder, out)
+        _check_lengths(index, folder)
         write_corpus_index(out, index)
     write_card(out, _card(plan, index))
 
@@ -101,6 +104,19 @@ def _copy(index: CorpusIndex, folder: Path, out: Path) -> None:
             shutil.copyfile(folder / path, out / path)
         except FileNotFoundError as error:
             raise DataError(f"{folder / path}: is named in {CORPUS_INDEX} and not there") from error
+
+
+def _check_lengths(index: CorpusIndex, folder: Path) -> None:
+    """Refuse an index of other audio: its calls would be cut from wrong places."""
+    for recording in index.recordings:
+        about = info(folder / recording.path)
+        differs = abs(about.duration_s - recording.duration_s) > SLACK_S
+        if differs or about.rate_hz != recording.rate_hz:
+            raise DataError(
+                f"{folder / recording.path}: lasts {about.duration_s:g} s at {about.rate_hz} Hz, "
+                f"but {CORPUS_INDEX} says {recording.duration_s:g} s at {recording.rate_hz} Hz; "
+                f"make it again with 'soundgate build-corpus-index {folder}'"
+            )
 
 
 def _card(plan: CorpusPlan, index: CorpusIndex) -> DatasetCard:
