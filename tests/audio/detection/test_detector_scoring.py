@@ -16,6 +16,7 @@ from soundgate.audio.detection.scoring.scorer import log_odds, probabilities
 from soundgate.audio.files.reading import load, write
 from soundgate.audio.formats import model as model_folder
 from soundgate.audio.formats.detections.scores import read_scores
+from soundgate.audio.signal.front_ends.detector import DetectorFrontEnd
 from soundgate.errors import ConfigError, DataError, ParameterError
 from steps.spot.predict import predict as step
 
@@ -92,6 +93,23 @@ def test_the_batch_size_changes_rounding_alone(model, corpus, tmp_path):
     one, many = (read_scores(tmp_path / size) for size in ("1", "500"))
     for (_, few), (_, all_) in zip(one, many, strict=True):
         assert np.allclose(few.logits, all_.logits, atol=1e-4)
+
+
+def test_windows_share_frames_where_they_fall_on_the_same_samples(
+    model, corpus, tmp_path, monkeypatch
+):
+    computed = []
+    original = DetectorFrontEnd.power
+
+    def counted(self, framed):
+        computed.append(len(framed))
+        return original(self, framed)
+
+    monkeypatch.setattr(DetectorFrontEnd, "power", counted)
+    for hop_s, frames in ((0.05, 2 * 62 + 14), (0.04, 76 * 15)):
+        computed.clear()
+        predict(model, corpus, tmp_path / str(hop_s), [Region("b/x.y.wav")], Asked(hop_s=hop_s))
+        assert sum(computed) <= frames
 
 
 def test_regions_have_times_of_the_whole_file(model, corpus, tmp_path):
