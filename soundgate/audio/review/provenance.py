@@ -81,7 +81,8 @@ def in_short(evidence: Evidence) -> list[str]:
     if classes := len(evidence.model.get("classes", ())) or len(report.per_class):
         said.append(counted(classes, "class"))
     if report.clips is not None:
-        said.append(f"tested on {counted(report.clips, 'clip')}")
+        what = "recording" if evidence.detector else "clip"
+        said.append(f"tested on {counted(report.clips, what)}")
     return said
 
 
@@ -101,8 +102,9 @@ def _data(evidence: Evidence) -> dict[str, object]:
     facts = {name: value for name, value in known.items() if value}
     tested = []
     if report.clips is not None:
-        recordings = "" if report.sources is None else f" of {counted(report.sources, 'recording')}"
-        tested.append(f"{counted(report.clips, 'clip')}{recordings}")
+        clip, source = ("recording", "tape") if evidence.detector else ("clip", "recording")
+        sources = "" if report.sources is None else f" of {counted(report.sources, source)}"
+        tested.append(f"{counted(report.clips, clip)}{sources}")
     if report.split:
         tested.append(f"split {report.split}")
     return facts | ({"tested": ", ".join(tested)} if tested else {})

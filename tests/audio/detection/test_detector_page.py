@@ -103,7 +103,16 @@ def test_tapes_are_sorted_from_the_worst_and_silence_is_last(page):
     # tape a: of three calls two are found, beside two false alarms
     assert table[0][2:5] == ["3", "2", "2"]
     assert table[0][7] == fraction(4 / 7)
-    assert table[2][7] == "none"
+    # of a tape without calls and without detections there is no precision, recall or F1
+    assert table[2][5:8] == ["none", "none", "none"]
+
+
+def test_what_was_tested_are_recordings_of_tapes(page):
+    plain = " ".join(html.unescape(re.sub("<[^>]*>", " ", page)).split())
+    assert "Metrics on all 3 recordings" in plain
+    assert "tested on 3 recordings" in plain
+    assert "3 recordings of 3 tapes" in plain
+    assert "test clip" not in plain
 
 
 def test_qualities_have_their_recall(page):
