@@ -17,6 +17,7 @@ def main() -> None:
         ["export"],
         ["prediction"],
         ["tagging"],
+        ["spot", "--seconds", "20"],
         ["preparing"],
         ["octave"],
         ["events"],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -144,6 +148,18 @@ def test_clips_of_a_much_higher_rate_are_refused_unless_asked_for(tmp_path):
     taken = ClipSet(folder, RATE, downsample=True, workers=2)
     [clip] = [clip for clip in taken.clips if clip.entry.fn == name]
     assert clip.samples == round(16_000 * RATE / 96_000)
+
+
+def test_a_full_disk_is_one_line_with_the_fix(tmp_path, monkeypatch):
+    folder = write_dataset(tmp_path / "calls", each=(4, 2))
+
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    with pytest.raises(DataError, match=r"cannot hold the decoded clips.*No space.*TMPDIR"):
+        ClipSet(folder, RATE, downsample=False, workers=1)
 
 
 def test_windows_hold_the_call_and_noise_stands_around_short_clips(tmp_path):

@@ -88,7 +88,13 @@ class ClipSet:
     def _decoded(self, entries: list[VariantEntry], workers: int, file: IO[bytes]) -> list[Clip]:
         clips, first = [], 0
         for entry, sound in ordered(self._load, entries, workers):
-            file.write(np.ascontiguousarray(sound, np.float32).data)
+            try:
+                file.write(np.ascontiguousarray(sound, np.float32).data)
+            except OSError as error:
+                raise DataError(
+                    f"{tempfile.gettempdir()}: cannot hold the decoded clips of {self.folder}: "
+                    f"{error.strerror}; set TMPDIR to a folder with more room"
+                ) from error
             number = self.classes.index(entry.class_name)
             clips.append(Clip(entry, number, first, sound.size, self._call(entry, sound.size)))
             first += sound.size
