@@ -81,10 +81,9 @@ def prepare(
 
 
 def summary(variant: VariantIndex) -> list[str]:
-    """What a data set holds, a line each."""
+    """What was found and what a data set holds, a line each; the last one says most."""
     meta = variant.meta
-    sides = ", ".join(f"{meta.split_counts[side]} {side}" for side in SPLITS)
-    lines = [f"{meta.n_target} calls and {meta.n_noise} noise files: {sides}"]
+    lines = leakage.said(meta.leakage) if meta.leakage else []
     for side, noise in meta.noise.items():
         if noise.not_found or noise.from_raw:
             lines.append(
@@ -92,7 +91,11 @@ def summary(variant: VariantIndex) -> list[str]:
                 f"recordings, {noise.from_raw} from tapes ({noise.unannotated} where nobody "
                 f"annotated), {noise.not_found} not found"
             )
-    return lines + (leakage.said(meta.leakage) if meta.leakage else [])
+    sides = ", ".join(f"{meta.split_counts[side]} {side}" for side in SPLITS)
+    missing = sum(noise.not_found for noise in meta.noise.values())
+    told = f"; {missing} more were not found" if missing else ""
+    lines.append(f"{meta.n_target} calls and {meta.n_noise} noise files: {sides}{told}")
+    return lines
 
 
 class _Written:
