@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAPES = {
-    "a.wav": Tape(
+    "tapes/a.wav": Tape(
         (
             Call(2, 3.5, quality=3),
             Call(8, 9.5, heard=0.02, quality=2),
@@ -77,10 +77,10 @@ def test_asks_about_doubtful_unexpected_and_missed(world):
     assert asked[8.0] == ("missed", True)
     assert asked[20.0] == ("uncertain", True)
     assert {reason for reason, _ in asked.values()} == {"missed", "uncertain", "unexpected"}
-    table = world / "review" / "raven" / "a.wav.txt"
+    table = world / "review" / "raven" / "tapes/a.wav.txt"
     header = table.read_text("utf-8").splitlines()[0].split("\t")
     assert header[-3:] == ["Correct", "Reason", "Detection"]
-    labels = (world / "review" / "audacity" / "a.wav.txt").read_text("utf-8")
+    labels = (world / "review" / "audacity" / "tapes/a.wav.txt").read_text("utf-8")
     assert "? target | unexpected 0.97 | #" in labels
     assert "? target | uncertain, marked 0.50 | #" in labels
 
@@ -99,7 +99,7 @@ def test_untouched_tables_change_nothing(world):
 
 
 def test_ravens_column_adds_changes_and_removes_calls(world):
-    table = world / "review" / "raven" / "a.wav.txt"
+    table = world / "review" / "raven" / "tapes/a.wav.txt"
     correct, begin = column(table, "Correct"), column(table, "Begin Time (s)")
 
     def answered(row: list[str]) -> list[str] | None:
@@ -118,7 +118,7 @@ def test_ravens_column_adds_changes_and_removes_calls(world):
     with table.open("a", encoding="utf-8") as file:
         file.write("99\tSpectrogram 1\t1\t5.0\t6.0\t\t\ttarget\t\t\t\t\n")
     run("apply-corrections", world / "review", world / "bench", world / "new")
-    events = raven.read(world / "new" / "a.wav.txt")
+    events = raven.read(world / "new" / "tapes/a.wav.txt")
     found = [(event.start_s, event.label) for event in events]
     assert found[0] == (2.0, "target")
     assert (5.0, "target") in found
@@ -134,7 +134,7 @@ def test_ravens_column_adds_changes_and_removes_calls(world):
 
 
 def test_audacitys_labels_count_where_ravens_were_left_alone(world):
-    labels = world / "review" / "audacity" / "a.wav.txt"
+    labels = world / "review" / "audacity" / "tapes/a.wav.txt"
     text = labels.read_text("utf-8").replace(
         "? target | unexpected 0.97", "target | unexpected 0.97"
     )
@@ -149,7 +149,7 @@ def test_audacitys_labels_count_where_ravens_were_left_alone(world):
 
 def test_corrected_calls_are_the_truth_of_the_next_evaluation(world):
     """The loop closes: the false alarm that was a call becomes a hit."""
-    table = world / "review" / "raven" / "a.wav.txt"
+    table = world / "review" / "raven" / "tapes/a.wav.txt"
     correct, begin = column(table, "Correct"), column(table, "Begin Time (s)")
 
     def answered(row: list[str]) -> list[str]:
@@ -158,8 +158,7 @@ def test_corrected_calls_are_the_truth_of_the_next_evaluation(world):
 
     edit(table, answered)
     run("apply-corrections", world / "review", world / "bench", world / "new")
-    tables = [world / "new" / f"{path}.txt" for path in TAPES]
-    run("build-corpus-index", world / "bench", "--annotations", *tables)
+    run("build-corpus-index", world / "bench", "--annotations", world / "new")
     of = Folders(*(world / name for name in ("scores", "bench", "valscores", "corpus")))
     before = len([q for q in read_review(world / "review").questions if q.reason == "unexpected"])
     run("review-detections", world / "report", world / "review2")
@@ -170,7 +169,7 @@ def test_corrected_calls_are_the_truth_of_the_next_evaluation(world):
 
 
 def test_wrong_tables_are_refused_in_one_line(world, capsys):
-    table = world / "review" / "raven" / "a.wav.txt"
+    table = world / "review" / "raven" / "tapes/a.wav.txt"
     whole = table.read_text("utf-8")
     number, end = column(table, "Detection"), column(table, "End Time (s)")
 
@@ -190,9 +189,9 @@ def test_wrong_tables_are_refused_in_one_line(world, capsys):
     refused("ends at 99 s, but the recording at 30 s", put(end, "99.0"))
     table.write_text(whole, "utf-8")
     edit(table, put(column(table, "Correct"), "yes"))
-    labels = world / "review" / "audacity" / "a.wav.txt"
+    labels = world / "review" / "audacity" / "tapes/a.wav.txt"
     labels.write_text(labels.read_text("utf-8").replace("? ", ""), "utf-8")
     run("apply-corrections", world / "review", world / "bench", world / "new", expected=2)
-    assert "both tables of a.wav were changed" in capsys.readouterr().err
+    assert "both tables of tapes/a.wav were changed" in capsys.readouterr().err
     run("review-detections", world / "report", world / "review", expected=2)
     assert "holds a review already" in capsys.readouterr().err
