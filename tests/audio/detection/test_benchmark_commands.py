@@ -11,6 +11,7 @@ from scored_tapes import Call, Tape, write_corpus
 
 from soundgate.audio.detection.tables.metrics import read_table
 from soundgate.audio.files.reading import write
+from soundgate.audio.formats.datasets.corpus import write_corpus_index
 from soundgate.cli import main
 
 if TYPE_CHECKING:
@@ -127,3 +128,26 @@ def test_index_of_earlier_tools_is_the_truth(tmp_path):
     [row] = read_table(tmp_path / "m.csv")
     # times are on the clip's own axis, wherever on its tape it begins
     assert (row["tp"], row["fp"], row["fn"], row["mean_dstart_ms"]) == ("1", "0", "0", "0.0")
+
+
+def test_detections_of_a_whole_tape_are_moved_to_its_annotated_clips(tmp_path):
+    """Earlier tools predicted tapes; calls are annotated in clips of them."""
+    corpus = tmp_path / "corpus"
+    tapes = {CLIPS[0]: Tape((Call(2, 3),)), CLIPS[1]: Tape((Call(12, 13),))}
+    index = write_corpus(corpus, tapes)
+    recordings = tuple(
+        each.model_copy(update={"tape": "X_20250204_cut", "raw_start_s": start_s})
+        for each, start_s in zip(index.recordings, (0.0, 900.0), strict=True)
+    )
+    write_corpus_index(corpus, index.model_copy(update={"recordings": recordings}))
+    run = tmp_path / "runs/v1/len400_hop050_th90"
+    # two calls, a false alarm in the first clip, and something between the clips
+    spans = [(2.0, 3.0), (20.0, 21.0), (500.0, 501.0), (912.0, 913.0)]
+    write_run(run, {f"X_20250204_cut{SUFFIX}": spans})
+    assert run_command("build-pred-index", run) == 0
+    words = ["evaluate-benchmark", "--gt", corpus, "--runs", tmp_path / "runs"]
+    words += ["--out", tmp_path / "m.csv", "--per-tape-out", tmp_path / "t.csv"]
+    assert run_command(*words) == 0
+    [row] = read_table(tmp_path / "m.csv")
+    cells = [row[name] for name in ("n_pred", "tp", "fp", "fn", "mean_dstart_ms")]
+    assert cells == ["3", "2", "1", "0", "0.0"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soundgate.audio.clips.annotations.event import file_name
 from soundgate.audio.detection.evaluation.decoding import Detections
 from soundgate.audio.detection.evaluation.outcome import outcome_of
 from soundgate.audio.detection.evaluation.truth import Truth, truth_of, whole
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from soundgate.audio.detection.tables.prediction_index import PredictionIndex
+    from soundgate.audio.detection.tables.prediction_index import IndexEntry, PredictionIndex
+    from soundgate.audio.formats.datasets.corpus import CorpusRecording
 
 
 def evaluate_runs(
@@ -73,7 +75,7 @@ def _named(run: Path, layer: str, index: CorpusIndex, iou: float) -> tables.Name
     predicted = read_index(path)
     truth = _truth(index, predicted)
     try:
-        outcome = outcome_of(truth, _detections(predicted, truth), iou)
+        outcome = outcome_of(truth, _detections(_placed(predicted, index), truth), iou)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     return tables.Named(run.parent.name, run.name, layer, outcome)
@@ -86,10 +88,51 @@ def _truth(index: CorpusIndex, predicted: PredictionIndex) -> Truth:
     return truth_of(index, whole(index), index.labels if named else (CALL,))
 
 
-def _detections(predicted: PredictionIndex, truth: Truth) -> Detections:
+def _placed(predicted: PredictionIndex, index: CorpusIndex) -> list[tuple[str, IndexEntry]]:
+    """Each detection with its recording, on the axis of the recording's file.
+
+    Earlier tools predicted whole tapes of which clips were annotated: an entry that names a tape
+    is moved to the clip that its middle lies in. What lies in none was not annotated, so that it is
+    neither right nor wrong.
+    """
+    known = {name for each in index.recordings for name in _names(each.path)}
+    clips: dict[str, list[CorpusRecording]] = {}
+    for each in index.recordings:
+        for name in {*_names(each.tape), *_names(each.raw_path or each.tape)} - known:
+            clips.setdefault(name, []).append(each)
+    own: list[IndexEntry] = []
+    moved: list[tuple[str, IndexEntry]] = []
+    for entry in predicted.entries:
+        of_tape = next((clips[name] for name in _names(entry.tape) if name in clips), None)
+        if of_tape is None or file_name(entry.tape) in known:
+            own.append(entry)
+        else:
+            moved += _in_clips(entry, of_tape)
+    paths = [each.path for each in index.recordings]
+    return on_recordings(own, paths) + moved
+
+
+def _names(path: str) -> tuple[str, str]:
+    """A file's name with and without its ending."""
+    name = file_name(path)
+    return name, name.rpartition(".")[0] or name
+
+
+def _in_clips(entry: IndexEntry, clips: Sequence[CorpusRecording]) -> list[tuple[str, IndexEntry]]:
+    middle = (entry.start_s + entry.end_s) / 2
+    for clip in clips:
+        if clip.raw_start_s <= middle < clip.raw_start_s + clip.duration_s:
+            times = {
+                "start_s": max(entry.start_s - clip.raw_start_s, 0.0),
+                "end_s": min(entry.end_s - clip.raw_start_s, clip.duration_s),
+            }
+            return [(clip.path, entry.model_copy(update=times))]
+    return []
+
+
+def _detections(placed: Sequence[tuple[str, IndexEntry]], truth: Truth) -> Detections:
     numbers = {path: number for number, path in enumerate(truth.recordings)}
     classes = {label: number for number, label in enumerate(truth.classes)}
-    placed = on_recordings(predicted.entries, truth.recordings)
     unknown = np.full(len(placed), np.nan)
     events = Intervals.of(
         [numbers[path] for path, _ in placed],
