@@ -12,7 +12,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = ["boto3", "kfp", "mlflow", "numpy", "pydantic", "rich", "soundfile", "torch", "yaml"]
 PIPELINES = sorted(f"pipelines.{p.stem}" for p in (ROOT / "pipelines").glob("[!_]*.py"))
-STEPS = sorted(f"steps.{p.stem}" for p in (ROOT / "steps").glob("[!_]*.py"))
+STEPS = sorted(
+    ".".join(p.relative_to(ROOT).with_suffix("").parts) for p in (ROOT / "steps").rglob("[!_]*.py")
+)
+JUDGES = [
+    "soundgate.audio.detection.evaluation.comparison",
+    "soundgate.audio.detection.evaluation.evaluation",
+    "soundgate.audio.formats.model",
+    "soundgate.audio.formats.reports.report",
+]
+"""What reads scores and reports on nodes without a GPU, where importing torch takes seconds."""
 
 
 def load(code):
@@ -29,6 +38,13 @@ def load(code):
     assert ended.returncode == 0, ended.stderr
     modules, seconds = json.loads(ended.stdout)
     return set(modules), seconds
+
+
+@pytest.mark.parametrize("module", JUDGES)
+def test_what_judges_scores_does_without_torch(module):
+    modules, _ = load(f"import {module}")
+    assert "pydantic" in modules
+    assert "torch" not in modules
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 import safetensors
-import safetensors.torch
 
 from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 from soundgate.audio.formats.front_end import FrontEnd
@@ -185,9 +184,11 @@ def write(
     split: Sequence[tuple[Segmented, str]],
 ) -> None:
     """Write a model; ``model.json`` last, so that a folder without it is known to be unfinished."""
+    from safetensors import torch as tensors  # seconds to import; reports do without torch
+
     folder.mkdir(parents=True, exist_ok=True)
     plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    (folder / WEIGHTS).write_bytes(safetensors.torch.save(plain))
+    (folder / WEIGHTS).write_bytes(tensors.save(plain))
     write_lines(folder / SPLIT, (_segment(row) | {"split": side} for row, side in split))
     write_object(folder / DESCRIPTION, description.as_json())
 
@@ -231,9 +232,11 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         DataError: the file is missing or damaged.
     """
+    from safetensors import torch as tensors  # seconds to import; reports do without torch
+
     path = folder / WEIGHTS
     try:
-        return safetensors.torch.load(path.read_bytes())
+        return tensors.load(path.read_bytes())
     except OSError as error:
         raise unreadable(path, error) from error
     except safetensors.SafetensorError as error:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
 
     Array = npt.NDArray[Any]
 
@@ -29,4 +28,6 @@ class Standardisation(NamedTuple):
         return patches * scale + mean
 
     def _columns(self, device: torch.device) -> list[torch.Tensor]:
+        import torch  # seconds to import; what only reads a model's description does without
+
         return [torch.as_tensor(values, device=device)[:, None] for values in self]

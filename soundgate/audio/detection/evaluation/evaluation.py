@@ -26,7 +26,6 @@ from soundgate.audio.detection.evaluation.outcome import (
 )
 from soundgate.audio.detection.evaluation.scored import Scored, read_scored
 from soundgate.audio.detection.evaluation.sweep import THRESHOLDS, Choice, Sweep, choose, sweep
-from soundgate.audio.detection.forest.forest import Forest, fit
 from soundgate.audio.detection.tables import metrics as tables
 from soundgate.audio.detection.tables.prediction_index import Kept, write_run
 from soundgate.audio.formats.datasets.corpus import read_corpus_index
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from soundgate.audio.detection.forest.forest import Forest
 RUNS: Final = "runs"
 _LAYER: Final = "evaluation"
 _TOO_FEW: Final = (
@@ -181,6 +181,9 @@ def _run(tested: Scored, decoding: Decoding, choice: Choice, asked: Asked) -> ta
 
 
 def _forest(folders: Folders, validated: Scored, choice: Choice, asked: Asked) -> Forest:
+    # torch, which hears its features, takes seconds to import; without a forest none is needed
+    from soundgate.audio.detection.forest.forest import fit
+
     indexes = [read_corpus_index(each) for each in (folders.benchmark, folders.corpus)]
     # the lowest rate is one that every recording has
     rate_hz = min(each.rate_hz for index in indexes for each in index.recordings)
