@@ -6,12 +6,11 @@ are read too, see ``animal_spot``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from soundgate.audio.config.document import Document
-from soundgate.audio.config.explanation import explain
+from soundgate.audio.config import plain
 from soundgate.audio.config.reading import text_of
 from soundgate.audio.config.sections.general import Evaluation, General, Quantization
 from soundgate.audio.config.sections.section import Section
@@ -19,6 +18,8 @@ from soundgate.audio.config.sections.section import Section
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from pydantic import JsonValue
 
 Range = tuple[float, float]
 Rate = Annotated[float, Field(gt=0)]
@@ -194,23 +195,13 @@ def parse_spot(text: str, name: str) -> SpotConfig:
     Raises:
         ConfigError: one line with file, line, dotted key and the fix.
     """
-    document = Document(text, name)
-    sections = {key: value for key, value in document.data.items() if key not in _ELSEWHERE}
-    try:
-        return SpotConfig.model_validate(sections)
-    except ValidationError as error:
-        raise explain(error, document, SpotConfig) from None
+    return plain.parse(text, name, SpotConfig)
 
 
-_ELSEWHERE = ("pipeline",)
-"""Sections that are read by whoever reads pipeline parameters."""
-
-
-def check_spot(text: str, name: str) -> tuple[dict[str, Any], str]:
+def check_spot(text: str, name: str) -> tuple[dict[str, JsonValue], str]:
     """Check a config where it is submitted: its sections without defaults, and no notice.
 
     Raises:
         ConfigError: as ``parse_spot``.
     """
-    config = parse_spot(text, name)
-    return config.model_dump(mode="json", by_alias=True, exclude_unset=True), ""
+    return plain.sections_given(parse_spot(text, name)), ""

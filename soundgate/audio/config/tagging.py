@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from soundgate.audio.config.document import Document
-from soundgate.audio.config.explanation import explain
+from soundgate.audio.config import plain
 from soundgate.audio.config.reading import text_of
 from soundgate.audio.config.sections.data import Dataset
 from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
@@ -21,6 +20,8 @@ from soundgate.errors import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pydantic import JsonValue
 
 EPOCH_FIGURES: Final = {
     "VAL_F1": "validation_macro_f1",
@@ -260,23 +261,13 @@ def parse_tagging(text: str, name: str) -> TaggingConfig:
     Raises:
         ConfigError: one line with file, line, dotted key and the fix.
     """
-    document = Document(text, name)
-    sections = {key: value for key, value in document.data.items() if key not in _ELSEWHERE}
-    try:
-        return TaggingConfig.model_validate(sections)
-    except ValidationError as error:
-        raise explain(error, document, TaggingConfig) from None
+    return plain.parse(text, name, TaggingConfig)
 
 
-_ELSEWHERE = ("pipeline",)
-"""Sections that are read by whoever reads pipeline parameters."""
-
-
-def check_tagging(text: str, name: str) -> tuple[dict[str, Any], str]:
+def check_tagging(text: str, name: str) -> tuple[dict[str, JsonValue], str]:
     """Check a config where it is submitted: its sections without defaults, and no notice.
 
     Raises:
         ConfigError: as ``parse_tagging``.
     """
-    config = parse_tagging(text, name)
-    return config.model_dump(mode="json", by_alias=True, exclude_unset=True), ""
+    return plain.sections_given(parse_tagging(text, name)), ""

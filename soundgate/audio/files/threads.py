@@ -48,6 +48,24 @@ def ordered(compute: Callable[[T], R], items: Iterable[T], workers: int) -> Iter
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def one_ahead(compute: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield the result for each item; each is computed in a thread while the one before is used.
+
+    Args:
+        compute: called in the thread.
+        items: taken in the thread of the caller.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        waiting: Future[R] | None = None
+        for item in items:
+            coming = pool.submit(compute, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
+
+
 @contextlib.contextmanager
 def one_torch_thread() -> Iterator[None]:
     """Compute on one core.

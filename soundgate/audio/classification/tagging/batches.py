@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from soundgate.audio.classification.tagging.chunks import random_start, stacked
+from soundgate.audio.files.threads import one_ahead
 from soundgate.audio.signal.augmentation.mixing import Clips
 
 if TYPE_CHECKING:
@@ -112,15 +112,7 @@ def gathered(
         pieces = [clip[start:][: sampler.chunk] for clip, start in zip(clips, starts, strict=True)]
         return Pieces(chosen, *stacked(pieces, masked=masked, least=least))
 
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as reader:
-        waiting = None
-        for drawn in sampler.epoch(number):
-            coming = reader.submit(read, drawn)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+    return one_ahead(read, sampler.epoch(number))
 
 
 class WholeSet:

@@ -6,12 +6,13 @@ shorter than the window, noise of the same side stands around it: silence would 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+
+from soundgate.audio.files.threads import one_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,15 +199,7 @@ def gathered(
         added = torch.from_numpy(np.stack(noise)) if noisy else None
         return Pieces(drawn, torch.from_numpy(np.stack(waves)), added, targets)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as reader:
-        waiting = None
-        for drawn in sampler.epoch(number):
-            coming = reader.submit(cut, drawn)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+    return one_ahead(cut, sampler.epoch(number))
 
 
 @dataclass(frozen=True)
