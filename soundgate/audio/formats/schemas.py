@@ -21,6 +21,9 @@ from soundgate.audio.formats.datasets.inspection import Inspection
 from soundgate.audio.formats.datasets.variant import VariantIndex
 from soundgate.audio.formats.detections.review import DetectionReview
 from soundgate.audio.formats.detections.scores import ScoresFile
+from soundgate.audio.formats.embeddings.levels import BandsFile
+from soundgate.audio.formats.embeddings.segments import RecordsFile
+from soundgate.audio.formats.embeddings.vectors import EmbeddingsFile
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.models.detector import DetectorFile
 from soundgate.audio.formats.models.tagger import TaggerFile
@@ -62,6 +65,9 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "export": Export,
     "version": VersionCard,
     "scores": ScoresFile,
+    "records": RecordsFile,
+    "embeddings": EmbeddingsFile,
+    "bands": BandsFile,
     "predictions": predictions.Predictions,
     "predicted_clip_row": predictions.ClipRow,
     "predicted_patch_row": predictions.PatchRow,

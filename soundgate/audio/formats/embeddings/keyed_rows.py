@@ -1,0 +1,203 @@
+"""Parquet files of rows sorted by ``record_id``, and the union of several of them.
+
+A union is one of sets: a row that stands in several files is kept once, and two rows of one id that
+differ are an error. Files are read and written in blocks, so that their length does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    import pyarrow as pa
+
+KEY: Final = "record_id"
+BLOCK_ROWS: Final = 2048
+"""Rows that are read at once of each file."""
+GROUP_ROWS: Final = 8192
+"""Rows of a row group, the last one excepted: files do not depend on what was merged."""
+
+
+class SortedWriter:
+    """Write rows in the order of their ids; the file appears when all of it is written.
+
+    Used as a context manager; an exception inside leaves no file behind.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        """Prepare to write ``path``, whose folder is made if missing."""
+        self._path, self._schema = path, schema
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._held: list[pa.Table] = []
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        """Open the file under a temporary name."""
+        import pyarrow.parquet as pq
+
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        floats = [name for name in _leaves(self._schema) if name.endswith(".element")]
+        self._out = pq.ParquetWriter(
+            self._partial,
+            self._schema,
+            compression="zstd",
+            use_dictionary=[name for name in _leaves(self._schema) if name not in (*floats, KEY)],
+            use_byte_stream_split=floats,
+        )
+        return self
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows, sorted by id and after all before them."""
+        self._held.append(table)
+        self._count += table.num_rows
+        if self._count >= GROUP_ROWS:
+            self._flush(GROUP_ROWS)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Complete the file and give it its name, or remove it after an error."""
+        try:
+            if kind is None and self._count:
+                self._flush(1)
+        finally:
+            self._out.close()
+            if kind is not None:
+                self._partial.unlink(missing_ok=True)
+        if kind is None:
+            self._partial.replace(self._path)
+
+    def _flush(self, least: int) -> None:
+        """Write whole row groups, as long as ``least`` rows are left."""
+        import pyarrow as pa
+
+        rows = pa.concat_tables(self._held).combine_chunks()
+        while rows.num_rows >= least:
+            self._out.write_table(rows.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
+            rows = rows.slice(GROUP_ROWS)
+        self._held, self._count = [rows], rows.num_rows
+
+
+def write_sorted(path: Path, table: pa.Table) -> None:
+    """Write a table as a file of its own, sorted by id."""
+    with SortedWriter(path, table.schema) as out:
+        out.add(table.sort_by(KEY))
+
+
+def blocks(path: Path, *, rows: int = BLOCK_ROWS, remedy: str) -> Iterator[pa.Table]:
+    """Yield the rows of a file in order, a block at a time.
+
+    Raises:
+        DataError: the file is missing or damaged; ``remedy`` says what to do again.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: cannot be read; {remedy}: {error}") from error
+
+
+def merge(sources: Sequence[Path], schema: pa.Schema, into: Path, *, remedy: str) -> int:
+    """Write the union of sorted files as one sorted file, and return its number of rows.
+
+    Memory holds a block of each source.
+
+    Raises:
+        DataError: a file is missing, damaged, out of order or of other columns, or two rows of one
+            id differ.
+    """
+    with SortedWriter(into, schema) as out:
+        count = 0
+        for table in union(sources, schema, remedy=remedy):
+            out.add(table)
+            count += table.num_rows
+    return count
+
+
+def union(sources: Sequence[Path], schema: pa.Schema, *, remedy: str) -> Iterator[pa.Table]:
+    """Yield the union of sorted files in order, in tables of some rows; see :func:`merge`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    heads = [_Head(path, schema, remedy) for path in sources]
+    while heads := [head for head in heads if head.fill()]:
+        # every row up to the earliest end of a block is at hand
+        bound = min(head.last for head in heads)
+        taken = [head.take(bound) for head in heads]
+        rows = pa.concat_tables(taken).combine_chunks().sort_by(KEY)
+        ids = rows.column(KEY)
+        new = pc.not_equal(ids.slice(1), ids.slice(0, max(rows.num_rows - 1, 0)))
+        first = pa.concat_arrays([pa.array([True]), *new.chunks])
+        _check_equal(rows, first.to_pylist(), [head.path for head in heads], remedy)
+        yield rows.filter(first)
+
+
+def _check_equal(rows: pa.Table, first: list[bool], paths: Sequence[Path], remedy: str) -> None:
+    """Refuse rows of one id that differ."""
+    for place, is_first in enumerate(first):
+        if not is_first and not rows.slice(place, 1).equals(rows.slice(place - 1, 1)):
+            names = ", ".join(str(path) for path in paths)
+            found = rows.column(KEY)[place].as_py()
+            raise DataError(f"{names}: hold different rows of record {found}; {remedy}")
+
+
+class _Head:
+    """What was read of a file, and has not been taken yet."""
+
+    def __init__(self, path: Path, schema: pa.Schema, remedy: str) -> None:
+        self.path, self._schema, self._remedy = path, schema, remedy
+        self._blocks = blocks(path, remedy=remedy)
+        self._rows: pa.Table | None = None
+        self.last = ""
+
+    def fill(self) -> bool:
+        """Read the next block where nothing is left; say whether there is something."""
+        while self._rows is None or not self._rows.num_rows:
+            found = next(self._blocks, None)
+            if found is None:
+                return False
+            if not found.schema.equals(self._schema):
+                raise DataError(f"{self.path}: has other columns than expected; {self._remedy}")
+            self._check_order(found)
+            self._rows = found
+        return True
+
+    def take(self, bound: str) -> pa.Table:
+        """Rows whose id is at most ``bound``."""
+        import numpy as np
+
+        assert self._rows is not None
+        ids = self._rows.column(KEY).to_numpy(zero_copy_only=False).astype(str)
+        count = int(np.searchsorted(ids, bound, side="right"))
+        taken, self._rows = self._rows.slice(0, count), self._rows.slice(count)
+        return taken
+
+    def _check_order(self, found: pa.Table) -> None:
+        ids = found.column(KEY).to_pylist()
+        for before, after in zip([self.last, *ids], ids, strict=False):
+            if before >= after:
+                raise DataError(f"{self.path}: {after} stands after {before}; {self._remedy}")
+        self.last = ids[-1] if ids else self.last
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Paths of a schema's columns in Parquet: those of lists end in ``.element``."""
+    import pyarrow as pa
+
+    def is_list(kind: pa.DataType) -> bool:
+        return bool(pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind))
+
+    return [f"{f.name}.list.element" if is_list(f.type) else f.name for f in schema]

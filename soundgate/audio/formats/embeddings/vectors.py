@@ -1,0 +1,211 @@
+"""The ``embeddings/`` folder: what an encoder makes of each segment.
+
+    embeddings.parquet    a row a segment, sorted by record_id: the columns of Segment, and
+                          embedding, fixed_size_list<float32>; zstd
+    embeddings.json       encoder, its windows, classes, counts
+
+A shard's embeddings are a folder of the same format; :func:`merge_embeddings` unites them. A corpus
+may be larger than the memory: :meth:`Embeddings.batches` holds some rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import numpy as np
+from pydantic import Field
+
+from soundgate.audio.formats.embeddings import keyed_rows, segments
+from soundgate.audio.formats.record import Record, read_record, write_record
+from soundgate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from soundgate.audio.formats.embeddings.segments import Segment
+
+FORMAT: Final = "soundgate.embeddings/1"
+ABOUT: Final = "embeddings.json"
+TABLE: Final = "embeddings.parquet"
+EMBEDDING: Final = "embedding"
+REMEDY: Final = "embed again"
+
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class EncoderUsed(Record):
+    """The encoder, and how it heard the segments: what the numbers depend on."""
+
+    name: str
+    """``clap-2023`` say."""
+    digest: str
+    """SHA-256 over its weights and all that changes its numbers."""
+    sample_rate_hz: Annotated[int, Field(ge=1)]
+    embedding_size: Annotated[int, Field(ge=1)]
+    window_s: Seconds | None = None
+    """Window that the encoder hears at once; None: any length."""
+    hop_s: Seconds | None = None
+    """From the start of a window to the next one's, where a segment has several."""
+    pooling: str = "mean"
+    """How the windows of a segment become one embedding."""
+    precision: str = "fp32"
+
+
+class EmbeddingsFile(Record):
+    """``embeddings.json``."""
+
+    format: Literal["soundgate.embeddings/1"] = FORMAT
+    encoder: EncoderUsed
+    classes: tuple[str, ...]
+    """All classes of the plan, in its order; a shard may hold some of them."""
+    counts: dict[str, dict[str, Count]]
+    """Segments by split and class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """A folder of embeddings; rows are read when they are asked for."""
+
+    folder: Path
+    about: EmbeddingsFile
+
+    def batches(
+        self, split: str | None = None, *, rows: int = keyed_rows.BLOCK_ROWS
+    ) -> Iterator[tuple[list[Segment], NDArray[np.float32]]]:
+        """Yield segments and their embeddings, float32 (segment, size), some rows at a time.
+
+        Args:
+            split: one of ``SPLITS``; None: all.
+            rows: at most, in a batch.
+
+        Raises:
+            DataError: the table is missing or damaged.
+        """
+        for table in self._tables(split, rows):
+            yield segments.from_table(table), vectors_of(table)
+
+    def segments(self, split: str | None = None) -> list[Segment]:
+        """The segments of a split, or all, by record_id."""
+        return [each for table in self._tables(split) for each in segments.from_table(table)]
+
+    def matrix(self, split: str | None = None) -> NDArray[np.float32]:
+        """The embeddings of a split, or all, float32 (segment, size), as ``segments`` has them."""
+        found = [vectors_of(table) for table in self._tables(split)]
+        size = self.about.encoder.embedding_size
+        return np.concatenate(found) if found else np.empty((0, size), np.float32)
+
+    def _tables(self, split: str | None, rows: int = keyed_rows.BLOCK_ROWS) -> Iterator[pa.Table]:
+        import pyarrow.compute as pc
+
+        expected = schema(self.about.encoder.embedding_size)
+        for table in keyed_rows.blocks(self.folder / TABLE, rows=rows, remedy=REMEDY):
+            if not table.schema.equals(expected):
+                raise DataError(f"{self.folder / TABLE}: does not fit {ABOUT}; {REMEDY}")
+            chosen = table if split is None else table.filter(pc.equal(table["split"], split))
+            if chosen.num_rows:
+                yield chosen
+
+
+def schema(size: int) -> pa.Schema:
+    """Columns of a table of embeddings."""
+    import pyarrow as pa
+
+    kind = pa.list_(pa.field("element", pa.float32(), nullable=False), size)
+    return segments.schema().append(pa.field(EMBEDDING, kind, nullable=False))
+
+
+def to_table(rows: Sequence[Segment], vectors: NDArray[np.float32]) -> pa.Table:
+    """A table of segments and their embeddings, float32 (segment, size).
+
+    Raises:
+        DataError: an embedding holds NaN or infinite numbers; names the segment.
+    """
+    import pyarrow as pa
+
+    assert vectors.dtype == np.float32
+    assert len(rows) == len(vectors)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        wrong = rows[int(np.argmin(finite))]
+        raise DataError(
+            f"{wrong.path}: the embedding at {wrong.start_s:g} s holds NaN or infinite numbers: "
+            "check the audio and the encoder's weights"
+        )
+    wanted = schema(vectors.shape[1])
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
+    column = pa.FixedSizeListArray.from_arrays(flat, type=wanted.field(EMBEDDING).type)
+    return segments.to_table(rows).append_column(wanted.field(EMBEDDING), column)
+
+
+def vectors_of(table: pa.Table) -> NDArray[np.float32]:
+    """The embeddings in a table, float32 (segment, size)."""
+    column = table.column(EMBEDDING)
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    made: NDArray[np.float32] = flat.reshape(table.num_rows, column.type.list_size)
+    return made
+
+
+def write_embeddings(
+    folder: Path,
+    encoder: EncoderUsed,
+    classes: Sequence[str],
+    rows: Sequence[Segment],
+    vectors: NDArray[np.float32],
+) -> None:
+    """Write the folder of segments that fit into memory; any order gives the same bytes."""
+    keyed_rows.write_sorted(folder / TABLE, to_table(rows, vectors))
+    write_about(folder, encoder, classes)
+
+
+def merge_embeddings(
+    sources: Sequence[Path], into: Path, encoder: EncoderUsed, classes: Sequence[str]
+) -> int:
+    """Write the union of tables of embeddings as a folder; return its number of segments.
+
+    Args:
+        sources: Parquet files sorted by record_id.
+        into: the folder.
+        encoder: by which all of them were made.
+        classes: of the plan.
+
+    Raises:
+        DataError: as ``keyed_rows.merge``.
+    """
+    wanted = schema(encoder.embedding_size)
+    count = keyed_rows.merge(sources, wanted, into / TABLE, remedy=REMEDY)
+    write_about(into, encoder, classes)
+    return count
+
+
+def write_about(folder: Path, encoder: EncoderUsed, classes: Sequence[str]) -> None:
+    """Write ``embeddings.json`` beside a table that is there."""
+    counts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for table in keyed_rows.blocks(folder / TABLE, remedy=REMEDY):
+        names = zip(table["split"].to_pylist(), table["class_name"].to_pylist(), strict=True)
+        for split, class_name in names:
+            counts[split][class_name] += 1
+    ordered = {
+        split: {name: counts[split][name] for name in classes if counts[split][name]}
+        for split in segments.SPLITS
+        if split in counts
+    }
+    about = EmbeddingsFile(encoder=encoder, classes=tuple(classes), counts=ordered)
+    partial = folder / f".{ABOUT}.partial"
+    write_record(partial, about)
+    partial.replace(folder / ABOUT)
+
+
+def read_embeddings(folder: Path) -> Embeddings:
+    """The embeddings in ``folder``.
+
+    Raises:
+        DataError: ``embeddings.json`` is missing, damaged or of another format.
+    """
+    return Embeddings(folder, read_record(folder / ABOUT, EmbeddingsFile, remedy=REMEDY))
