@@ -11,6 +11,7 @@ from soundgate.audio.config.aed import (
     UserConfig,
 )
 from soundgate.audio.config.reading import check, check_training, load, parse
+from soundgate.audio.config.sec import check_sec
 from soundgate.audio.config.sections.data import Dataset
 from soundgate.audio.config.sections.dataset_specific import DatasetSpecific
 from soundgate.audio.config.sections.general import Evaluation, General, Quantization
@@ -56,6 +57,7 @@ __all__ = [
     "UserConfig",
     "VolumeAugment",
     "check",
+    "check_sec",
     "check_spot",
     "check_tagging",
     "check_training",

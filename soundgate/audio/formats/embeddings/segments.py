@@ -3,7 +3,7 @@
     records.parquet    a row a segment, sorted by shard, path, start and round; a row group a shard
     records.json       classes, windows, splits, noise and seed; which recordings splits share
 
-A *record* is a segment of a track: its id is made of the track, of where the segment starts and of
+A *record* is a segment of a track: its id is made of the file, of where the segment starts and of
 the round over the tracks that cut it, so that it stays the same whatever else is planned.
 """
 
@@ -53,7 +53,7 @@ class Segment:
     start_s: float
     """Where it begins in the file, seconds."""
     duration_s: float
-    """Its length; what the file lacks is silence."""
+    """Length of its sound: less than the plan's ``window_s`` where the track ends."""
     round: int
     """From 1; later rounds cut the same tracks at random offsets."""
     noise: bool
@@ -133,13 +133,13 @@ class Records:
         return [each for shard in range(self.about.shards) for each in self.shard(shard)]
 
 
-def record_id(track_id: str, start_sample: int, round_: int) -> str:
-    """Name of a segment: a hash of its track, first sample and round.
+def record_id(path: str, start_ms: int, round_: int) -> str:
+    """Name of a segment: a hash of its file, first millisecond and round.
 
     >>> record_id("rain/1.wav", 0, 1) == record_id("rain/1.wav", 0, 1)
     True
     """
-    text = f"{track_id}\n{start_sample}\n{round_}"
+    text = f"{path}\n{start_ms}\n{round_}"
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
