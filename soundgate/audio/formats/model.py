@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 import safetensors
+from safetensors import numpy as arrays
 
 from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 from soundgate.audio.formats.front_end import FrontEnd
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
     from torch import Tensor
 
     from soundgate.audio.clips.manifest import Identity
     from soundgate.audio.formats.feature_set import FeatureSet
+
+    Array = npt.NDArray[Any]
 
 FORMAT: Final = "soundgate.model/1"
 DESCRIPTION = "model.json"
@@ -180,17 +184,25 @@ class Description:
 def write(
     folder: Path,
     description: Described,
-    weights: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | Mapping[str, Array],
     split: Sequence[tuple[Segmented, str]],
 ) -> None:
-    """Write a model; ``model.json`` last, so that a folder without it is known to be unfinished."""
-    from safetensors import torch as tensors  # seconds to import; reports do without torch
+    """Write a model; ``model.json`` last, so that a folder without it is known to be unfinished.
 
+    Weights are tensors, or arrays where a model does without torch.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    (folder / WEIGHTS).write_bytes(tensors.save(plain))
+    (folder / WEIGHTS).write_bytes(_serialised(weights))
     write_lines(folder / SPLIT, (_segment(row) | {"split": side} for row, side in split))
     write_object(folder / DESCRIPTION, description.as_json())
+
+
+def _serialised(weights: Mapping[str, Any]) -> bytes:
+    if all(isinstance(value, np.ndarray) for value in weights.values()):
+        return arrays.save({name: np.ascontiguousarray(value) for name, value in weights.items()})
+    from safetensors import torch as tensors  # seconds to import; reports do without torch
+
+    return tensors.save({k: value.detach().cpu().contiguous() for k, value in weights.items()})
 
 
 def digest(folder: Path) -> str:

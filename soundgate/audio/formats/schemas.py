@@ -26,9 +26,11 @@ from soundgate.audio.formats.embeddings.segments import RecordsFile
 from soundgate.audio.formats.embeddings.vectors import EmbeddingsFile
 from soundgate.audio.formats.exported import Export
 from soundgate.audio.formats.models.detector import DetectorFile
+from soundgate.audio.formats.models.embedding_classifier import EmbeddingClassifierFile
 from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
 from soundgate.audio.formats.reports.comparison import Comparison
+from soundgate.audio.formats.reports.embeddings import EmbeddingReport, Leaderboard
 from soundgate.audio.formats.reports.events import EventReport, EventResult
 from soundgate.audio.formats.reports.report import Report
 from soundgate.audio.formats.reports.review_page import PageSummary
@@ -54,9 +56,12 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "split_row": model.SplitRow,
     "tagger": TaggerFile,
     "detector": DetectorFile,
+    "embedding_classifier": EmbeddingClassifierFile,
     "report": Report,
     "tag_report": TagReport,
     "event_report": EventReport,
+    "embedding_report": EmbeddingReport,
+    "leaderboard": Leaderboard,
     "event_result_row": EventResult,
     "detection_review": DetectionReview,
     "clip_result_row": ClipResult,

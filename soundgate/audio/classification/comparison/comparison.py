@@ -110,6 +110,11 @@ def compare(
 
 def with_figures(made: Comparison, both: Match, champion: ScoredClips) -> Comparison:
     """``made`` with every figure of the compared clips; ``champion`` has them in their order."""
+    return as_classifier(paired_figures(made, both, champion))
+
+
+def paired_figures(made: Comparison, both: Match, champion: ScoredClips) -> Comparison:
+    """``made`` with clip and patch accuracy of both, McNemar's test, and the figures per class."""
     results = both.results
     confidence = made.confidence_level
     assert confidence is not None
@@ -125,7 +130,7 @@ def with_figures(made: Comparison, both: Match, champion: ScoredClips) -> Compar
         "patch_accuracy": (patches, paired.Share(champion.patches_correct, champion.patches)),
     }
     test = paired.mcnemar(correct, champion.correct)
-    complete = made.with_fields(
+    return made.with_fields(
         metrics={name: _pair(*of, groups, confidence) for name, of in shares.items()},
         clips=len(results),
         sources=len(set(groups)),
@@ -136,7 +141,6 @@ def with_figures(made: Comparison, both: Match, champion: ScoredClips) -> Compar
         ),
         per_class=_per_class(both, champion),
     )
-    return as_classifier(complete)
 
 
 def _score_champion(

@@ -1,0 +1,1 @@
+"""Programs of the sec pipeline: embeddings of whole corpora, and classifiers on them."""
