@@ -2,6 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+# It pins numpy below 2, but works beside our versions: see the extra clap.
+MSCLAP := msclap==1.3.4 torchlibrosa==0.1.0
 STAMP := $(VENV)/.installed
 
 .PHONY: setup run test test-fast attack lint check lock bench clean
@@ -12,6 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --build-constraints constraints.txt --editable ".[dev]"
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --no-deps $(MSCLAP)
 	touch $@
 
 run: setup  ## run the AED pipeline on the embedded default and print the result

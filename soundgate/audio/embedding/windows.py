@@ -29,9 +29,9 @@ class EmbeddingSettings:
     pooling: Literal["mean", "max"] = "mean"
     """What becomes of a record's windows: their mean, weighted by how much of the record each
     holds, or the largest value of each number."""
-    fill: Literal["repeat", "zeros"] = "repeat"
-    """How a last window that the record ends in is filled up: with its sound again, as CLAP was
-    trained, or with zeros."""
+    fill: Literal["repeat", "repeatpad", "zeros"] = "repeat"
+    """How a last window that the record ends in is filled up: with its sound again (CLAP of
+    Microsoft), with its sound as often as it fits and then zeros (CLAP of LAION), or with zeros."""
     batch_size: int = 16
     """Windows that are computed together, of as many records as it takes."""
     workers: int = 1
@@ -67,6 +67,8 @@ class Windows:
             return part
         if self.fill == "repeat":
             return np.resize(part, size)
+        if self.fill == "repeatpad":
+            part = np.tile(part, size // part.size)
         return np.concatenate([part, np.zeros(size - part.size, np.float32)])
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PER_LABEL = "MOBNET"
 """A MobileNetV3 large for each label."""
-NETWORKS = (*FUNCTIONS, PER_LABEL, *loading.CLASSES, *SMALL)
+NETWORKS = (*FUNCTIONS, PER_LABEL, *loading.TAGGERS, *SMALL)
 """Names of the networks."""
 
 

@@ -30,6 +30,7 @@ _IN_FOLDER = ("model.safetensors", _INDEX, "pytorch_model.bin")
 # What a file of a whole training keeps its weights under.
 _ENVELOPES = ("state_dict", "model", "model_state_dict")
 _SHOWN = 4
+_FIX = "set network to what the file was saved from"
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,18 @@ def check(
     wanted: Mapping[str, Tensor],
     *,
     may_lack: Collection[str] = (),
+    field: str = FIELD,
+    fix: str = _FIX,
 ) -> None:
     """Compare the weights of a file with those of a network, by name and shape.
+
+    Args:
+        path: the file.
+        given: its weights.
+        wanted: those of the network.
+        may_lack: names that the file need not have.
+        field: what of the user's settings names the file.
+        fix: what to do where they differ.
 
     Raises:
         ConfigError: some are missing, unexpected or of another shape; one line names them.
@@ -115,11 +126,17 @@ def check(
         for name in sorted(wanted.keys() & given.keys())
         if given[name].shape != wanted[name].shape
     ]
-    refuse(path, missing, unexpected, shapes)
+    refuse(path, missing, unexpected, shapes, field=field, fix=fix)
 
 
 def refuse(
-    path: Path, missing: Collection[str], unexpected: Collection[str], shapes: Collection[str]
+    path: Path,
+    missing: Collection[str],
+    unexpected: Collection[str],
+    shapes: Collection[str],
+    *,
+    field: str = FIELD,
+    fix: str = _FIX,
 ) -> None:
     """Raise where anything is listed.
 
@@ -129,10 +146,7 @@ def refuse(
     kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
     faults = [f"{kind}: {_some(names)}" for kind, names in kinds if names]
     if faults:
-        raise ConfigError(
-            f"{FIELD}: {path} does not fit the network: {'; '.join(faults)}; set network to what "
-            "the file was saved from"
-        )
+        raise ConfigError(f"{field}: {path} does not fit the network: {'; '.join(faults)}; {fix}")
 
 
 def refuse_labels(path: Path, found: str, labels: int) -> ConfigError:

@@ -20,7 +20,7 @@ from soundgate.audio.signal.patches import frame_count, patch_samples
 from soundgate.errors import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -34,6 +34,13 @@ _DB_FLOOR = 1e-10
 _DB_RANGE = 80.0
 # Frames that go through the transform at once: their spectra stay in the processor's cache.
 _BLOCK_FRAMES = 256
+
+
+def options_of(values: Mapping[str, object]) -> FeatureExtraction:
+    """The options of a pretrained network's features, by the names of a config's values."""
+    from soundgate.audio.config.sections.sound import FeatureExtraction
+
+    return FeatureExtraction.model_validate(dict(values))
 
 
 def log_mel(waveform: Tensor, options: FeatureExtraction, sample_rate_hz: int) -> Tensor:

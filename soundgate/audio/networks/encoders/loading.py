@@ -19,12 +19,23 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CONFIG = "config.json"
+TAGGERS = ("AST", "WAV2VEC", "WAV2VEC_CNN")
+"""Names of taggers' networks."""
 CLASSES = {
     "AST": ("ASTConfig", "ASTForAudioClassification"),
     "WAV2VEC": ("Wav2Vec2Config", "Wav2Vec2ForSequenceClassification"),
     "WAV2VEC_CNN": ("Wav2Vec2Config", "Wav2Vec2Model"),
+    "ast": ("ASTConfig", "ASTModel"),
+    "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2Model"),
+    "hubert": ("HubertConfig", "HubertModel"),
+    "wavlm": ("WavLMConfig", "WavLMModel"),
+    "whisper": ("WhisperConfig", "WhisperModel"),
+    "laion-clap": ("ClapConfig", "ClapModel"),
+    "gpt2": ("GPT2Config", "GPT2Model"),
+    "bert": ("BertConfig", "BertModel"),
 }
-"""Names of taggers, and of a config and a model of ``transformers``."""
+"""Names of taggers' networks, of encoders and of text towers, with a config and a model of
+``transformers``."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +129,9 @@ def library() -> Any:
         with _quiet():
             import transformers
     except ImportError as error:
-        message = f"{error.name} is not installed; pip install 'soundgate[tagging]'"
+        message = f"{error.name} is not installed; pip install 'soundgate[clap]'"
         raise MissingExtra(message) from error
+    transformers.utils.logging.disable_progress_bar()
     return transformers
 
 

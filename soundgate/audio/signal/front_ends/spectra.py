@@ -20,15 +20,18 @@ _TOP_DB = 80.0
 
 
 class PowerSpectrum(nn.Module):
-    """|X|^2 of frames under a Hann window, frame t centred at t * hop; zeros beyond the ends."""
+    """|X|^2 of frames under a Hann window, frame t centred at t * hop.
+
+    Beyond its ends a waveform goes on with zeros, or mirrored where ``pad`` is ``reflect``.
+    """
 
     window: Tensor
     waves: Tensor
 
-    def __init__(self, n_fft: int, hop_length: int) -> None:
+    def __init__(self, n_fft: int, hop_length: int, pad: str = "constant") -> None:
         """Make the window, and the waves by which exported graphs transform."""
         super().__init__()
-        self.n_fft, self.hop_length = n_fft, hop_length
+        self.n_fft, self.hop_length, self.pad = n_fft, hop_length, pad
         window = torch.hann_window(n_fft, dtype=torch.float64)
         turns = torch.outer(torch.arange(n_fft // 2 + 1), torch.arange(n_fft)) % n_fft
         angle = turns.double() * (2 * math.pi / n_fft)
@@ -38,7 +41,7 @@ class PowerSpectrum(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """Power float32 (clip, bin, frame) of waveforms float32 (clip, sample)."""
-        padded = functional.pad(waveforms, (self.n_fft // 2, self.n_fft // 2))
+        padded = functional.pad(waveforms, (self.n_fft // 2, self.n_fft // 2), mode=self.pad)
         if torch.compiler.is_exporting():
             # ONNX's own transform is younger than the operator sets that embedded runtimes know.
             parts = functional.conv1d(padded.unsqueeze(1), self.waves, stride=self.hop_length)
