@@ -7,8 +7,9 @@ nor on the machine: no operations are fused or reordered.
 
 from __future__ import annotations
 
+import copy
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class OctaveLevels:
             ConfigError: a block is no whole number of samples, or the reference is not above 0.
             MissingExtra: scipy or numba is not installed.
         """
-        self.bands = tuple(bands)
+        self.bands, self.sample_rate_hz = tuple(bands), sample_rate_hz
         self.block_samples = block_samples(block_s, sample_rate_hz)
         self._reference = checked_reference(reference)
         sos = sections(self.bands, sample_rate_hz)
@@ -65,6 +66,17 @@ class OctaveLevels:
         self._sums = np.zeros(len(self.bands))
         self._filled = 0
         self._kernel = _kernel()
+
+    def fresh(self) -> Self:
+        """The same filters, that remember no samples: designing them costs more than a copy."""
+        made = copy.copy(self)
+        made.forget()
+        return made
+
+    def forget(self) -> None:
+        """Begin another recording."""
+        self._state, self._sums = np.zeros_like(self._state), np.zeros_like(self._sums)
+        self._filled = 0
 
     def push(self, samples: NDArray[np.floating]) -> Floats:
         """Filter further samples.

@@ -1,0 +1,40 @@
+"""Unite the embeddings of all shards.
+
+Reads   records/      the plan
+        shards/       embeddings of each shard
+        logs/         unit.json of each shard
+        config        the user config
+Writes  embeddings/   embeddings.parquet, embeddings.json: every planned segment once
+        log/          log.json, perf.txt: seconds and segments by class
+
+A union of sets: a shard that was made twice adds nothing. A segment that is missing, or rows of one
+segment that differ, end the task.
+"""
+
+from __future__ import annotations
+
+from soundgate.step import InputPath, InputPaths, OutputPath, main
+
+
+def merge(
+    records: InputPath,
+    shards: InputPaths,
+    logs: InputPaths,
+    config: InputPath,
+    embeddings: OutputPath,
+    log: OutputPath,
+) -> None:
+    """Write the embeddings of the corpus; say how many there are."""
+    from soundgate.audio.config.sec import load_sec
+    from soundgate.audio.embedding import journal
+    from soundgate.audio.embedding.embeddings import merge_shards
+    from soundgate.audio.formats.embeddings.segments import read_records
+
+    read = read_records(records)
+    count = merge_shards(shards, read, embeddings)
+    journal.write_log(logs, read.about, load_sec(config), log)
+    print(f"{count} embeddings of {len(read.about.classes)} classes")
+
+
+if __name__ == "__main__":
+    main(merge)
