@@ -53,6 +53,17 @@ def gains(name: str, words: str, json_path: str) -> tuple[Metric, Metric]:
     )
 
 
+def metric_of(name: str, end: str = "value") -> Metric:
+    """What a gate on a metric of the report reads: its value, or the lower end of its interval."""
+    title, low = name.replace("_", " "), end == "low"
+    return Metric(
+        name=f"{name.replace('_', ':')}{':low' if low else ''}",
+        json_path=f"metrics.{name}.{end}",
+        message=f"Execution failed due to {'lower bound of ' if low else ''}{title} <",
+        values=Bounds(0, 1),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReleaseParameters(Group):
     """Where candidates are registered, and how they are held against the released model."""

@@ -17,24 +17,12 @@ from soundgate.audio.datasets.corpora.strategies import Strategies, read_strateg
 from soundgate.bounds import Bounds, Fraction
 from soundgate.errors import ParameterError
 from soundgate.parameters import ConfigFile
-from soundgate.pipeline import Metric
 
 SYNTHETIC: Final = "synthetic"
 """Instead of a folder: tapes that are rendered."""
 
 EVENT_F1_GAIN, EVENT_F1_GAIN_LOW = gains("event:f1", "event F1", "metrics.event_f1")
 """Event F1 less the champion's on the same recordings, and the interval's lower end."""
-
-
-def metric_of(name: str, end: str = "value") -> Metric:
-    """What a gate on a metric of the report reads: its value, or the lower end of its interval."""
-    title, low = name.replace("_", " "), end == "low"
-    return Metric(
-        name=f"{name.replace('_', ':')}{':low' if low else ''}",
-        json_path=f"metrics.{name}.{end}",
-        message=f"Execution failed due to {'lower bound of ' if low else ''}{title} <",
-        values=Bounds(0, 1),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

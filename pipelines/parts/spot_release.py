@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.parameters import spot as parameters
+from pipelines.parameters.release import metric_of
 from pipelines.parts import release
 from pipelines.parts.resources import CPU
 from steps.spot.export import export
@@ -32,10 +33,8 @@ def add_release(
         metrics=compared["metrics"],
     )
     wanted = [
-        release.Wanted(best.report, parameters.metric_of("event_f1"), p.q_event_f1_threshold),
-        release.Wanted(
-            best.report, parameters.metric_of("event_f1", "low"), p.q_event_f1_low_threshold
-        ),
+        release.Wanted(best.report, metric_of("event_f1"), p.q_event_f1_threshold),
+        release.Wanted(best.report, metric_of("event_f1", "low"), p.q_event_f1_low_threshold),
     ]
     wanted += release.champion_gates(
         p,

@@ -29,7 +29,7 @@ def train_head(
     *,
     head: str,
     settings: list[str] | None = None,
-    name: str = "",
+    variant: str = "",
     epochs: int = 150,
     patience: int = 10,
     batch_size: int = 128,
@@ -44,7 +44,7 @@ def train_head(
         checkpoints: where a killed attempt left its work.
         head: ``ridge``, ``linear``, ``mlp`` or ``xgboost``.
         settings: its settings as ``KEY=VALUE``; what is not named has its default.
-        name: of the head among those that are tried.
+        variant: name of the head among those that are tried.
         epochs: at most.
         patience: epochs, or rounds, without a better accuracy on ``es``.
         batch_size: segments of a step.
@@ -57,7 +57,7 @@ def train_head(
     chosen = head_settings(head, settings or [])
     with graceful_stop() as stop, graceful_finish() as finish, epoch_log(chosen.as_json()) as log:
         asked = Asked(
-            name=name or head,
+            name=variant or head,
             epochs=epochs,
             patience=patience,
             batch_size=batch_size,
