@@ -98,10 +98,10 @@ def text_weights(config, size=SIZE, seed=1):
     return named | {SCALE: torch.tensor(2.5)}
 
 
-def write_clap(path, name="clap-2023", *, text=None, **options):
+def write_clap(path, name="clap-2023", *, text=None, width=12, **options):
     """A file as Microsoft publishes it; ``text``: a folder for a tower, which it gets too."""
     held = clap_weights(name, **options)
     if text is not None:
-        held |= text_weights(text_folder(text), options.get("size", SIZE))
+        held |= text_weights(text_folder(text, width=width), options.get("size", SIZE))
     torch.save({"model": held}, path)
     return path

@@ -63,8 +63,9 @@ def load_encoder(settings: EncoderSettings, device: str = "cpu") -> Encoder:
     path = _path(settings)
     if name == "onnx":
         return onnx_program.OnnxEncoder(path, settings.sample_rate_hz)
+    module = _module(name, path)
     digest = digest_of(name=name, weights=_digest(name, path), precision=settings.precision)
-    return ModuleEncoder(name, digest, _module(name, path), device, settings.precision)
+    return ModuleEncoder(name, digest, module, device, settings.precision)
 
 
 def load_text_encoder(settings: EncoderSettings) -> TextEncoder:
@@ -106,7 +107,7 @@ def _module(name: str, path: Path) -> EncoderModule:
 def _digest(name: str, path: Path) -> str:
     if name in FOLDERS:
         return stored.digest(path)
-    return sha256_of(path) if name == "yamnet" and path.is_file() else weights.digest(path)
+    return sha256_of(path) if name == "yamnet" else weights.digest(path)
 
 
 def _path(settings: EncoderSettings) -> Path:

@@ -19,6 +19,8 @@ PROMPT = "this is the sound of {}"
 END = "<|endoftext|>"
 """The token that ends every sentence of GPT-2."""
 
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")
+
 
 class Tower(Protocol):
     """A module that embeds tokens."""
@@ -81,6 +83,11 @@ def tokenizer_in(folder: Path, vocabulary: int, *, ended: bool) -> Any:
     Raises:
         ConfigError: there is none, or one of other tokens than the tower's.
     """
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        # The library would make up a tokenizer that knows no word.
+        raise ConfigError(
+            f"encoder.text_path: {folder} holds no tokenizer; copy its {' or '.join(_VOCABULARIES)}"
+        )
     try:
         tokenizer = loading.library().AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True
@@ -88,8 +95,7 @@ def tokenizer_in(folder: Path, vocabulary: int, *, ended: bool) -> Any:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigError(
-            f"encoder.text_path: {folder} holds no tokenizer: {reason}; copy its tokenizer files, "
-            "vocab.json and merges.txt or tokenizer.json"
+            f"encoder.text_path: {folder}: its tokenizer cannot be read: {reason}; copy it again"
         ) from error
     if len(tokenizer) > vocabulary:
         raise ConfigError(
