@@ -31,6 +31,7 @@ from soundgate.audio.formats.models.tagger import TaggerFile
 from soundgate.audio.formats.reports.clip_results import ClipResult
 from soundgate.audio.formats.reports.comparison import Comparison
 from soundgate.audio.formats.reports.embeddings import EmbeddingReport, Leaderboard
+from soundgate.audio.formats.reports.event_scores import EventScores
 from soundgate.audio.formats.reports.events import EventReport, EventResult
 from soundgate.audio.formats.reports.report import Report
 from soundgate.audio.formats.reports.review_page import PageSummary
@@ -63,6 +64,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "embedding_report": EmbeddingReport,
     "leaderboard": Leaderboard,
     "event_result_row": EventResult,
+    "event_scores": EventScores,
     "detection_review": DetectionReview,
     "clip_result_row": ClipResult,
     "comparison": Comparison,

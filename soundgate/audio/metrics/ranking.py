@@ -56,7 +56,8 @@ def rank(truth: Array, scores: Array, mask: Array | None = None) -> Ranking:
     chosen = np.arange(len(truth)) if mask is None else np.flatnonzero(mask)
     order = chosen[np.argsort(-scores[chosen], kind="stable")]
     ranked = scores[order].astype(np.float64)
-    first = np.flatnonzero(np.diff(ranked, prepend=np.inf) != 0)
+    # Differences of infinite scores are no numbers.
+    first = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])[: len(ranked)])
     return Ranking(order, truth[order].astype(bool), first, ranked[first])
 
 
@@ -96,6 +97,46 @@ def rank_figures(ranking: Ranking, weights: Array) -> RankFigures:
             np.einsum("kd,kd->d", precision, gained) / positives,
             np.einsum("kd,kd->d", below, gained) / (positives * negatives.astype(np.float64)),
         )
+
+
+def partial_roc_auc(ranking: Ranking, weights: Array, most: float = 1.0) -> Array:
+    """Area under the ROC curve up to a false-positive rate, as a share of that rate.
+
+    Points are joined by straight lines (Fawcett 2006), also at the end, which may lie between two
+    thresholds. There is no correction for chance (McClish 1989): a random order has ``most / 2``.
+
+    Args:
+        ranking: the clips.
+        weights: int ``(clip, draw)``: how often each clip counts in each resample.
+        most: the highest false-positive rate, above 0 and at most 1.
+
+    Returns:
+        Float64 ``(draw,)``; NaN where there is no positive or no negative clip.
+    """
+    if not len(ranking.first):
+        return np.full(weights.shape[1], np.nan)
+    counted = weights[ranking.order]
+    hits = np.add.reduceat(np.where(ranking.truth[:, None], counted, 0), ranking.first, axis=0)
+    claimed = np.add.reduceat(counted, ranking.first, axis=0)
+    start = np.zeros((1, weights.shape[1]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        y, x = (
+            np.cumsum(np.concatenate((start, part)), axis=0) / part.sum(axis=0)
+            for part in (hits, claimed - hits)
+        )
+        width, rise = np.diff(x, axis=0), np.diff(y, axis=0)
+        inside = np.clip(most - x[:-1], 0, width)
+        slope = np.divide(rise, width, out=np.zeros_like(rise), where=width > 0)
+        area = (inside * (y[:-1] + slope * inside / 2)).sum(axis=0) / most
+    return np.where(np.isnan(x[-1]) | np.isnan(y[-1]), np.nan, area)
+
+
+def best_f1(ranking: Ranking) -> float:
+    """The highest F1 of all thresholds; NaN where there is no positive clip."""
+    hits, claimed, _ = _counts(ranking)
+    if not ranking.truth.any():
+        return float("nan")
+    return float((2 * hits / (claimed + hits[-1])).max())
 
 
 def precision_recall_curve(truth: Array, scores: Array, mask: Array | None = None) -> Curve:

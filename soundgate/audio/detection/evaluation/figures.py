@@ -18,8 +18,9 @@ from soundgate.audio.formats.reports.events import (
     TapeFigures,
 )
 from soundgate.audio.formats.reports.report import ClassScores, Estimate, Headline
-from soundgate.audio.metrics.events.intervals import Intervals
-from soundgate.audio.metrics.events.psds import PSDS1, PSDS2, psds_of_operating_points
+from soundgate.audio.metrics.events import psds as exact
+from soundgate.audio.metrics.events.intervals import merged
+from soundgate.audio.metrics.events.levels import of_operating_points
 from soundgate.audio.metrics.rounding import rounded
 
 if TYPE_CHECKING:
@@ -86,32 +87,14 @@ def metrics(judged: Judged) -> dict[str, Estimate]:
 def psds(judged: Judged) -> tuple[float, float]:
     """PSDS 1 and 2 of the thresholds of a sweep, which bound the exact ones from below."""
     truth = judged.outcome.truth
-    args = (
-        list({id(found): found for found in judged.swept.detections}.values()),
-        _apart(truth.events),
-        len(truth.classes),
-        float(truth.seconds.sum()),
+    detections = list({id(found): found for found in judged.swept.detections}.values())
+    levels = of_operating_points(detections)
+    events, classes = merged(truth.events), len(truth.classes)
+    one, two = (
+        exact.psds(levels, events, truth.seconds, classes, setting).score
+        for setting in (exact.PSDS1, exact.PSDS2)
     )
-    one, two = (psds_of_operating_points(*args, setting).score for setting in (PSDS1, PSDS2))
     return one, two
-
-
-def _apart(events: Intervals) -> Intervals:
-    """Events of which those of one recording and class that overlap are one."""
-    order = np.lexsort((events.start_s, events.label, events.clip))
-    kept: list[tuple[int, int, float, float]] = []
-    for k in order.tolist():
-        row = (
-            int(events.clip[k]),
-            int(events.label[k]),
-            float(events.start_s[k]),
-            float(events.end_s[k]),
-        )
-        if kept and kept[-1][:2] == row[:2] and row[2] < kept[-1][3]:
-            kept[-1] = (*kept[-1][:3], max(kept[-1][3], row[3]))
-        else:
-            kept.append(row)
-    return Intervals.of(*zip(*kept, strict=True)) if kept else events
 
 
 def estimate(found: Interval) -> Estimate | None:

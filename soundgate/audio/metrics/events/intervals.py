@@ -93,6 +93,29 @@ def overlapping(left: Intervals, right: Intervals, *, same_label: bool) -> tuple
     return Pairs(pairs.left, order[pairs.right]), seconds[meet]
 
 
+def merged(events: Intervals, *, touching: bool = False) -> Intervals:
+    """Events of which those of one clip and class that overlap are one, by clip, class and start.
+
+    Args:
+        events: of any order.
+        touching: whether those are one, too, of which one ends where the next starts, to a
+            microsecond.
+    """
+    if not len(events):
+        return events
+    order = np.lexsort((events.start_s, events.label, events.clip))
+    events = events.where(order)
+    key = _keys(events, same_label=True)
+    reached = _running_maximum(events.end_s, key)
+    apart = events.start_s[1:] > reached[:-1] + 1e-6
+    if not touching:
+        apart = events.start_s[1:] >= reached[:-1]
+    begins = np.flatnonzero(np.concatenate(([True], apart | (key[1:] != key[:-1]))))
+    first = events.where(begins)
+    ends = np.maximum.reduceat(events.end_s, begins)
+    return Intervals(first.clip, first.label, first.start_s, ends)
+
+
 def starting_within(left: Intervals, right: Intervals, slack_s: float) -> Pairs:
     """All pairs of one clip and class whose starts differ by at most ``slack_s``.
 

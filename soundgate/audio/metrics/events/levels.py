@@ -7,19 +7,22 @@ most as many as frames, so that every threshold is looked at without trying them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from soundgate.audio.metrics.events.intervals import Intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from soundgate.audio.metrics.events.intervals import Floats, Ints
+
+_BLOCK_SCORES: Final = 1 << 18
+"""So many scores are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +46,90 @@ def of_boxes(events: Intervals, scores: Floats) -> Levels:
     return Levels(events, scores, np.full(len(events), -np.inf))
 
 
-def of_scores(scores: Sequence[NDArray[np.floating]], edges_s: Sequence[Floats]) -> Levels:
+def of_operating_points(detections: Sequence[Intervals]) -> Levels:
+    """Detections at one threshold after another, each of which exists at its own alone.
+
+    The score of some thresholds bounds that of all from below.
+    """
+    if not detections:
+        return of_boxes(Intervals.of([], [], [], []), np.empty(0))
+    counts = [len(each) for each in detections]
+    at = np.repeat(np.arange(len(counts), 0.0, -1), counts)
+    events = Intervals(
+        *(
+            np.concatenate([getattr(each, field.name) for each in detections])
+            for field in fields(Intervals)
+        )
+    )
+    return Levels(events, at, at - 1)
+
+
+def of_scores(
+    scores: Sequence[NDArray[np.floating]],
+    edges_s: Sequence[Floats],
+    floors: Floats | None = None,
+) -> Levels:
     """Detections of scores for each frame.
 
     Args:
         scores: of each clip, (frame, class); -inf where a frame is never detected.
         edges_s: of each clip, where frames begin and the last one ends, float64 (frame + 1,).
+        floors: of each class, the threshold from which on downwards nothing is looked for, float64
+            (class,); None: everything is.
 
     Returns:
         Every maximal run of frames with scores of at least some threshold, for each clip and class.
     """
-    parts = [_of_clip(np.asarray(s, np.float64).T) for s in scores]
-    rows = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, np.int64)
-    clip = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
-    times = [
-        (edges[part[1]], edges[part[2]])
-        for part, edges in zip(parts, map(np.asarray, edges_s), strict=True)
-    ]
-    starts, ends = (
-        np.concatenate([each[side] for each in times]) if times else np.empty(0) for side in (0, 1)
+    parts = [_of_clips(k, scores, edges_s, floors) for k in _alike(scores)]
+    if not parts:
+        return of_boxes(Intervals.of([], [], [], []), np.empty(0))
+    return Levels(
+        Intervals(*(np.concatenate([part[field] for part in parts]) for field in range(4))),
+        *(np.concatenate([part[field] for part in parts]) for field in (4, 5)),
     )
-    upper, lower = (
-        np.concatenate([part[side] for part in parts]) if parts else np.empty(0) for side in (3, 4)
-    )
-    return Levels(Intervals.of(clip, rows, starts, ends), upper, lower)
 
 
-def _of_clip(rows: Floats) -> tuple[Ints, Ints, Ints, Floats, Floats]:
-    """Runs in each row (class, frame): row, first frame, frame after the last, upper and lower."""
-    classes, frames = rows.shape
-    padded = np.full((classes, frames + 2), -np.inf)
+def at_threshold(
+    scores: Sequence[NDArray[np.floating]], edges_s: Sequence[Floats], threshold: float
+) -> Intervals:
+    """Runs of frames with scores of at least ``threshold``; arguments as of :func:`of_scores`."""
+    active = [np.where(np.asarray(each) >= threshold, 0.0, -np.inf) for each in scores]
+    return of_scores(active, edges_s).events
+
+
+def _alike(scores: Sequence[NDArray[np.floating]]) -> Iterator[range]:
+    """Clips one after another with equally many frames, at most some million scores."""
+    begin = 0
+    for end in range(1, len(scores) + 1):
+        full = (end - begin) * scores[begin].size >= _BLOCK_SCORES
+        if end == len(scores) or full or scores[end].shape != scores[begin].shape:
+            yield range(begin, end)
+            begin = end
+
+
+def _of_clips(
+    clips: range,
+    scores: Sequence[NDArray[np.floating]],
+    edges_s: Sequence[Floats],
+    floors: Floats | None,
+) -> tuple[Ints, Ints, Floats, Floats, Floats, Floats]:
+    """Clip, class, start, end, upper and lower of the detections of clips of one shape."""
+    rows = np.stack([np.asarray(scores[clip], np.float64).T for clip in clips])
+    classes = rows.shape[1]
+    if floors is not None:
+        rows[rows <= floors[:, None]] = -np.inf
+    rows = rows.reshape(-1, rows.shape[2])
+    some = np.flatnonzero(np.isfinite(rows).any(axis=1))
+    row, start, stop, upper, lower = _runs(rows[some])
+    clip, label = np.divmod(some[row], classes)
+    edges = np.stack([np.asarray(edges_s[each], np.float64) for each in clips])
+    return clips.start + clip, label, edges[clip, start], edges[clip, stop], upper, lower
+
+
+def _runs(rows: Floats) -> tuple[Ints, Ints, Ints, Floats, Floats]:
+    """Runs in each row (row, frame): row, first frame, frame after the last, upper and lower."""
+    count, frames = rows.shape
+    padded = np.full((count, frames + 2), -np.inf)
     padded[:, 1:-1] = rows
     minima = _range_minima(padded)
     first = _reach(minima, padded, forwards=False, strictly=False)

@@ -13,51 +13,40 @@ false alarms an hour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from soundgate.audio.metrics.events.changes import (
+    Changes,
+    Criteria,
+    changes,
+    differs,
+    is_right,
+    reaches,
+    sums,
+)
 from soundgate.audio.metrics.events.counts import Counts
 from soundgate.audio.metrics.events.intervals import overlapping
-from soundgate.audio.metrics.events.levels import Levels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from soundgate.audio.metrics.events.intervals import Bools, Floats, Intervals, Ints, Pairs
+    from numpy.typing import NDArray
 
-_HOUR_S: Final = 3600.0
-_DECIMALS: Final = 6
+    from soundgate.audio.metrics.events.intervals import Bools, Floats, Intervals, Ints
+    from soundgate.audio.metrics.events.levels import Levels
 
-
-@dataclass(frozen=True, slots=True)
-class Criteria:
-    """When detections and events count as right; defaults are PSDS1's."""
-
-    detection_share: float = 0.7
-    """DTC: of a detection, the share that its class's events cover."""
-    event_share: float = 0.7
-    """GTC: of an event, the share that right detections cover."""
-    other_share: float = 0.3
-    """CTTC: of a false alarm, the share that another class's events cover."""
-
-
-def _sums(index: Ints, values: Floats, size: int) -> Floats:
-    """Sum of the values of each index, float64 (size,)."""
-    return np.asarray(np.bincount(index, values, size), np.float64)
-
-
-def _reaches(cover_s: Floats, length_s: Floats, share: float) -> Bools:
-    """Whether a cover is a large enough share of a length, both rounded to a microsecond."""
-    return np.round(cover_s, _DECIMALS) >= np.round(share * length_s, _DECIMALS)
+HOUR_S: Final = 3600.0
+_BLOCK: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A PSDS: criteria, and what the curve charges; defaults are PSDS1's."""
 
-    criteria: Criteria = Criteria()
+    criteria: Criteria = field(default_factory=Criteria)
     cross_trigger_cost: float = 0.0
     """alpha_ct: of a cross trigger, beside its false alarm."""
     instability_cost: float = 1.0
@@ -81,7 +70,26 @@ class Points:
     true_positives: Ints
     false_positives: Ints
     cross_triggers: Floats
-    """An hour of the other classes' events, mean over these classes."""
+    """A second of the other classes' events, mean over those of these classes that have any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roc:
+    """A curve of steps: the rate that is reached from so many false alarms an hour on."""
+
+    rate: Floats
+    """True positive rate, ascending, float64 (point,)."""
+    alarms: Floats
+    """Effective false alarms an hour, ascending, float64 (point,)."""
+
+    def at(self, alarms: Floats) -> Floats:
+        """The rate at each number of false alarms: that of the point before; 0 before the first."""
+        before = np.searchsorted(self.alarms, alarms, side="right") - 1
+        return np.where(before >= 0, self.rate[np.maximum(before, 0)], 0.0)
+
+    def area(self, most: float) -> float:
+        """The area below it up to ``most`` false alarms an hour, as a share."""
+        return float(np.sum(self.rate * np.diff(np.append(self.alarms, most))) / most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,47 +102,120 @@ class Psds:
     """Area under each class's own curve, float64 (class,); NaN for a class without events."""
     silent: tuple[int, ...]
     """Classes without events, which do not count."""
+    curve: Roc | None
+    """Mean less ``instability_cost`` standard deviations of the classes' curves; None without."""
+    curves: tuple[Roc | None, ...]
+    """Of each class; None for a class without events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What is needed to score any sample of the clips."""
+
+    changes: Changes
+    events: Intervals
+    clips_s: Floats
+    """Length of each clip, float64 (clip,)."""
+    classes: int
+    setting: Setting
+
+    def score(self, weights: Ints | None = None) -> Psds:
+        """The score of a sample.
+
+        Args:
+            weights: how often each clip is in it, int64 (clip,); None: once.
+        """
+        if weights is None:
+            weights = np.ones(len(self.clips_s), np.int64)
+        of_events = weights[self.events.clip]
+        number = np.bincount(np.repeat(self.events.label, of_events), minlength=self.classes)
+        seconds = sums(self.events.label, of_events * self.events.length_s, self.classes)
+        total_s = float(weights @ self.clips_s)
+        triggers = self._trigger_rates(weights, seconds)
+        curves = tuple(
+            _roc(self._points(c, weights, triggers), number[c], total_s, self.setting)
+            if number[c]
+            else None
+            for c in range(self.classes)
+        )
+        return _joint(curves, self.setting)
+
+    def points(self) -> list[Points]:
+        """Counts of each class at every threshold where one changes, the first above all scores."""
+        weights = np.ones(len(self.clips_s), np.int64)
+        seconds = sums(self.events.label, self.events.length_s, self.classes)
+        triggers = self._trigger_rates(weights, seconds)
+        return [self._points(c, weights, triggers) for c in range(self.classes)]
+
+    def _trigger_rates(self, weights: Ints, active_s: Floats) -> Floats | None:
+        """Of each change: cross triggers a second of the other classes' events, their mean."""
+        change, other = self.changes.triggers.change, self.changes.triggers.other
+        if not len(change):
+            return None
+        present = active_s[other] > 0  # another class may have no event in the sample
+        change, other = change[present], other[present]
+        others = max(int(np.count_nonzero(active_s)) - 1, 1)
+        rate = weights[self.changes.clip[change]] / active_s[other] / others
+        return sums(change, rate, len(self.changes.clip)) * self.changes.false_alarms
+
+    def _points(self, label: int, weights: Ints, triggers: Floats | None) -> Points:
+        """Counts of a class at falling thresholds; before the first, nothing is detected."""
+        part = self.changes.of_class(label)
+        thresholds = self.changes.threshold[part]
+        weight = weights[self.changes.clip[part]]
+        last = np.append(differs(thresholds)[1:], True) if len(thresholds) else differs(thresholds)
+        found, alarms = (
+            np.append(0, np.cumsum(weight * signs[part])[last])
+            for signs in (self.changes.found, self.changes.false_alarms)
+        )
+        rates = np.zeros(len(found))
+        if triggers is not None:
+            # what was added and taken away again may leave -1e-18
+            rates[1:] = np.maximum(np.cumsum(triggers[part])[last], 0)
+        return Points(np.append(np.inf, thresholds[last]), found, alarms, rates)
+
+
+def evaluation(
+    levels: Levels,
+    events: Intervals,
+    clips_s: NDArray[np.floating],
+    classes: int,
+    setting: Setting = PSDS1,
+) -> Evaluation:
+    """Hold detections against the ground truth, once.
+
+    Args:
+        levels: what a system detects at every threshold.
+        events: the ground truth; overlapping ones of one class should have been merged.
+        clips_s: length of each clip, seconds, float (clip,).
+        classes: how many there are.
+        setting: which PSDS.
+    """
+    cross = setting.cross_trigger_cost != 0
+    found = changes(levels, events, classes, setting.criteria, cross=cross)
+    return Evaluation(found, events, np.asarray(clips_s, np.float64), classes, setting)
 
 
 def psds(
-    levels: Levels, events: Intervals, classes: int, seconds: float, setting: Setting = PSDS1
-) -> Psds:
-    """The score of a system.
-
-    Args:
-        levels: what it detects at every threshold.
-        events: the ground truth; overlapping ones of one class should have been merged.
-        classes: how many there are.
-        seconds: length of all clips together.
-        setting: which PSDS.
-    """
-    return from_points(points(levels, events, classes, setting.criteria), events, seconds, setting)
-
-
-def psds_of_operating_points(
-    detections: Sequence[Intervals],
+    levels: Levels,
     events: Intervals,
+    clips_s: NDArray[np.floating],
     classes: int,
-    seconds: float,
-    setting: Setting,
+    setting: Setting = PSDS1,
 ) -> Psds:
-    """The score of detections at some thresholds, which bounds the exact one from below."""
-    none = events.where(np.zeros(len(events), bool))  # a threshold above all scores
-    each_alone = [always(each) for each in (none, *detections)]
-    found = [points(each, events, classes, setting.criteria) for each in each_alone]
-    merged = [
-        Points(*(np.concatenate([getattr(each[c], name) for each in found]) for name in _NAMES))
-        for c in range(classes)
-    ]
-    return from_points(merged, events, seconds, setting)
+    """The score of a system; arguments as of :func:`evaluation`."""
+    return evaluation(levels, events, clips_s, classes, setting).score()
 
 
-_NAMES: Final = tuple(field.name for field in fields(Points))
-
-
-def always(detections: Intervals) -> Levels:
-    """Detections that exist at every threshold."""
-    return Levels(detections, np.zeros(len(detections)), np.full(len(detections), -np.inf))
+def found_and_wrong(
+    events: Intervals, detections: Intervals, criteria: Criteria
+) -> tuple[Bools, Bools]:
+    """Which events are found, bool (event,), and which detections are not right (detection,)."""
+    pairs, shared = overlapping(detections, events, same_label=True)
+    right = is_right(detections, pairs, shared, criteria)
+    counted = right[pairs.left]
+    cover = sums(pairs.right[counted], shared[counted], len(events))
+    return reaches(cover, events.length_s, criteria.event_share) & (cover > 0), ~right
 
 
 def count(events: Intervals, detections: Intervals, classes: int, criteria: Criteria) -> Counts:
@@ -143,159 +224,79 @@ def count(events: Intervals, detections: Intervals, classes: int, criteria: Crit
     A detection may be right for several events, and several for one. True positives are events that
     are found; ``detections`` is their number plus that of the detections that are not right.
     """
-    pairs, shared = overlapping(detections, events, same_label=True)
-    right = _right(always(detections), pairs, shared, criteria)
-    counted = right[pairs.left]
-    cover = _sums(pairs.right[counted], shared[counted], len(events))
-    found = _reaches(cover, events.length_s, criteria.event_share) & (cover > 0)
+    found, is_wrong = found_and_wrong(events, detections, criteria)
     hits, number, wrong = (
         np.bincount(labels, minlength=classes)
-        for labels in (events.label[found], events.label, detections.label[~right])
+        for labels in (events.label[found], events.label, detections.label[is_wrong])
     )
     return Counts(hits, number, hits + wrong)
 
 
-def points(levels: Levels, events: Intervals, classes: int, criteria: Criteria) -> list[Points]:
-    """Counts of each class at every threshold where one changes, the first above all scores."""
-    pairs, shared = overlapping(levels.events, events, same_label=True)
-    right = _right(levels, pairs, shared, criteria)
-    kept = right[pairs.left]
-    at, label, change = _found(levels, events, pairs.where(kept), shared[kept], criteria)
-    wrong = np.flatnonzero(~right)
-    triggers = _cross_triggers(levels.events, events, ~right, classes, criteria)[wrong]
-    one = np.ones(len(wrong))
-    none = np.zeros(len(wrong))
-    thresholds = np.concatenate((at, levels.upper[wrong], levels.lower[wrong]))
-    labels = np.concatenate((label, *[levels.events.label[wrong]] * 2))
-    changes = np.stack(
-        (
-            np.concatenate((change, none, none)),
-            np.concatenate((np.zeros(len(at)), one, -one)),
-            np.concatenate((np.zeros(len(at)), triggers, -triggers)),
-        ),
-        axis=1,
-    )
-    return [_cumulated(thresholds[labels == c], changes[labels == c]) for c in range(classes)]
-
-
-def _right(levels: Levels, pairs: Pairs, shared: Floats, criteria: Criteria) -> Bools:
-    cover = _sums(pairs.left, shared, len(levels.events))
-    enough = _reaches(cover, levels.events.length_s, criteria.detection_share)
-    return enough & (cover > 0)
-
-
-def _found(
-    levels: Levels, events: Intervals, pairs: Pairs, shared: Floats, criteria: Criteria
-) -> tuple[Floats, Ints, Floats]:
-    """Thresholds at which an event becomes found (1) or is no longer (-1), and its class."""
-    event = np.concatenate((pairs.right, pairs.right))
-    threshold = np.concatenate((levels.upper[pairs.left], levels.lower[pairs.left]))
-    seconds = np.concatenate((shared, -shared))
-    finite = np.isfinite(threshold)
-    event, threshold, seconds = event[finite], threshold[finite], seconds[finite]
-    order = np.lexsort((-threshold, event))
-    event, threshold, seconds = event[order], threshold[order], seconds[order]
-    if not len(event):
-        return np.empty(0), np.empty(0, np.int64), np.empty(0)
-    begins = np.flatnonzero(_differs(event) | _differs(threshold))
-    event, threshold = event[begins], threshold[begins]
-    cover = np.cumsum(np.add.reduceat(seconds, begins))
-    first = _differs(event)
-    before = np.concatenate(([0.0], cover[:-1]))
-    cover -= before[first][np.cumsum(first) - 1]
-    found = _reaches(cover, events.length_s[event], criteria.event_share)
-    was = np.concatenate(([False], found[:-1])) & ~first
-    change = found.astype(np.float64) - was
-    moved = change != 0
-    return threshold[moved], events.label[event[moved]], change[moved]
-
-
-def _cross_triggers(
-    detections: Intervals, events: Intervals, wrong: Bools, classes: int, criteria: Criteria
+def silence_floor(
+    peaks: Floats, events: Intervals, clips_s: Floats, most: float, weights: Ints | None = None
 ) -> Floats:
-    """Of each wrong detection: cross triggers a second of the other classes, their mean."""
-    total = np.zeros(len(detections))
-    if classes < 2:  # there is no other class
-        return total
-    index = np.flatnonzero(wrong)
-    pairs, shared = overlapping(detections.where(index), events, same_label=False)
-    owner = index[pairs.left]
-    label = events.label[pairs.right]
-    other = label != detections.label[owner]
-    key, place = np.unique(owner[other] * classes + label[other], return_inverse=True)
-    cover = _sums(place.reshape(-1), shared[other], len(key))
-    owner, label = key // classes, key % classes
-    enough = _reaches(cover, detections.length_s[owner], criteria.other_share)
-    active = _sums(events.label, events.length_s, classes)
-    rate = 1 / active[label[enough]] / (classes - 1)
-    return _sums(owner[enough], rate, len(detections))
+    """Scores that no curve reaches, because clips without the class alone give too many alarms.
+
+    At a threshold that k clips without an event of a class exceed, the class has k false alarms at
+    least. Where these are more than the curve's end, lower thresholds do not count.
+
+    Args:
+        peaks: the highest score of each class in each clip, float64 (clip, class).
+        events: the ground truth.
+        clips_s: length of each clip, seconds, float64 (clip,).
+        most: false alarms an hour at the curve's end.
+        weights: how often each clip is in each sample, int64 (sample, clip); None: once.
+
+    Returns:
+        Of each class, the threshold from which on downwards nothing counts, float64 (class,); -inf
+        where everything may.
+    """
+    if weights is None:
+        weights = np.ones((1, len(clips_s)), np.int64)
+    allowed = np.floor(most * (weights @ clips_s) / HOUR_S)
+    floors = np.full(peaks.shape[1], -np.inf)
+    for c in range(peaks.shape[1]):
+        quiet = np.ones(len(clips_s), bool)
+        quiet[events.clip[events.label == c]] = False
+        order = np.flatnonzero(quiet)[np.argsort(-peaks[quiet, c], kind="stable")]
+        if len(order):
+            alarms = np.cumsum(weights[:, order], axis=1)
+            # In every sample, so that the same levels serve all.
+            needed = int((alarms <= allowed[:, None] + 1).sum(axis=1).max())
+            floors[c] = peaks[order[needed], c] if needed < len(order) else -np.inf
+    return floors
 
 
-def _cumulated(thresholds: Floats, changes: Floats) -> Points:
-    """Counts at falling thresholds; before the first, nothing is detected."""
-    finite = np.isfinite(thresholds)
-    thresholds, changes = thresholds[finite], changes[finite]
-    order = np.argsort(-thresholds, kind="stable")
-    thresholds, changes = thresholds[order], changes[order]
-    begins = np.flatnonzero(_differs(thresholds))
-    sums = np.zeros((1, 3))
-    if len(begins):
-        sums = np.vstack((sums, np.cumsum(np.add.reduceat(changes, begins), axis=0)))
-    counts = np.round(sums[:, :2]).astype(np.int64)
-    triggers = np.maximum(sums[:, 2], 0)  # what was added and taken away again may leave -1e-18
-    return Points(
-        np.concatenate(([np.inf], thresholds[begins])), counts[:, 0], counts[:, 1], triggers
-    )
-
-
-def _differs(values: Floats | Ints) -> Bools:
-    """Whether each value differs from the one before; the first does."""
-    return np.concatenate(([True], values[1:] != values[:-1])) if len(values) else np.empty(0, bool)
-
-
-def from_points(
-    counted: Sequence[Points], events: Intervals, seconds: float, setting: Setting
-) -> Psds:
-    """The score of counts at some or all thresholds; see :func:`points`."""
-    number = np.bincount(events.label, minlength=len(counted))
-    silent = tuple(int(c) for c in np.flatnonzero(number == 0))
-    curves = {
-        c: _curve(each, int(number[c]), seconds, setting)
-        for c, each in enumerate(counted)
-        if number[c]
-    }
-    most = setting.most_false_alarms
-    by_class = np.full(len(counted), np.nan)
-    for c, (rate, alarms) in curves.items():
-        by_class[c] = _area(rate, alarms, most)
-    if not curves:
-        return Psds(float("nan"), by_class, silent)
-    at = np.unique(np.concatenate([alarms for _, alarms in curves.values()]))
-    rates = np.stack([_stepped(rate, alarms, at) for rate, alarms in curves.values()])
-    joint = np.maximum(rates.mean(axis=0) - setting.instability_cost * rates.std(axis=0), 0)
-    return Psds(_area(joint, at, most), by_class, silent)
-
-
-def _curve(counted: Points, events: int, seconds: float, setting: Setting) -> tuple[Floats, Floats]:
+def _roc(counted: Points, events: float, seconds: float, setting: Setting) -> Roc:
     """True positive rate and the effective false alarms an hour from which on it is reached."""
     alarms = counted.false_positives / seconds
     if setting.cross_trigger_cost:
         alarms = alarms + setting.cross_trigger_cost * counted.cross_triggers
-    alarms = alarms * _HOUR_S
-    rate = counted.true_positives / events
+    alarms = alarms * HOUR_S
+    within = alarms <= setting.most_false_alarms
+    alarms, rate = alarms[within], counted.true_positives[within] / events
     order = np.lexsort((rate, alarms))
     rate, alarms = np.maximum.accumulate(rate[order]), alarms[order]
-    last = np.concatenate((alarms[1:] != alarms[:-1], [True]))
-    rate, alarms = rate[last], alarms[last]
-    end = np.searchsorted(alarms, setting.most_false_alarms, side="right")
-    return rate[:end], alarms[:end]
+    last = np.append(alarms[1:] != alarms[:-1], True)
+    return Roc(rate[last], alarms[last])
 
 
-def _stepped(rate: Floats, alarms: Floats, at: Floats) -> Floats:
-    """The rate at each number of false alarms: that of the point before; 0 before the first."""
-    before = np.searchsorted(alarms, at, side="right") - 1
-    return np.where(before >= 0, rate[np.maximum(before, 0)], 0.0)
+def _joint(curves: Sequence[Roc | None], setting: Setting) -> Psds:
+    most = setting.most_false_alarms
+    known = [each for each in curves if each is not None]
+    silent = tuple(c for c, each in enumerate(curves) if each is None)
+    by_class = np.array([np.nan if each is None else each.area(most) for each in curves])
+    if not known:
+        return Psds(float("nan"), by_class, silent, None, tuple(curves))
+    at = np.unique(np.concatenate([each.alarms for each in known]))
+    # In blocks: all points of all curves would grow with the square of the classes.
+    blocks = np.split(at, range(_BLOCK, len(at), _BLOCK))
+    curve = Roc(np.concatenate([_mean(known, block, setting) for block in blocks]), at)
+    return Psds(curve.area(most), by_class, silent, curve, tuple(curves))
 
 
-def _area(rate: Floats, alarms: Floats, most: float) -> float:
-    return float(np.sum(rate * np.diff(np.append(alarms, most))) / most)
+def _mean(curves: Sequence[Roc], at: Floats, setting: Setting) -> Floats:
+    """The classes' mean rate less the cost of their differences, float64 (point,)."""
+    rates = np.stack([each.at(at) for each in curves])
+    joint = rates.mean(axis=0) - setting.instability_cost * rates.std(axis=0)
+    return np.asarray(np.maximum(joint, 0), np.float64)

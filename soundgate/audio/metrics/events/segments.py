@@ -42,19 +42,34 @@ def count(
         clips = [int(each.clip.max(initial=-1)) + 1 for each in (events, detections)]
         ends = [float(each.end_s.max(initial=0.0)) for each in (events, detections)]
         clips_s = np.full(max(clips), max(ends))
-    true, found = (_active(each, classes, length_s, clips_s) for each in (events, detections))
+    true, found = (active(each, classes, length_s, clips_s) for each in (events, detections))
     both = np.intersect1d(true, found, assume_unique=True)
     sums = (np.bincount(each % classes, minlength=classes) for each in (both, true, found))
     return Counts(*sums)
 
 
-def _active(events: Intervals, classes: int, length_s: float, clips_s: Floats) -> Ints:
-    """Each active segment of each class once, as ``segment * classes + class``."""
-    per_clip = np.ceil(clips_s / length_s - _ROUNDING).astype(np.int64)
-    before = np.cumsum(per_clip) - per_clip
+def per_clip(clips_s: Floats, length_s: float) -> Ints:
+    """How many segments each clip has, int64 (clip,); the last may be shorter."""
+    return np.ceil(clips_s / length_s - _ROUNDING).astype(np.int64)
+
+
+def active(events: Intervals, classes: int, length_s: float, clips_s: Floats) -> Ints:
+    """Each active segment of each class once, as ``segment * classes + class``.
+
+    Args:
+        events: of the clips.
+        classes: how many there are.
+        length_s: seconds of a segment, counted from the start of each clip.
+        clips_s: length of each clip, float64 (clip,).
+
+    Returns:
+        Numbers in ascending order, int64; segments are counted through all clips.
+    """
+    number = per_clip(clips_s, length_s)
+    before = np.cumsum(number) - number
     first = np.floor(events.start_s / length_s + _ROUNDING).astype(np.int64)
     last = np.ceil(events.end_s / length_s - _ROUNDING).astype(np.int64)
-    last = np.minimum(last, per_clip[events.clip])
+    last = np.minimum(last, number[events.clip])
     counts = np.maximum(last - first, 0)
     owner = np.repeat(np.arange(len(events)), counts)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

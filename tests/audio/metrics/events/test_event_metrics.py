@@ -14,10 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from soundgate.audio.metrics.events import changes, segments
 from soundgate.audio.metrics.events import psds as score
-from soundgate.audio.metrics.events import segments
 from soundgate.audio.metrics.events.intervals import Intervals, overlapping, starting_within
-from soundgate.audio.metrics.events.levels import of_boxes, of_scores
+from soundgate.audio.metrics.events.levels import (
+    at_threshold,
+    of_boxes,
+    of_operating_points,
+    of_scores,
+)
 from soundgate.audio.metrics.events.matching import Collar, count, match_collar, match_iou
 
 if TYPE_CHECKING:
@@ -86,14 +91,15 @@ def test_the_examples_of_the_psds_paper(golden, case, costs, key):
         cross_trigger_cost=costs[0],
         instability_cost=costs[1],
     )
-    seconds = sum(clips.values())
-    got = score.psds_of_operating_points([detections], events, len(known.classes), seconds, setting)
-    assert got.score == pytest.approx(expected[f"psds_{key}"], abs=1e-12)
-    last = score.points(score.always(detections), events, len(known.classes), setting.criteria)
-    hits = [int(points.true_positives[-1]) for points in last]
+    seconds = np.array(list(clips.values()))
+    levels = of_operating_points([detections])
+    judged = score.evaluation(levels, events, seconds, len(known.classes), setting)
+    assert judged.score().score == pytest.approx(expected[f"psds_{key}"], abs=1e-12)
+    points = judged.points()
+    hits = [int(each.true_positives.max()) for each in points]
     number = np.bincount(events.label)
     assert hits / number == pytest.approx(expected["tpr"])
-    alarms = [int(points.false_positives[-1]) * 3600 / seconds for points in last]
+    alarms = [int(each.false_positives.max()) * 3600 / seconds.sum() for each in points]
     assert alarms == pytest.approx(expected["fpr"])
 
 
@@ -105,7 +111,8 @@ def desed(golden):
     known = numbers(
         (row["filename"] for row in durations), (r["event_label"] for r in truth if r["onset"])
     )
-    return folder, known, known.intervals(truth), sum(float(row["duration"]) for row in durations)
+    seconds = np.array([float(row["duration"]) for row in durations])
+    return folder, known, known.intervals(truth), seconds
 
 
 SETTINGS = {
@@ -119,7 +126,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("system", ["student", "teacher"])
-def test_operating_points_of_a_real_system(desed, system):
+def test_operating_points_of_a_real_system(desed, system, monkeypatch):
     folder, known, events, seconds = desed
     expected = json.loads((folder / "expected_p053.json").read_text())["results"][system]
     table = rows(folder / system / "operating_points.tsv.gz")
@@ -127,11 +134,15 @@ def test_operating_points_of_a_real_system(desed, system):
     detections = [known.intervals(part) for _, part in by_threshold]
     assert len(detections) == 50
     for name, setting in SETTINGS.items():
-        got = score.psds_of_operating_points(
-            detections, events, len(known.classes), seconds, setting
-        )
-        # psds_eval does not round times before it compares them
-        assert got.score == pytest.approx(expected[name], abs=5e-5), name
+        levels = of_operating_points(detections)
+        arguments = (levels, events, seconds, len(known.classes), setting)
+        rounded = score.psds(*arguments)
+        assert rounded.score == pytest.approx(expected[name], abs=5e-5), name
+        with monkeypatch.context() as patch:  # psds_eval does not round what it compares
+            patch.setattr(changes, "reaches", lambda cover, length, least: cover / length >= least)
+            # Sums of many covers differ in the last digit, which decides in one case.
+            near = 5e-6 if name == "psds2" else 1e-12
+            assert score.psds(*arguments).score == pytest.approx(expected[name], abs=near), name
 
 
 @pytest.mark.parametrize("system", ["student", "teacher"])
@@ -191,13 +202,13 @@ def scored(golden):
     truth = [r for r in rows(folder / "metadata/ground_truth.tsv") if r["filename"] in known.clips]
     expected = json.loads((folder / "expected.json").read_text())["results"]["raw"]
     seconds = np.array([durations[name] for name in names])
-    return of_scores(scores, edges), known, known.intervals(truth), seconds, expected
+    return (scores, edges), known, known.intervals(truth), seconds, expected
 
 
 @pytest.mark.parametrize("name", ["psds1", "psds2"])
 def test_psds_of_frame_scores_is_exact(scored, name):
-    levels, known, events, seconds, expected = scored
-    got = score.psds(levels, events, len(known.classes), seconds.sum(), SETTINGS[name])
+    frames, known, events, seconds, expected = scored
+    got = score.psds(of_scores(*frames), events, seconds, len(known.classes), SETTINGS[name])
     assert got.score == pytest.approx(expected[name][0], abs=1e-12)
     for label, at in known.classes.items():
         assert got.by_class[at] == pytest.approx(expected[name][1][label], abs=1e-12), label
@@ -205,9 +216,9 @@ def test_psds_of_frame_scores_is_exact(scored, name):
 
 
 def test_counts_of_frame_scores_at_a_half(scored):
-    levels, known, events, seconds, expected = scored
+    frames, known, events, seconds, expected = scored
     classes = len(known.classes)
-    detections = levels.at(0.5 + 1e-12)
+    detections = at_threshold(*frames, 0.5)
     matched = match_collar(events, detections, Collar(0.2, 0.2, 0.2))
     by_collar = count(events, detections, matched, classes)
     found = score.count(events, detections, classes, score.Criteria(0.5, 0.5))
@@ -222,14 +233,15 @@ def test_counts_of_frame_scores_at_a_half(scored):
 
 def test_psds_of_boxes_that_know_everything_is_one():
     events = Intervals.of([0, 0, 1], [0, 1, 1], [1.0, 2.0, 0.5], [2.0, 4.0, 3.0])
+    clips = np.array([10.0, 10.0])
     for setting in (score.PSDS1, score.PSDS2):
-        got = score.psds(of_boxes(events, np.array([0.9, 0.2, 0.7])), events, 3, 20.0, setting)
+        got = score.psds(of_boxes(events, np.array([0.9, 0.2, 0.7])), events, clips, 3, setting)
         assert got.score == 1.0
         assert got.silent == (2,)
         assert np.isnan(got.by_class[2])
     nothing = events.where(np.zeros(3, bool))
-    assert score.psds(of_boxes(nothing, np.empty(0)), events, 3, 20.0).score == 0.0
-    assert np.isnan(score.psds(of_boxes(events, np.ones(3)), nothing, 3, 20.0).score)
+    assert score.psds(of_boxes(nothing, np.empty(0)), events, clips, 3).score == 0.0
+    assert np.isnan(score.psds(of_boxes(events, np.ones(3)), nothing, clips, 3).score)
 
 
 # Brute force
@@ -362,10 +374,10 @@ def test_psds_over_all_thresholds_is_that_of_every_threshold(seed, setting):
     names = ("clip", "label", "start_s", "end_s")
     events = Intervals.of(*(np.concatenate([getattr(e, n) for e in (events, kept)]) for n in names))
     levels = of_scores(scores, edges)
-    seconds = clips * frames * 0.5 * 20
-    exact = score.psds(levels, events, classes, seconds, setting)
+    seconds = np.full(clips, frames * 0.5 * 20)
+    exact = score.psds(levels, events, seconds, classes, setting)
     each = [levels.at(t) for t in np.unique(np.concatenate(scores))[::-1]]
-    tried = score.psds_of_operating_points(each, events, classes, seconds, setting)
+    tried = score.psds(of_operating_points(each), events, seconds, classes, setting)
     assert exact.score == pytest.approx(tried.score, abs=1e-12)
     assert exact.by_class == pytest.approx(tried.by_class, abs=1e-12)
     assert (exact.by_class >= 0).all()

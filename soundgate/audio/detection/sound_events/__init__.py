@@ -1,0 +1,1 @@
+"""Polyphonic sound events: many classes at once, scored frame by frame."""
