@@ -24,6 +24,7 @@ from pipelines.parameters.aed import (
 )
 from pipelines.parameters.data import UNNAMED_DATASET
 from pipelines.parameters.predict import PredictParameters
+from pipelines.parameters.sec import SecParameters
 from pipelines.parameters.spot import SpotParameters
 from pipelines.parameters.tagging import TaggingParameters
 
@@ -41,6 +42,7 @@ __all__ = [
     "UNNAMED_DATASET",
     "AedParameters",
     "PredictParameters",
+    "SecParameters",
     "SpotParameters",
     "TaggingParameters",
     "get_pipeline_parameters",

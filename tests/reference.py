@@ -13,6 +13,7 @@ from pydantic import BaseModel
 import pipeline_parameters
 from soundgate import cli
 from soundgate.audio.config import UserConfig
+from soundgate.audio.config.sec import SecConfig
 from soundgate.audio.config.spot import SpotConfig
 from soundgate.audio.config.tagging import TaggingConfig
 from soundgate.bounds import bare, choices
@@ -22,6 +23,7 @@ CONFIGS = {
     "pipelines.aed": UserConfig,
     "pipelines.tagging": TaggingConfig,
     "pipelines.spot": SpotConfig,
+    "pipelines.sec": SecConfig,
 }
 
 HEAD = """# Reference

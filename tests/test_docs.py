@@ -122,13 +122,16 @@ def test_the_readme_s_tree_has_every_top_level_entry():
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "user_configs").glob("*.yaml")), ids=lambda p: p.name
+    "path",
+    [*sorted((ROOT / "user_configs").glob("*.yaml")), *(ROOT / "user_configs/sec").glob("*.yaml")],
+    ids=lambda p: p.name,
 )
 def test_every_user_config_is_valid(path):
-    from soundgate.audio.config import check, check_spot, check_tagging
+    from soundgate.audio.config import check, check_sec, check_spot, check_tagging
 
-    checks = {"tagging": check_tagging, "spot": check_spot}
-    if checked := checks.get(path.stem.partition("_")[0]):
+    checks = {"tagging": check_tagging, "spot": check_spot, "sec": check_sec}
+    system = path.stem.partition("_")[0] if path.parent.name == "user_configs" else path.parent.name
+    if checked := checks.get(system):
         sections, notice = checked(path.read_text(), path.name)
         assert (bool(sections), notice) == (True, "")
         return

@@ -20,6 +20,7 @@ def merge_bands(
     hdf5: OutputPath,
     embeddings: InputPath | None = None,
     *,
+    octave: int,
     audio_format: str = "wav",
 ) -> None:
     """Write the levels of the corpus; say how many there are.
@@ -31,6 +32,7 @@ def merge_bands(
         bands: the corpus's.
         hdf5: files of both.
         embeddings: the corpus's; None: no such files.
+        octave: bands an octave, as the shards have them.
         audio_format: what the files' names say of the audio.
     """
     from soundgate.audio.embedding.bands import merge_shards
@@ -40,7 +42,7 @@ def merge_bands(
     from soundgate.audio.formats.embeddings.vectors import read_embeddings
 
     read = read_records(records)
-    count = merge_shards(shards, read, bands)
+    count = merge_shards(shards, read, octave, bands)
     if embeddings is not None:
         files.write(hdf5, read_embeddings(embeddings), read_levels(bands), read.about, audio_format)
     found = read_levels(bands).about

@@ -60,7 +60,7 @@ class SecEncoder(Section):
     """From the start of a window to the next one's in segments of several; null: the window."""
     pooling: Literal["mean", "max"] = "mean"
     """How the windows of a segment become one embedding."""
-    fill: Literal["zeros", "repeat"] = "zeros"
+    fill: Literal["zeros", "repeat", "repeatpad"] = "zeros"
     """What follows the sound where a segment is shorter than its window."""
     batch_size: int = Field(default=16, ge=1)
     """Windows computed at once."""

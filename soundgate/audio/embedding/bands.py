@@ -90,7 +90,9 @@ def _levels(
     return found
 
 
-def merge_shards(shards: Sequence[Path], records: Records, into: Path) -> int:
+def merge_shards(
+    shards: Sequence[Path], records: Records, bands_per_octave: int, into: Path
+) -> int:
     """Unite the levels of all shards; return how many segments there are.
 
     Raises:
@@ -98,8 +100,11 @@ def merge_shards(shards: Sequence[Path], records: Records, into: Path) -> int:
     """
     read = [formats.read_levels(shard) for shard in shards]
     abouts = {each.about for each in read}
-    if len(abouts) > 1:
-        raise DataError("shards were measured in different bands; measure the bands again")
+    if {about.bands_per_octave for about in abouts} != {bands_per_octave} or len(abouts) > 1:
+        raise DataError(
+            f"shards were not all measured in the same bands of 1/{bands_per_octave} octave; "
+            "measure the bands again"
+        )
     tables = [each.folder / formats.TABLE for each in read]
     count = formats.merge_levels(tables, into, abouts.pop())
     planned = {each.record_id for each in records.segments()}

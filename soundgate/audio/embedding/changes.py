@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from soundgate.audio.embedding.windows import Windows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,8 +42,8 @@ class Changes:
     noise_perc: float
     """Share of noise, 0 to 1."""
     seed: int
-    repeat: bool = False
-    """Whether a short segment is filled with its sound again; otherwise with silence."""
+    fill: str = "zeros"
+    """How a segment that is shorter is filled up: as ``EmbeddingSettings.fill`` says."""
 
     def __call__(self, segment: Noisy, samples: Samples) -> Samples:
         """The sound of a segment: ``(1 - p) x + p u mean|x|`` with u uniform in -1..1.
@@ -63,11 +65,8 @@ class Changes:
 
     def _filled(self, samples: Samples) -> Samples:
         size = round(self.window_s * self.sample_rate_hz)
-        if samples.size >= size:
-            return samples[:size]
-        if self.repeat:
-            return np.resize(samples, size)
-        return np.concatenate([samples, np.zeros(size - samples.size, np.float32)])
+        ((filled, _),) = Windows(size, size, self.fill).cut(samples[:size])
+        return filled
 
 
 def uniform(seed: int, record_id: str, count: int) -> Samples:

@@ -62,7 +62,7 @@ class Unit:
             sample_rate_hz=rate_hz,
             noise_perc=about.noise_perc,
             seed=about.seed,
-            repeat=self.config.encoder.fill == "repeat",
+            fill=self.config.encoder.fill,
         )
 
     def depends_on(self, planned: Sequence[Segment]) -> JsonObject:

@@ -193,6 +193,6 @@ def test_noise_is_a_segments_own_and_as_loud_as_asked():
 def test_short_segments_are_filled_with_silence_or_their_own_sound():
     samples = np.arange(1, 4, dtype=np.float32)
     silent = Changes(window_s=0.5, sample_rate_hz=10, noise_perc=0, seed=1)
-    again = Changes(window_s=0.5, sample_rate_hz=10, noise_perc=0, seed=1, repeat=True)
+    again = Changes(window_s=0.5, sample_rate_hz=10, noise_perc=0, seed=1, fill="repeat")
     assert silent(Row("a"), samples).tolist() == [1, 2, 3, 0, 0]
     assert again(Row("a"), samples).tolist() == [1, 2, 3, 1, 2]

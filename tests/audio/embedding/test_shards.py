@@ -71,7 +71,7 @@ def measured(world, tmp_path_factory):
     for shard in range(2):
         bands.measure_shard(unit(world, shard), 1, folder / str(shard))
     bands.merge_shards(
-        [folder / "1", folder / "0"], read_records(world / "records"), folder / "all"
+        [folder / "1", folder / "0"], read_records(world / "records"), 1, folder / "all"
     )
     return folder
 
