@@ -25,7 +25,9 @@ def declare(tmp_path, monkeypatch):
 
     def declared(overrides=(), **chosen):
         config = ConfigFile("c.yaml", tuple(overrides))
-        return get_pipeline(SecParameters(config=config, **{"shards": 2, **chosen})).tasks
+        return get_pipeline(
+            SecParameters(config=config, **{"shards": 2, "heads": [], **chosen})
+        ).tasks
 
     return declared
 
@@ -51,6 +53,13 @@ def test_another_octave_changes_no_task_that_was_there(declare):
 
 def test_the_length_of_segments_reaches_the_plan(declare):
     assert declare(cut_secs=7.0)["plan"].arguments["cut_s"] == 7
+
+
+def test_heads_are_trained_on_the_merged_embeddings(declare):
+    tasks = declare(heads=["ridge:regularisation=3"])
+    (trained,) = [task for name, task in tasks.items() if name.startswith("train_head")]
+    assert trained.arguments["embeddings"].task == "merge"
+    assert "register" in tasks
 
 
 def test_settings_of_a_classifier_change_no_embedding(declare):

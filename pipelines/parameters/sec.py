@@ -1,4 +1,4 @@
-"""Parameters of ``pipelines.sec``, embeddings of whole corpora."""
+"""Parameters of ``pipelines.sec``, embeddings of whole corpora and classifiers on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from pipelines.parameters.data import DataParameters
+from pipelines.parameters.sec_heads import SecHeadParameters
 from soundgate.bounds import Bounds
 from soundgate.errors import ParameterError
 from soundgate.parameters import ConfigFile
@@ -15,8 +16,8 @@ USUAL_CUT_S = 7.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecParameters(DataParameters):
-    """Parameters of ``pipelines.sec``, embeddings of whole corpora and their octave bands."""
+class SecParameters(SecHeadParameters, DataParameters):
+    """Parameters of ``pipelines.sec``, embeddings of whole corpora and classifiers on them."""
 
     config: ConfigFile = field(
         default=ConfigFile("user_configs/sec.yaml", must_exist=False),

@@ -26,7 +26,7 @@ class SecHeadParameters(ReleaseParameters):
     heads: list[str] = field(default_factory=lambda: ["quick"])
     """Grids of heads, of which the best by macro F0.5 on ``valid`` is tested: ``quick``, ``mlp``,
     or the published ``ridge``, ``sgd``, ``adam`` and ``xgboost``; or single heads,
-    ``ridge:regularisation=3``."""
+    ``ridge:regularisation=3``; none: nothing is trained, and nothing registered."""
 
     q_clip_level_acc_threshold: Fraction | None = 0.5
     """Gate: least share of test clips classified correctly; none: no such gate."""
@@ -41,7 +41,8 @@ class SecHeadParameters(ReleaseParameters):
             ParameterError: a head is unknown.
         """
         super().__post_init__()
-        heads_of(self.heads)
+        if self.heads:
+            heads_of(self.heads)
 
     @property
     def tried(self) -> dict[str, Tried]:
