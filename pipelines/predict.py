@@ -46,6 +46,7 @@ def _predict(predict: Pipeline, p: PredictParameters, pulled: Task) -> None:
         version=pulled["version"],
         audio=_audio(predict, p),
         manifest=predict.file(p.manifest) if p.manifest else None,
+        encoder=predict.file(p.encoder) if p.encoder else None,
         format=p.format,
         runtime=p.runtime,
         segment_s=p.segment_s,

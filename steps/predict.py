@@ -4,6 +4,7 @@ Reads   version/       version.json and model/, as ``pull`` writes them; or a mo
         audio/         any folder, searched with all folders in it, or one audio file; or
                        audio_path.txt, which says where such a folder lies on this machine
         manifest       manifest.jsonl, or a CSV with columns path, start_s, end_s (optional)
+        encoder        weights that a classifier of embeddings listens through (optional)
 Writes  predictions/   clips and patches in ``format``, failures.jsonl, predictions.json
 
 A killed attempt continues from its checkpoint with the same rows.
@@ -27,6 +28,7 @@ def predict(
     audio: InputPath,
     predictions: OutputPath,
     manifest: InputPath | None = None,
+    encoder: InputPath | None = None,
     checkpoints: CheckpointPath | None = None,
     *,
     runtime: str = "torch",
@@ -45,6 +47,7 @@ def predict(
             artifact.
         predictions: the tables.
         manifest: which of them; all where omitted.
+        encoder: a file or a folder; the model knows its digest, and refuses another.
         checkpoints: where a killed attempt left its work.
         runtime: torch, onnx or int8.
         format: csv, parquet or jsonl.
@@ -76,6 +79,7 @@ def predict(
             predictions,
             settings,
             manifest=manifest,
+            encoder=encoder,
             version=card,
             workers=cpus(),
             checkpoints_folder=checkpoints,

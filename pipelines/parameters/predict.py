@@ -32,6 +32,9 @@ class PredictParameters(Group):
     manifest: str = ""
     """``manifest.jsonl`` or a CSV with path, start_s, end_s; empty: every file of ``audio``."""
 
+    encoder: str = ""
+    """Weights of the encoder that a classifier of embeddings listens through: a file or folder."""
+
     format: Format = "csv"
     """Format of the tables."""
 

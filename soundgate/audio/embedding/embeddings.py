@@ -114,6 +114,7 @@ def encoder_used(encoder: Encoder, config: SecConfig) -> EncoderUsed:
         window_s=windows.size and windows.size / rate_hz,
         hop_s=windows.hop / rate_hz if windows.size else None,
         pooling=config.encoder.pooling,
+        fill=config.encoder.fill,
         precision=config.encoder.precision,
     )
 

@@ -70,6 +70,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
     settings: Settings | None = None,
     *,
     manifest: Path | None = None,
+    encoder: Path | None = None,
     version: VersionCard | None = None,
     workers: int = 1,
     checkpoints_folder: Path | None = None,
@@ -83,6 +84,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         predictions: folder to write.
         settings: how.
         manifest: ``manifest.jsonl`` or a CSV table: predict these clips of ``audio`` only.
+        encoder: weights of the encoder that a classifier of embeddings listens through.
         version: which version of a registered model it is, for ``predictions.json``.
         workers: threads; the results do not depend on their number.
         checkpoints_folder: where an interrupted attempt keeps its results.
@@ -98,7 +100,7 @@ def predict(  # noqa: PLR0913 - what is predicted, with what, how, and for whom
         Stopped: ``stop`` said so.
     """
     settings = settings or Settings()
-    predictor = open_predictor(model, settings)
+    predictor = open_predictor(model, settings, encoder)
     lengths = predictor.lengths(settings)
     folder, segments = listing(audio, manifest)
     total = sum(1 for _ in segments())

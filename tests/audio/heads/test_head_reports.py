@@ -114,7 +114,7 @@ def test_zero_shot_takes_the_nearest_sentence(world, tmp_path):
     made = evaluate(world / "embeddings", world / "good", tmp_path / "report", sentences=sentences)
     rows = rows_of(read_embeddings(world / "embeddings"), "test")
     values = rows.values / np.linalg.norm(rows.values, axis=1, keepdims=True)
-    nearest = (values @ sentences.vectors.T).argmax(1)
+    nearest = (values @ sentences.vectors.numpy().T).argmax(1)
     expected = (nearest == rows.numbers).mean()
     assert made.metrics["zero_shot_accuracy"].value == pytest.approx(expected, abs=1e-6)
     assert made.zero_shot.text_digest == Tower.digest

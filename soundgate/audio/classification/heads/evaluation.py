@@ -140,6 +140,30 @@ def evaluate(
     return made
 
 
+def sentences(
+    embeddings: Path, weights: Path | None, tokens: Path | None, prompt: str = ""
+) -> Sentences | None:
+    """What the zero-shot baseline decides by; None where no text tower is given.
+
+    Args:
+        embeddings: folder of embeddings.
+        weights: of their encoder.
+        tokens: folder of the text tower's config and tokens.
+        prompt: with ``{}`` in the place of the class; "": the usual one.
+
+    Raises:
+        ConfigError: files of the tower do not fit one another.
+        DataError: the weights are not those that made the embeddings.
+    """
+    if weights is None or tokens is None:
+        return None
+    from soundgate.audio.classification.heads import zero_shot  # torch and transformers
+
+    about = read_embeddings(embeddings).about
+    tower = zero_shot.load_tower(about.encoder, weights, tokens)
+    return zero_shot.sentences_of(about.classes, tower, prompt)
+
+
 def score(head: Head, rows: Rows) -> Tested:
     """Score segments, and the clips that they make up.
 

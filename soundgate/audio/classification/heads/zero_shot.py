@@ -7,23 +7,26 @@ baseline says what a trained head is worth.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from soundgate.audio.classification.heads.head import softmax
+from soundgate.audio.networks.encoders import catalogue, text
+from soundgate.audio.networks.encoders.interface import EncoderSettings
 from soundgate.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
+    from torch import Tensor
 
+    from soundgate.audio.formats.embeddings.vectors import EncoderUsed
     from soundgate.audio.networks.encoders.interface import TextEncoder
 
     Array = npt.NDArray[Any]
-
-PROMPT: Final = "this is the sound of {}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Sentences:
 
     classes: tuple[str, ...]
     prompt: str
-    vectors: Array
+    vectors: Tensor
     """Float32 ``(class, size)``, of length 1."""
     scale: float
     """What cosines are multiplied by before the softmax."""
@@ -40,7 +43,7 @@ class Sentences:
     """Of the text tower."""
 
     def scores(self, values: Array) -> Array:
-        """Probabilities float64 ``(row, class)`` of embeddings float32 ``(row, size)``.
+        """Probabilities float32 ``(row, class)`` of embeddings float32 ``(row, size)``.
 
         Raises:
             DataError: they are of another size than the sentences.
@@ -50,33 +53,57 @@ class Sentences:
                 f"zero-shot: sounds have {values.shape[1]} numbers and sentences "
                 f"{self.vectors.shape[1]}; give the text tower of the same encoder"
             )
-        lengths = np.linalg.norm(values.astype(np.float64), axis=1, keepdims=True)
-        cosines = values / np.maximum(lengths, 1e-12) @ self.vectors.T
-        return softmax(self.scale * cosines)
+        sounds = torch.from_numpy(np.ascontiguousarray(values))
+        found: Array = text.zero_shot_scores(sounds, self.vectors, self.scale).numpy()
+        return found
 
 
-def sentences_of(classes: Sequence[str], tower: TextEncoder, prompt: str = PROMPT) -> Sentences:
-    """A sentence about each class: ``dog_bark`` is a dog bark.
+def sentences_of(classes: Sequence[str], tower: TextEncoder, prompt: str = "") -> Sentences:
+    """A sentence about each class.
 
     Args:
         classes: names of the classes.
         tower: of the encoder that made the embeddings.
-        prompt: with ``{}`` in the place of the class.
+        prompt: with ``{}`` in the place of the class; "": that of the encoders.
 
     Raises:
-        ParameterError: the prompt has no place for the class.
+        ParameterError: the prompt has no place for the class, or other braces.
     """
-    if prompt.count("{}") != 1:
+    prompt = prompt or text.PROMPT
+    if prompt.count("{}") != 1 or prompt.count("{") + prompt.count("}") != 2:
         raise ParameterError(f"prompt: {prompt!r}: put {{}} once where the class belongs")
-    texts = [prompt.replace("{}", spoken(name)) for name in classes]
-    vectors = np.asarray(tower.texts(texts).numpy(), np.float32)
+    vectors = tower.texts(text.prompts(classes, prompt))
     return Sentences(tuple(classes), prompt, vectors, tower.scale, tower.digest)
 
 
-def spoken(name: str) -> str:
-    """A class as words.
+def load_tower(used: EncoderUsed, weights: Path, tokens: Path | None) -> TextEncoder:
+    """The text tower of the encoder that made some embeddings.
 
-    >>> spoken("Dog_bark"), spoken("chain-saw")
-    ('dog bark', 'chain saw')
+    Args:
+        used: that encoder.
+        weights: of it.
+        tokens: folder of the tower's config and tokens, where the weights do not hold them.
+
+    Raises:
+        ConfigError: files are missing, or do not fit one another.
+        DataError: the weights are not those that made the embeddings.
+        MissingExtra: transformers is not installed.
     """
-    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+    settings = EncoderSettings(
+        name=used.name, path=weights, text_path=tokens, precision=used.precision
+    )
+    check_digest(used, catalogue.load_encoder(settings).digest, weights)
+    return catalogue.load_text_encoder(settings)
+
+
+def check_digest(used: EncoderUsed, digest: str, where: object) -> None:
+    """Refuse an encoder whose numbers are others than those that were embedded.
+
+    Raises:
+        DataError: it is another.
+    """
+    if digest != used.digest:
+        raise DataError(
+            f"encoder: {where} is {used.name} {digest[:12]}, but the embeddings are of "
+            f"{used.digest[:12]}; give the same weights"
+        )

@@ -53,9 +53,11 @@ class EncoderUsed(Record):
     """Window that the encoder hears at once; None: any length."""
     hop_s: Seconds | None = None
     """From the start of a window to the next one's, where a segment has several."""
-    pooling: str = "mean"
+    pooling: Literal["mean", "max"] = "mean"
     """How the windows of a segment become one embedding."""
-    precision: str = "fp32"
+    fill: Literal["repeat", "repeatpad", "zeros"] = "zeros"
+    """How a segment that is shorter than its window is filled up."""
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
 
 
 class EmbeddingsFile(Record):

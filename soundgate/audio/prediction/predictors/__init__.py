@@ -5,4 +5,5 @@ opening.py     from a ``model/`` folder to its predictor
 classifier.py  one class or several of log-mel patches
 tagger.py      labels of waveforms, by a threshold each
 detector.py   calls in windows of recordings
+embedding_classifier.py   one class, of the embeddings of an encoder
 """
