@@ -20,8 +20,9 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup  ## run the AED pipeline on the embedded default and print the result
 	$(BIN)/run-pipeline --module-name pipelines.aed
 
-# A worker takes whole files, because the tests of one share what its fixtures make; tests/conftest.py puts slow files first.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# A worker takes whole files, because the tests of one share what its fixtures make; tests/suite_order.py puts the
+# longest first. Twice as many workers as cores, for those that wait for servers and clusters.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: setup  ## the whole test suite
 	$(PYTEST)

@@ -13,6 +13,7 @@ import tagging_runs
 from aed_runs import make_small
 from emulator_tests import EmulatorTests
 from fixture_cache import FixtureCache
+from suite_order import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,9 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with slow files: no worker is then left with one while the other is done."""
+    """Begin with the longest files: no worker is then left with one while the others are done."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    places = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (places.get(item.path, len(places)), item.path not in slow))
 
 
 @pytest.fixture(scope="session")

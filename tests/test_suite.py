@@ -6,6 +6,8 @@ import ast
 from collections import Counter
 from pathlib import Path
 
+from suite_order import LONGEST
+
 TESTS = Path(__file__).resolve().parent
 
 
@@ -14,6 +16,10 @@ def test_no_two_test_files_share_a_name():
     files = TESTS.rglob("test_*.py")
     names = Counter(path.name for path in files if not path.with_name("__init__.py").exists())
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_the_longest_files_are_named_as_they_are():
+    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
 
 
 CHECKOUT = TESTS.parent

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 import threading
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
 import torch
+from uncompiled_librosa import librosa
 
 from soundgate.audio import config
 from soundgate.audio.clips.manifest import Clip, write_manifest

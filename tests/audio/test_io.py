@@ -7,10 +7,10 @@ import shutil
 import struct
 import tracemalloc
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
+from uncompiled_librosa import librosa
 
 from soundgate.audio.files import reading
 from soundgate.errors import DataError, ParameterError

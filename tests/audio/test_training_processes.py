@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import torch
 import toy_features
 from toy_features import accuracy_on_test_clips, config, history, write_features
+from two_processes import free_port, run_two
 
 from soundgate.audio.classification.fit import fit
 from soundgate.audio.classification.plan import Plan
@@ -93,10 +93,8 @@ def test_a_killed_training_goes_on_to_the_same_bytes(features, tmp_path):
 
 
 def _torchrun(program):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+    port = f"--master-port={free_port()}"
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", port]
     ended = subprocess.run(
         [sys.executable, *torchrun, program],
         check=False,
@@ -109,14 +107,18 @@ def _torchrun(program):
     return ended
 
 
+def _fit(features, out, sections):
+    fit(features, out / "model", out / "metrics", config(**sections))
+
+
 def test_two_processes_fit_the_head_of_a_frozen_network_once(features, tmp_path):
     fit(features, tmp_path / "donor", tmp_path / "m", config(), epochs=1)
     model = {"width": 0.25, "pretrained_weights": str(tmp_path / "donor")}
     for fine_tune in (False, True):
         sections = {"training": {"model": model, "fine_tune": fine_tune, "epochs": 1}}
         two = tmp_path / f"two-{fine_tune}"
-        ended = _torchrun(_program(tmp_path / "run.py", features, two, **sections))
-        assert ended.stdout.count("round 1: ") == (not fine_tune)
+        told = run_two(_fit, tmp_path / f"told-{fine_tune}", features, two, sections)
+        assert told.count("round 1: ") == (not fine_tune)
         fit(features, tmp_path / "one", tmp_path / "m", config(**sections))
         if not fine_tune:
             name = "weights.safetensors"

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-from toy_calls import CONFIG, toy_config, write_dataset
+from toy_calls import toy_config, write_dataset
+from two_processes import run_two
 
 from soundgate.audio.detection.training.fit import fit
 
-ROOT = Path(__file__).resolve().parents[3]
-FROZEN = CONFIG.replace("max_pool: 0}", "max_pool: 0, frozen: [encoder]}").replace(
-    "epochs: 6", "epochs: 2"
-)
+FROZEN = {"model.frozen": ("encoder",), "training.epochs": 2}
 
 
-def history(folder):
-    lines = (folder / "history.jsonl").read_text("utf-8").splitlines()
+def train(dataset, out):
+    fit(dataset, out / "model", out / "metrics", toy_config().with_values(FROZEN))
+
+
+def history(out):
+    lines = (out / "metrics/history.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -30,27 +28,8 @@ def test_two_processes_train_a_detector_like_one(tmp_path):
     """The encoder is frozen: normalisation, which sees halves of batches, then stands still."""
     torch.set_num_threads(1)
     dataset = write_dataset(tmp_path / "dataset", each=(13, 5))
-    config = tmp_path / "spot.yaml"
-    config.write_text(FROZEN, "utf-8")
-    words = {"dataset": dataset, "config": config, "model": tmp_path / "two"}
-    words |= {"metrics": tmp_path / "two-metrics"}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-            *("-m", "steps.spot.train"),
-            *(word for name, value in words.items() for word in (f"--{name}", str(value))),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch 2 of 2") == 1
-    one = toy_config().with_values({"model.frozen": ("encoder",), "training.epochs": 2})
-    fit(dataset, tmp_path / "one", tmp_path / "one-metrics", one)
-    pairs = zip(history(tmp_path / "one-metrics"), history(tmp_path / "two-metrics"), strict=True)
-    for single, shared in pairs:
+    told = run_two(train, tmp_path / "told", dataset, tmp_path / "two")
+    assert told.count("epoch 2 of 2") == 1
+    train(dataset, tmp_path / "one")
+    for single, shared in zip(history(tmp_path / "one"), history(tmp_path / "two"), strict=True):
         assert shared == pytest.approx(single, rel=1e-4)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-import librosa
 import numpy as np
 import pytest
 from scored_tapes import Call, Tape, write_corpus, write_scores
+from uncompiled_librosa import librosa
 
 from soundgate.audio.detection.evaluation.evaluation import Asked, Folders, evaluate
 from soundgate.audio.detection.evaluation.leakage import Used

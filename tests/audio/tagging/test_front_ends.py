@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import pytest
 import torch
 import torchaudio
+from uncompiled_librosa import librosa
 
 from soundgate.audio.signal.front_ends import NAMES, FrontEndSettings, front_end
 from soundgate.audio.signal.front_ends.wavelet import CYCLES, frequencies_hz

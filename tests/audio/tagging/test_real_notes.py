@@ -69,13 +69,13 @@ def test_mixtures_of_held_out_notes_are_tagged_better_than_by_regression(sides, 
     config = load_tagging(ROOT / "user_configs/tagging_notes.yaml")
     shorter = {
         "training": config.training.model_copy(update={"epochs": 18, "chunk_s": 2.0}),
-        "audio_transform": config.audio_transform.model_copy(update={"hop_length": 480}),
+        "audio_transform": config.audio_transform.model_copy(update={"hop_length": 640}),
     }
     fit(folder, tmp_path / "model", tmp_path / "metrics", config.model_copy(update=shorter))
     report = evaluate(folder, tmp_path / "model", tmp_path / "report", batch_size=64)
     known = tagging_notes.mixtures(training, 150, 1)
     peer = multilabel.figures(tagging_real.regression(read_waveforms(folder), known))
     found = report.metrics["mean_average_precision"].value
-    # 0.646 was seen, beside 0.532; the whole training of docs/tagging.md reaches 0.84.
+    # 0.656 was seen, beside 0.532; the whole training of docs/tagging.md reaches 0.84.
     assert found >= 0.6
     assert found >= float(peer.mean_average_precision) + 0.05

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import tagging_world
+from two_processes import run_two
 
-ROOT = Path(__file__).resolve().parents[3]
-TRAIN = ("-m", "steps.tagging.train")
+from soundgate.audio.classification.tagging.fit import fit
+from soundgate.audio.config.tagging import load_tagging
 
 
-def train(program, waveforms, config, out):
-    words = {"waveforms": waveforms, "config": config, "model": out / "model"}
-    words |= {"metrics": out / "metrics"}
-    done = subprocess.run(
-        [
-            *(sys.executable, *program),
-            *(word for name, value in words.items() for word in (f"--{name}", str(value))),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
+def train(waveforms, config, out):
+    fit(waveforms, out / "model", out / "metrics", load_tagging(config))
+
+
+def history(out):
     rows = (out / "metrics/history.jsonl").read_text("utf-8").splitlines()
-    return done.stdout, [json.loads(row) for row in rows]
+    return [json.loads(row) for row in rows]
 
 
 @pytest.mark.slow
@@ -42,9 +28,9 @@ def test_two_processes_train_a_tagger_like_one(tmp_path):
     waveforms = tagging_world.write_waveforms(clips, tmp_path / "waveforms")
     config = tmp_path / "tagging.yaml"
     config.write_text(tagging_world.CONFIG, "utf-8")
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    told, two = train((*torchrun, *TRAIN), waveforms, config, tmp_path / "two")
-    _, one = train(TRAIN, waveforms, config, tmp_path / "one")
+    told = run_two(train, tmp_path / "told", waveforms, config, tmp_path / "two")
+    train(waveforms, config, tmp_path / "one")
+    two, one = history(tmp_path / "two"), history(tmp_path / "one")
     assert told.count("epoch 4 of 4") == 1
     assert len(list((tmp_path / "two/metrics/tensorboard").iterdir())) == 1
     assert len(one) == len(two) == 4
