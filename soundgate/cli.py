@@ -49,6 +49,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "review-detections": (benchmark.review_detections, benchmark.review_arguments),
     "apply-corrections": (benchmark.apply_corrections, benchmark.correction_arguments),
     "score-events": (events.score_events, events.score_arguments),
+    "tune-events": (events.tune_events, events.tune_arguments),
+    "postprocess-events": (events.postprocess_events, events.postprocess_arguments),
     "export-tags": (export_tags.export_tags, export_tags.export_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),

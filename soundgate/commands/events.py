@@ -1,4 +1,4 @@
-"""The command that scores systems for sound event detection."""
+"""The commands that score and post-process systems for sound event detection."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ROOM = "soundgate.audio.detection.sound_events"
 """Loaded by name: the commands of a submitting host do without the libraries of sound."""
+POSTPROCESSING = "soundgate.audio.detection.postprocessing.files"
 _PSDS = ("dtc", "gtc", "cttc", "alpha_ct", "alpha_st", "max_efpr")
 
 
@@ -96,4 +97,68 @@ def score_events(args: argparse.Namespace) -> int:
         print(line)
     if args.json:
         report.write(args.json, record)
+    return 0
+
+
+def tune_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``tune-events``."""
+    parser.add_argument("--truth", type=Path, required=True, help="strong list to tune on")
+    parser.add_argument(
+        "--scores", type=Path, required=True, help="folder of score tables, one a clip"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="postprocessing.json to write")
+    parser.add_argument("--audio-durations", type=Path, help="table of the seconds of each clip")
+    parser.add_argument("--classes", type=names, default=(), help="classes to tune, a,b,c")
+    parser.add_argument(
+        "--methods",
+        type=names,
+        default=("none", "median", "csebbs"),
+        help="what is tried (default: none,median,csebbs)",
+    )
+
+
+def tune_events(args: argparse.Namespace) -> int:
+    """Choose median filter or bounding boxes for each class, by PSDS 1 on clips set aside."""
+    files = importlib.import_module(POSTPROCESSING)
+    for line in files.tune_files(
+        args.truth,
+        args.scores,
+        args.out,
+        durations=args.audio_durations,
+        classes=args.classes,
+        methods=args.methods,
+    ):
+        print(line)
+    return 0
+
+
+def postprocess_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``postprocess-events``."""
+    parser.add_argument(
+        "--scores", type=Path, required=True, help="folder of score tables, one a clip"
+    )
+    parser.add_argument(
+        "--postprocessing", type=Path, required=True, help="postprocessing.json of tune-events"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="empty or new folder of tables")
+    parser.add_argument("--oracle", action="store_true", help="allow clips that it was tuned on")
+    parser.add_argument(
+        "--events", type=Path, help="file to write detections to (a folder: Audacity)"
+    )
+    parser.add_argument(
+        "--to", choices=("dcase", "raven", "audacity"), default="dcase", help="format of --events"
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, help="of the detections (default: 0.5)"
+    )
+
+
+def postprocess_events(args: argparse.Namespace) -> int:
+    """Turn score tables into those of filtered scores and boxes, and into detections."""
+    files = importlib.import_module(POSTPROCESSING)
+    export = files.Export(args.events, args.to, args.threshold) if args.events else None
+    for line in files.postprocess_files(
+        args.scores, args.postprocessing, args.out, oracle=args.oracle, export=export
+    ):
+        print(line)
     return 0

@@ -19,6 +19,7 @@ from soundgate.audio.formats.datasets.card import DatasetCard
 from soundgate.audio.formats.datasets.corpus import CorpusIndex
 from soundgate.audio.formats.datasets.inspection import Inspection
 from soundgate.audio.formats.datasets.variant import VariantIndex
+from soundgate.audio.formats.detections.postprocessing import PostProcessing
 from soundgate.audio.formats.detections.review import DetectionReview
 from soundgate.audio.formats.detections.scores import ScoresFile
 from soundgate.audio.formats.embeddings.levels import BandsFile
@@ -65,6 +66,7 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "leaderboard": Leaderboard,
     "event_result_row": EventResult,
     "event_scores": EventScores,
+    "postprocessing": PostProcessing,
     "detection_review": DetectionReview,
     "clip_result_row": ClipResult,
     "comparison": Comparison,

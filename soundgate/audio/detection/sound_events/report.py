@@ -32,6 +32,7 @@ def record_of(answer: Answer) -> EventScores:
         events=len(answer.truth.events),
         rows=answer.truth.rows,
         events_past_the_end=answer.truth.events_past_the_end,
+        tuned_on=answer.tuned_on,
         classes=answer.truth.classes,
         classes_without_events=answer.truth.silent,
         figures={name: _row(answer, name) for name in answer.figures},
@@ -88,6 +89,8 @@ def lines(scores: EventScores) -> Iterator[str]:
         yield f"{scores.events_past_the_end} events end after their clip; they count as they are"
     if scores.clips_left_out:
         yield f"{scores.clips_left_out} clips of the ground truth are not scored and do not count"
+    if scores.tuned_on:
+        yield f"oracle: the post-processing was tuned on {scores.tuned_on} of these clips"
     if scores.classes_without_events:
         names = ", ".join(scores.classes_without_events)
         yield f"without events, and in no mean: {names}"

@@ -16,6 +16,7 @@ from soundgate.audio.detection.sound_events.systems import (
     read_system,
 )
 from soundgate.audio.detection.sound_events.truth import Reading, Truth, part_of, truth_of
+from soundgate.audio.formats.detections import postprocessing
 from soundgate.audio.metrics.events.changes import Criteria
 from soundgate.audio.metrics.events.matching import Collar
 from soundgate.audio.metrics.events.psds import PSDS1, PSDS2, Setting
@@ -58,6 +59,8 @@ class Answer:
     """Of the other system; empty without one."""
     differences: dict[str, Spread]
     """Of each figure less the other system's, on the same samples."""
+    tuned_on: int = 0
+    """Clips that either system's post-processing was tuned on."""
 
 
 def rules(
@@ -137,7 +140,20 @@ def answer(question: Question) -> Answer:
         {name: spread(values) for name, values in drawn[0].items()},
         figures[1] if len(figures) > 1 else {},
         differences,
+        len({clip for path in paths for clip in _tuned_on(path)} & _clips(systems, truth)),
     )
+
+
+def _tuned_on(scores: Path) -> tuple[str, ...]:
+    """Clips that post-processing was tuned on, where a folder of scores says that there was any."""
+    has_record = (scores / postprocessing.FILE).is_file()
+    return postprocessing.read(scores).clips if has_record else ()
+
+
+def _clips(systems: list[System], truth: Truth) -> set[str]:
+    """Clips that are judged; of recordings, their windows."""
+    tables = [each.tables for each in systems if isinstance(each, Frames)]
+    return set(tables[0]) if tables else set(truth.clips)
 
 
 def _drawn(judged: Judged, samples: Ints) -> dict[str, Floats]:

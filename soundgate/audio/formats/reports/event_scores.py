@@ -55,6 +55,8 @@ class EventScores(Record):
     """Before."""
     events_past_the_end: int = 0
     """Events that end after their clip; they count as they are."""
+    tuned_on: int = 0
+    """Clips that the post-processing was tuned on; above 0, figures are those of an oracle."""
     classes: tuple[str, ...]
     classes_without_events: tuple[str, ...]
     """They are in no mean."""
