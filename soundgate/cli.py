@@ -25,6 +25,7 @@ from soundgate.commands import (
     review,
     run,
 )
+from soundgate.commands.campaign import command as campaign
 from soundgate.errors import SoundgateError, UserError, about_place
 from soundgate.text.masking import masked_output
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., None]]] = {
     "run-pipeline": (run.run_pipeline, run.run_arguments),
     "get-pipeline-definition": (run.get_definition, run.definition_arguments),
+    "run-campaign": (campaign.run_campaign, campaign.campaign_arguments),
     "list-runs": (look.list_runs, look.list_arguments),
     "show-run": (look.show_run, look.show_arguments),
     "show-logs": (look.show_logs, look.log_arguments),

@@ -37,6 +37,9 @@ class SecParameters(SecHeadParameters, DataParameters):
     shards: Annotated[int, Bounds(1, 10000)] = 8
     """Units of work; more than there are workers keeps all of them busy."""
 
+    hours: Annotated[float, Bounds(0.01, 1000)] = 4.0
+    """Time limit of a unit that embeds, hours."""
+
     hdf5: bool = False
     """Whether HDF5 files in the layout of SEC_pipeline are written too."""
 

@@ -59,7 +59,7 @@ def _embed(sec: Pipeline, p: SecParameters, clips: Output, records: Output, shar
         # an artifact: other weights at the same path are noticed
         weights=sec.file(p.weights, name="weights") if p.weights else None,
         retries=1,
-        resources=replace(GPU, cpus=4),
+        resources=replace(GPU, cpus=4, hours=p.hours),
     )
     return sec.add(
         merge,

@@ -10,8 +10,6 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -73,6 +71,8 @@ def one_torch_thread() -> Iterator[None]:
     A clip is too small to be worth torch's own threads, and sums that threads share depend on how
     many there are.
     """
+    import torch  # here: threads that only decode need none of it
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
