@@ -25,6 +25,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/annotations.md",
     "docs/datasets.md",
+    "docs/encoders.md",
     "docs/executors.md",
     "docs/training-loop.md",
     "docs/spot.md",
@@ -95,7 +96,7 @@ WRITTEN = {
     *("datasets/fsd50k.py", "review/", "model/", "executions/", "kubeflow/run.json", "evaluation/"),
     *("owner/name", "train.yml", "request.txt", "report/", "annotations_2/"),
     *("evaluation/index.json", "evaluation/tables/", "review/raven/", "review/audacity/"),
-    "postrf/index.json",
+    *("postrf/index.json", "gpt2/config.json"),
 }
 """Named in documents, but no files of the checkout by that very path."""
 

@@ -143,7 +143,7 @@ def folded(spectrogram: Tensor, bands: int) -> Tensor:
     Time is stretched to as many frames as four squares are wide; the parts of the time lie below
     one another, each with all its bands.
     """
-    clips = len(spectrogram)
+    clips = spectrogram.shape[0]  # not len: it would fix the number in exported graphs
     parts = _SIDE // bands
     stretched = functional.interpolate(
         spectrogram.unsqueeze(1), (parts * _SIDE, bands), mode="bicubic", align_corners=True

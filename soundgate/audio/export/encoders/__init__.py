@@ -1,0 +1,1 @@
+"""Encoders as ONNX programs: waveforms to the embeddings of scenes."""
