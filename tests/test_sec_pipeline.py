@@ -57,7 +57,7 @@ def test_the_length_of_segments_reaches_the_plan(declare):
 
 def test_heads_are_trained_on_the_merged_embeddings(declare):
     tasks = declare(heads=["ridge:regularisation=3"])
-    (trained,) = [task for name, task in tasks.items() if name.startswith("train_head")]
+    (trained,) = [task for name, task in tasks.items() if name.startswith("train-head")]
     assert trained.arguments["embeddings"].task == "merge"
     assert "register" in tasks
 

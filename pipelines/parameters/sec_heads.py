@@ -28,6 +28,10 @@ class SecHeadParameters(ReleaseParameters):
     or the published ``ridge``, ``sgd``, ``adam`` and ``xgboost``; or single heads,
     ``ridge:regularisation=3``; none: nothing is trained, and nothing registered."""
 
+    prompt: str = "this is the sound of {}"
+    """Sentence about a class, ``{}`` in its place, of the zero-shot baseline; it is computed where
+    ``encoder.text_path`` names a text tower."""
+
     q_clip_level_acc_threshold: Fraction | None = 0.5
     """Gate: least share of test clips classified correctly; none: no such gate."""
 

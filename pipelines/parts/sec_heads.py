@@ -46,6 +46,7 @@ def add_heads(sec: Pipeline, p: SecHeadParameters, config: ConfigFile, data: Emb
         embeddings=data.embeddings,
         model=chosen["model"],
         leaderboard=chosen["leaderboard"],
+        **_tower(sec, p, config),
         confidence=confidence,
         resources=CPU,
     )
@@ -78,6 +79,7 @@ def _choose(sec: Pipeline, p: SecHeadParameters, config: ConfigFile, embeddings:
     }
     trained = sec.map(
         train_head,
+        name="train-head",
         over=Axis("head", heads),
         embeddings=embeddings,
         **training,
@@ -90,6 +92,16 @@ def _choose(sec: Pipeline, p: SecHeadParameters, config: ConfigFile, embeddings:
         histories=trained["metrics"],
         resources=CPU,
     )
+
+
+def _tower(sec: Pipeline, p: SecHeadParameters, config: ConfigFile) -> dict[str, Any]:
+    """What the zero-shot baseline needs, where the config names a text tower."""
+    weights, text = config.get("encoder.path"), config.get("encoder.text_path")
+    if not (weights and text):
+        return {}
+    files = {"weights": weights, "text": text}
+    named = {name: sec.file(str(path), name=name) for name, path in files.items()}
+    return {**named, "prompt": p.prompt}
 
 
 def _gates(sec: Pipeline, p: SecHeadParameters, report: Output, comparison: Output) -> list[Task]:

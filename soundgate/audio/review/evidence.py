@@ -24,6 +24,11 @@ from soundgate.audio.formats.reports.comparison import (
     Comparison,
     read_comparison,
 )
+from soundgate.audio.formats.reports.embeddings import (
+    EmbeddingReport,
+    is_of_embeddings,
+    read_embedding_report,
+)
 from soundgate.audio.formats.reports.events import (
     EVENTS_FORMAT,
     EventReport,
@@ -139,6 +144,11 @@ class Evidence:
         return self.report if isinstance(self.report, EventReport) else None
 
     @property
+    def heads(self) -> EmbeddingReport | None:
+        """The report, where a classifier of embeddings was tested."""
+        return self.report if isinstance(self.report, EmbeddingReport) else None
+
+    @property
     def kept_epoch(self) -> int | None:
         """The epoch, or round, whose weights are the model's."""
         kept = self.model.get("best_epoch", self.model.get("rounds"))
@@ -158,6 +168,8 @@ def gather(
         report = read_tag_report(folders.report)
     elif is_of_events(report):
         report = read_event_report(folders.report)
+    elif is_of_embeddings(report):
+        report = read_embedding_report(folders.report)
     return Evidence(
         report=report,
         card=read_card(folders.card),

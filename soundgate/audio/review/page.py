@@ -137,6 +137,7 @@ def render(
         classes=tables.per_class(report, evidence.comparison),
         detections=found,
         tags=tags.section(evidence.tags, evidence.comparison) if evidence.tags else None,
+        heads=evidence.heads,
         bins=charts.reliability(calibration.bins) if calibration else [],
         curves=charts.all_curves(evidence.history, evidence.kept_epoch),
         title=provenance.title(evidence),

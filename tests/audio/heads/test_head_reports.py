@@ -22,6 +22,8 @@ from soundgate.audio.formats.reports.clip_results import read_results
 from soundgate.audio.formats.reports.embeddings import is_of_embeddings, read_embedding_report
 from soundgate.audio.formats.reports.report import read_report
 from soundgate.audio.formats.version import VersionCard, write_version
+from soundgate.audio.review.evidence import Folders
+from soundgate.audio.review.page import write
 from soundgate.errors import DataError, ParameterError
 
 
@@ -226,3 +228,32 @@ def test_nothing_to_test_or_to_choose_by_is_one_line(world, tmp_path):
         choose(bare, {"good": world / "good"}, tmp_path)
     with pytest.raises(DataError, match="every training failed"):
         choose(world / "embeddings", {}, tmp_path)
+
+
+def test_the_review_page_shows_every_head_and_the_baseline(world, tmp_path):
+    tower = sentences_of(toy_embeddings.CLASSES, Tower())
+    evaluate(
+        world / "embeddings",
+        world / "good",
+        tmp_path / "report",
+        leaderboard=world / "leaderboard",
+        sentences=tower,
+    )
+    card = {"name": "toy", "title": "Toy", "licence": "CC0", "clips": 66, "digest": "ab12"}
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card/dataset.json").write_text(json.dumps(card))
+    folders = Folders(
+        report=tmp_path / "report",
+        card=tmp_path / "card",
+        model=world / "good",
+        metrics=world / "metrics/good",
+        clips=tmp_path,
+    )
+    summary = write(folders, tmp_path / "review")
+    assert summary.clips_tested == 18
+    page = (tmp_path / "review/report.html").read_text("utf-8")
+    board = page[page.index('id="heads"') :]
+    assert board.index(">good <span") < board.index(">poor<")
+    assert "regularisation 10.0" in board
+    assert "by the sentence “this is the sound of {}”" in board
+    assert "Zero-shot accuracy" in page

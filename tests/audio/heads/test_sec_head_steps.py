@@ -32,7 +32,7 @@ def declared(**parameters):
 
 def test_every_head_of_the_grids_is_a_task_and_gates_are_those_asked_for():
     tasks = declared(heads=["ridge", "mlp:hidden=8"], q_macro_f05_threshold=0.4)
-    heads = [name for name in tasks if name.startswith("train_head")]
+    heads = [name for name in tasks if name.startswith("train-head")]
     assert len(heads) == 10
     assert {"choose", "evaluate", "compare", "review", "register"} <= set(tasks)
     gates = {name for name in tasks if name.startswith("gate")}
