@@ -20,6 +20,7 @@ def main() -> None:
         ["spot", "--seconds", "20"],
         ["preparing"],
         ["octave"],
+        ["embedding"],
         ["events"],
     ]
     if ESC10.is_dir():

@@ -2,8 +2,9 @@
 
     python -m benchmarks.gpu [--network EFFICIENT_NET_V2_S ...] [--clips 256]
 
-Tagging: images made, clips scored, steps of training, see ``benchmarks.tagging``. ``--device cpu``
-tries the program out where there is no GPU; its figures are then those of all cores.
+Embedding: files embedded by CLAP 2023, see ``benchmarks.embedding``. Tagging: images made, clips
+scored, steps of training, see ``benchmarks.tagging``. ``--device cpu`` tries the program out where
+there is no GPU; its figures are then those of all cores.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     import torch
 
-    from benchmarks import tagging
+    from benchmarks import embedding, tagging
 
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no GPU here; --device cpu tries the program out")
     device = torch.device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "all cores"
     print(f"{name}, {arguments.clips} clips, by the clock, best of {arguments.rounds}")
+    with tempfile.TemporaryDirectory() as folder:
+        embedding.measure_device(Path(folder), arguments.clips, arguments.rounds, arguments.device)
     with tempfile.TemporaryDirectory() as folder:
         world = tagging.make_world(Path(folder), arguments.clips, device)
         tagging.measure_all(world, arguments.network, arguments.rounds)

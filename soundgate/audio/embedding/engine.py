@@ -14,7 +14,7 @@ import torch
 
 from soundgate.audio.embedding.windows import Pool, windows_of
 from soundgate.audio.files.reading import Reader
-from soundgate.audio.files.threads import one_ahead, one_torch_thread, ordered
+from soundgate.audio.files.threads import one_torch_thread, ordered
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Records of one file that are read by opening it once; more would be held in memory at once.
 _TOGETHER = 16
+# Threads that keep a GPU busy.
+_ON_DEVICE = 2
 
 
 class Segment(Protocol):
@@ -161,8 +163,9 @@ def _computed(
         return batch, found
 
     if encoder.device != "cpu":
-        # The device has one queue: while it computes, the next batch is put together.
-        yield from one_ahead(compute, batches)
+        # While one batch is computed, the next is copied there and queued.
+        for _, done in ordered(compute, batches, _ON_DEVICE):
+            yield done
         return
     # Batches side by side use cores better than the parts of one do, and give equal bytes whatever
     # their number.

@@ -24,8 +24,8 @@ class StandIn:
 
     name = "stand-in"
     digest = "0" * 64
-    device = "cpu"
     embedding_size = 3
+    device: str = "cpu"
     sample_rate_hz: int = 8000
     window_samples: int | None = 8000
     batches: ClassVar[list[tuple[int, ...]]] = []

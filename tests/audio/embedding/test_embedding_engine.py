@@ -81,9 +81,10 @@ def test_any_number_of_threads_gives_equal_bytes(ramps):
         return samples * noise[record.record_id][0]
 
     one = embed(records, ramps, change=change)
-    four = embed(records, ramps, change=change, workers=4)
-    assert list(one) == list(four)
-    assert all(one[key].tobytes() == four[key].tobytes() for key in one)
+    for encoder, workers in ((StandIn(), 4), (StandIn(device="cuda:0"), 3)):
+        more = embed(records, ramps, encoder, change=change, workers=workers)
+        assert list(one) == list(more)
+        assert all(one[key].tobytes() == more[key].tobytes() for key in one)
 
 
 def test_mixes_channels_and_resamples(tmp_path):
