@@ -92,7 +92,7 @@ def read(path: Path) -> Rows:
         MissingExtra: h5py is not installed.
     """
     try:
-        with _h5py().File(path, "r") as file:
+        with library().File(path, "r") as file:
             table, attributes = file[DATASET][:], dict(file.attrs)
             names = table.dtype.names
             texts = {name: tuple(_text(each) for each in table[name]) for name in _texts(names)}
@@ -189,7 +189,7 @@ class _Files:
                 name = f"{class_name}_{split}_{self.audio_format}_emb.h5"
                 path = self.folder / class_name / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.stack.enter_context(_h5py().File(path, "w"))
+            file = self.stack.enter_context(library().File(path, "w"))
             file.attrs.update({**self.attributes, "split": split})
             if class_name is not None:
                 file.attrs["class"] = class_name
@@ -217,7 +217,12 @@ class _Files:
         return np.dtype([*columns, ("subclasses", text)])
 
 
-def _h5py() -> Any:
+def library() -> Any:
+    """h5py.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     try:
         import h5py
     except ImportError as error:
