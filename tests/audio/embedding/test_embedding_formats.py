@@ -98,7 +98,7 @@ def test_merging_more_rows_than_a_block_keeps_every_row(tmp_path, monkeypatch):
     for shard in range(3):
         own = slice(shard, None, 3)
         vectors.write_embeddings(tmp_path / str(shard), ENCODER, CLASSES, made[own], matrix[own])
-    monkeypatch.setattr(keyed_rows.blocks, "__kwdefaults__", {"rows": 4})
+    monkeypatch.setattr(keyed_rows.blocks, "__kwdefaults__", {"rows": 4, "columns": None})
     sources = [tmp_path / str(shard) / vectors.TABLE for shard in range(3)]
     vectors.merge_embeddings(sources, tmp_path / "all", ENCODER, CLASSES)
     with pq.ParquetFile(tmp_path / "all" / vectors.TABLE) as file:

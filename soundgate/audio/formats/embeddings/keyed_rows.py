@@ -6,6 +6,8 @@ differ are an error. Files are read and written in blocks, so that their length 
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, Self
 
 from soundgate.errors import DataError
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY: Final = "record_id"
-BLOCK_ROWS: Final = 2048
+BLOCK_ROWS: Final = 512
 """Rows that are read at once of each file."""
-GROUP_ROWS: Final = 8192
-"""Rows of a row group, the last one excepted: files do not depend on what was merged."""
+GROUP_ROWS: Final = 1024
+"""Rows of a row group, the last one excepted: files do not depend on what was merged. A reader
+holds one of each file."""
 
 
 class SortedWriter:
@@ -93,8 +96,10 @@ def write_sorted(path: Path, table: pa.Table) -> None:
         out.add(table.sort_by(KEY))
 
 
-def blocks(path: Path, *, rows: int = BLOCK_ROWS, remedy: str) -> Iterator[pa.Table]:
-    """Yield the rows of a file in order, a block at a time.
+def blocks(
+    path: Path, *, rows: int = BLOCK_ROWS, columns: Sequence[str] | None = None, remedy: str
+) -> Iterator[pa.Table]:
+    """Yield the rows of a file in order, a block at a time; ``columns`` None: all of them.
 
     Raises:
         DataError: the file is missing or damaged; ``remedy`` says what to do again.
@@ -103,8 +108,8 @@ def blocks(path: Path, *, rows: int = BLOCK_ROWS, remedy: str) -> Iterator[pa.Ta
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=rows):
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read; {remedy}: {error}") from error
@@ -161,36 +166,33 @@ class _Head:
         self.path, self._schema, self._remedy = path, schema, remedy
         self._blocks = blocks(path, remedy=remedy)
         self._rows: pa.Table | None = None
+        self._ids: list[str] = []
+        self._taken = 0
         self.last = ""
 
     def fill(self) -> bool:
         """Read the next block where nothing is left; say whether there is something."""
-        while self._rows is None or not self._rows.num_rows:
+        while self._taken == len(self._ids):
             found = next(self._blocks, None)
             if found is None:
                 return False
             if not found.schema.equals(self._schema):
                 raise DataError(f"{self.path}: has other columns than expected; {self._remedy}")
-            self._check_order(found)
-            self._rows = found
+            self._rows, self._ids, self._taken = found, found.column(KEY).to_pylist(), 0
+            self._check_order()
         return True
 
     def take(self, bound: str) -> pa.Table:
         """Rows whose id is at most ``bound``."""
-        import numpy as np
-
         assert self._rows is not None
-        ids = self._rows.column(KEY).to_numpy(zero_copy_only=False).astype(str)
-        count = int(np.searchsorted(ids, bound, side="right"))
-        taken, self._rows = self._rows.slice(0, count), self._rows.slice(count)
-        return taken
+        first, self._taken = self._taken, bisect_right(self._ids, bound, self._taken)
+        return self._rows.slice(first, self._taken - first)
 
-    def _check_order(self, found: pa.Table) -> None:
-        ids = found.column(KEY).to_pylist()
-        for before, after in zip([self.last, *ids], ids, strict=False):
+    def _check_order(self) -> None:
+        for before, after in itertools.pairwise([self.last, *self._ids]):
             if before >= after:
                 raise DataError(f"{self.path}: {after} stands after {before}; {self._remedy}")
-        self.last = ids[-1] if ids else self.last
+        self.last = self._ids[-1] if self._ids else self.last
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -189,7 +189,8 @@ def merge_embeddings(
 def write_about(folder: Path, encoder: EncoderUsed, classes: Sequence[str]) -> None:
     """Write ``embeddings.json`` beside a table that is there."""
     counts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for table in keyed_rows.blocks(folder / TABLE, remedy=REMEDY):
+    named = ("split", "class_name")
+    for table in keyed_rows.blocks(folder / TABLE, columns=named, remedy=REMEDY):
         names = zip(table["split"].to_pylist(), table["class_name"].to_pylist(), strict=True)
         for split, class_name in names:
             counts[split][class_name] += 1
