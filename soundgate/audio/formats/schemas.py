@@ -18,6 +18,7 @@ from soundgate.audio.formats import features, model, predictions, waveforms
 from soundgate.audio.formats.datasets.card import DatasetCard
 from soundgate.audio.formats.datasets.corpus import CorpusIndex
 from soundgate.audio.formats.datasets.inspection import Inspection
+from soundgate.audio.formats.datasets.sound_events import ClipRow, EventRow, SoundEventSet
 from soundgate.audio.formats.datasets.variant import VariantIndex
 from soundgate.audio.formats.detections.postprocessing import PostProcessing
 from soundgate.audio.formats.detections.review import DetectionReview
@@ -50,6 +51,9 @@ FORMATS: Final[dict[str, type[Any]]] = {
     "inspection": Inspection,
     "corpus_index": CorpusIndex,
     "variant_index": VariantIndex,
+    "sound_events": SoundEventSet,
+    "sound_events_clip_row": ClipRow,
+    "sound_events_event_row": EventRow,
     "features": features.InfoFile,
     "features_row": features.Row,
     "waveforms": waveforms.WaveformsFile,
