@@ -22,6 +22,7 @@ def main() -> None:
         ["octave"],
         ["embedding"],
         ["events"],
+        ["campaign", "--segments", "20000", "--seconds", "60"],
     ]
     if ESC10.is_dir():
         runs.append(["preprocessing", "--esc10", str(ESC10), "--wav"])

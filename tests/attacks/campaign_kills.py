@@ -56,8 +56,8 @@ def main() -> int:
             found = sec_world.digests(runs)
             same = sum(found.get(key) == digest for key, digest in expected.items())
             print(
-                f"campaign {attempts}: exit code {done.returncode}; {same} of {len(expected)} files "
-                "have the same bytes",
+                f"campaign {attempts}: exit code {done.returncode}; {same} of {len(expected)} "
+                "files have the same bytes",
                 flush=True,
             )
             wrong += done.returncode != 0 or found != expected

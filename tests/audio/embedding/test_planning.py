@@ -28,7 +28,8 @@ def clips(tmp_path_factory):
         for n in range(8):
             path = f"{name}/{'ab'[n % 2]}/{n}.wav"
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(folder / path, np.zeros(4000 * (n + 1), np.float32), 8000)
+            level = np.float32(0.01 * (n + 1 + 8 * (name == "dog")))
+            soundfile.write(folder / path, np.full(4000 * (n + 1), level), 8000)
             source = "shared" if name == "rain" and n in (0, 2) else None
             listed.append(Clip(path, (name,), source=source))
     write_manifest(folder / "manifest.jsonl", sorted(listed, key=lambda clip: clip.path))
@@ -123,6 +124,20 @@ def test_a_data_set_whose_own_splits_share_a_recording_fails(clips, tmp_path):
     write_manifest(torn / "manifest.jsonl", sorted(listed, key=lambda clip: clip.path))
     with pytest.raises(DataError, match=r"1 of 5 recordings lie in several splits, tape in"):
         planned(torn, tmp_path / "out", "split_by: data set\n")
+
+
+def test_files_of_the_same_sound_are_one_recording(clips, tmp_path):
+    (tmp_path / "dog").mkdir()
+    for n in range(8):
+        source = clips / "dog" / "ab"[n % 2] / f"{n}.wav"
+        (tmp_path / "dog" / f"{n}.wav").write_bytes(source.read_bytes())
+    (tmp_path / "dog" / "copy.wav").write_bytes((tmp_path / "dog" / "3.wav").read_bytes())
+    listed = [Clip(f"dog/{n}.wav", ("dog",)) for n in (*range(8), "copy")]
+    write_manifest(tmp_path / "manifest.jsonl", sorted(listed, key=lambda clip: clip.path))
+    found = planned(tmp_path, tmp_path / "out", "every_segment: true\n").segments()
+    twins = {each.track_id for each in found if each.path in ("dog/3.wav", "dog/copy.wav")}
+    assert len(twins) == 1
+    assert len({each.split for each in found if each.track_id in twins}) == 1
 
 
 def test_every_segment_is_each_track_once(clips, tmp_path):

@@ -233,6 +233,8 @@ def test_hdf5_files_have_the_documented_layout(world, embedded, measured, tmp_pa
             *("ID", "embeddings", "spectrograms", "track_names", "subclasses"),
         )
         assert table.dtype["ID"] == "S100"
+        assert table.dtype["embeddings"].base == np.float32
+        assert table.compression == "gzip"
         assert table.maxshape == (None,)
         assert dict(file.attrs) | {"spec_shape": None} == {
             "audio_format": "wav",

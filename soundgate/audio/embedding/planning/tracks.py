@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from soundgate.audio.clips.identical import joint_sources
 from soundgate.audio.clips.manifest import Clip, read_manifest
 from soundgate.audio.files.reading import info
 from soundgate.audio.files.threads import ordered
@@ -26,7 +27,7 @@ class Track:
     """A clip of the data set, to be cut into segments."""
 
     track_id: str
-    """Its recording: a source that clips share, else its file."""
+    """Its recording: a source that clips share, else its file; the same sound is one recording."""
     path: str
     class_name: str
     subclass: str
@@ -62,12 +63,13 @@ def read_tracks(
     ]
     _check_found(clips, wanted, classes, audio_format)
     lengths = ordered(lambda each: _extent_ms(clips, each[0]), wanted, workers)
+    sources = joint_sources(clips, [clip for clip, _ in wanted])
     places: Counter[str] = Counter()
     tracks = []
-    for (clip, name), (start_ms, length_ms) in lengths:
+    for ((clip, name), (start_ms, length_ms)), source in zip(lengths, sources, strict=True):
         tracks.append(
             Track(
-                track_id=clip.source or clip.path,
+                track_id=source or clip.path,
                 path=clip.path,
                 class_name=name,
                 subclass=_subclass(clip, name),
