@@ -46,7 +46,7 @@ MOST = 600
 def make(network: str, hop_length: int, device: torch.device) -> Detector:
     """A detector with fresh weights."""
     from soundgate.audio.networks.detector import DetectorSettings, make_detector
-    from soundgate.audio.signal.front_ends.detector import DetectorFrontEndSettings
+    from soundgate.audio.signal.front_ends.detector_settings import DetectorFrontEndSettings
 
     front = DetectorFrontEndSettings(hop_length=hop_length)
     return make_detector(DetectorSettings(network=network, front_end=front), 2).eval().to(device)

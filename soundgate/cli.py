@@ -26,6 +26,7 @@ from soundgate.commands import (
     look,
     review,
     run,
+    serve,
 )
 from soundgate.commands.campaign import command as campaign
 from soundgate.errors import SoundgateError, UserError, about_place
@@ -59,6 +60,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "stage-assets": (encoders.stage_assets, encoders.stage_arguments),
     "export-encoder": (encoders.export_encoder, encoders.export_arguments),
     "import-hdf5": (hdf5.import_hdf5, hdf5.import_arguments),
+    "serve": (serve.serve, serve.serve_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),
     "review-model list": (review.list_candidates, review.list_arguments),

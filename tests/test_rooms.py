@@ -17,7 +17,7 @@ SYSTEMS = {"classification", "detection", "embedding"}
 """What is true of one kind of system alone; what two need moves below both."""
 GENERAL = {"networks", "learning", "metrics"}
 DOORS = {"serving", "review", "prediction"}
-"""They use the systems; nothing uses them."""
+"""They use the systems; nothing uses them, but that the service predicts as ``predict`` does."""
 ROOMS = {path.name for path in AUDIO.iterdir() if (path / "__init__.py").exists()}
 
 
@@ -45,7 +45,8 @@ def rooms_used(room: str) -> dict[str, str]:
 @pytest.mark.parametrize("together", [SYSTEMS, GENERAL, DOORS], ids=min)
 def test_rooms_know_nothing_of_one_another(together):
     pairs = permutations(sorted(together & ROOMS), 2)
-    assert [(one, other) for one, other in pairs if other in rooms_used(one)] == []
+    used = [(one, other) for one, other in pairs if other in rooms_used(one)]
+    assert [pair for pair in used if pair != ("serving", "prediction")] == []
 
 
 def test_only_doors_are_above_the_systems():

@@ -10,8 +10,8 @@ from soundgate.audio.export.front_end import FrontEnd, least_samples, most_sampl
 from soundgate.audio.formats.model import Description
 from soundgate.audio.networks import models
 from soundgate.audio.signal import waveforms
-from soundgate.audio.signal.log_mel import arrange, log_mel
-from soundgate.audio.signal.patches import frame_count, patch_starts
+from soundgate.audio.signal.log_mel import log_mel
+from soundgate.audio.signal.patches import arrange_patches, frame_count, patch_starts
 from soundgate.audio.signal.standardisation import Standardisation
 from soundgate.errors import DataError
 
@@ -135,7 +135,7 @@ def test_what_is_too_short_for_min_length_and_for_a_patch_is_repeated_once():
     """First to half a second, then to a patch, would break its rhythm; no export would be whole."""
     steps = Preprocessing(min_length=0.5, top_db=None)
     clip = np.arange(5000, dtype=np.float32)
-    found = arrange(clip, steps, YAMNET).apply(clip)
+    found = arrange_patches(clip, steps, YAMNET).apply(clip)
     np.testing.assert_array_equal(found, np.resize(clip, least_samples(steps, YAMNET)))
     assert found.size == 512 + 95 * 160
 

@@ -11,7 +11,7 @@ from toy_model import RATE_HZ, sound, write_model
 from soundgate.audio.config import FeatureExtraction, Preprocessing
 from soundgate.audio.prediction import prediction, times
 from soundgate.audio.signal import waveforms
-from soundgate.audio.signal.log_mel import arrange
+from soundgate.audio.signal.patches import arrange_patches
 
 FRAME_S = 0.032
 PATCH_S = 0.23 + FRAME_S  # 24 frames, 10 ms apart
@@ -124,7 +124,7 @@ def test_every_sample_of_a_patch_lies_between_its_times():
         for _ in range(int(rng.integers(0, 4))):
             begin = int(rng.integers(0, wave.size))
             wave[begin : begin + int(rng.integers(400, 6000))] *= 1e-6
-        arrangement = arrange(wave, preprocessing, options)
+        arrangement = arrange_patches(wave, preprocessing, options)
         prepared = arrangement.apply(wave)
         origin = arrangement.apply(np.arange(wave.size))
         np.testing.assert_array_equal(wave[origin], prepared)

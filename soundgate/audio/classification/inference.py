@@ -1,4 +1,7 @@
-"""From log-mel frames to scores: of patches, and of the clips they were cut from."""
+"""From log-mel frames to scores: of patches, and of the clips they were cut from.
+
+Torch takes seconds to import: it is, where a network is opened or asked.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 
 from soundgate.audio.formats.model import DESCRIPTION, WEIGHTS, read_description, read_weights
 from soundgate.audio.metrics.classification import THRESHOLD
-from soundgate.audio.networks import models
 from soundgate.audio.signal.patches import patch_starts
 from soundgate.errors import ConfigError, DataError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    import torch
     from torch import nn
 
     from soundgate.audio.config.sections.sound import FeatureExtraction
@@ -99,6 +101,8 @@ class Classifier:
 
     def scores(self, patches: Array) -> Array:
         """Scores float32 ``(patch, class)`` of patches ``(patch, mel, frame)``, in one batch."""
+        import torch
+
         self.network.eval()
         with torch.inference_mode():
             logits = self.network(self.standardised(patches)).float()
@@ -108,6 +112,8 @@ class Classifier:
 
     def standardised(self, patches: Array) -> torch.Tensor:
         """What the network takes, float32 ``(patch, 1, mel, frame)``, on its device."""
+        import torch
+
         batch = torch.from_numpy(patches).to(self.device).float()
         return self.standardisation.apply(batch).unsqueeze(1)
 
@@ -122,6 +128,10 @@ def load(model: Path, device: torch.device | None = None) -> Classifier:
     Raises:
         DataError: a file is missing or damaged, or the folder is no model.
     """
+    import torch
+
+    from soundgate.audio.networks import models
+
     if device is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     description, network = read_network(model)
@@ -142,6 +152,8 @@ def read_network(model: Path) -> tuple[Description, nn.Module]:
     Raises:
         DataError: a file is missing or damaged, or the folder is no model.
     """
+    from soundgate.audio.networks import models
+
     description, weights = read_description(model), read_weights(model)
     try:
         network = models.build(description.architecture, len(description.classes), description.size)

@@ -22,7 +22,7 @@ from soundgate.audio.networks.detector import (
     DetectorSettings,
     make_detector,
 )
-from soundgate.audio.signal.front_ends.detector import DetectorFrontEndSettings
+from soundgate.audio.signal.front_ends.detector_settings import DetectorFrontEndSettings
 from soundgate.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from soundgate.audio.networks.detector import (
     ENCODER,
     DetectorSettings,
 )
-from soundgate.audio.signal.front_ends.detector import DetectorFrontEndSettings
+from soundgate.audio.signal.front_ends.detector_settings import DetectorFrontEndSettings
 from soundgate.errors import DataError, unreadable
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from soundgate.audio.formats.model import Normalization, check_same_features
 from soundgate.audio.formats.model import digest as model_digest
 from soundgate.audio.metrics.classification import THRESHOLD
 from soundgate.audio.networks import models
-from soundgate.audio.signal.log_mel import arrange, log_mel
+from soundgate.audio.signal.log_mel import log_mel
+from soundgate.audio.signal.patches import arrange_patches
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -155,7 +156,7 @@ def reference(clip: Array, description: Description, classifier: Classifier) -> 
     """
     preprocessing, options = description.preprocessing, description.feature_extraction
     clip = clip[: most_samples(preprocessing)]
-    samples = arrange(clip, preprocessing, options).apply(clip)
+    samples = arrange_patches(clip, preprocessing, options).apply(clip)
     with torch.inference_mode():
         mel = log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
     return classifier.patch_scores(mel.numpy())

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from soundgate.audio.classification.evaluation import Quantized
-from soundgate.audio.classification.inference import load
 from soundgate.audio.formats.exported import INFO, NETWORK_INT8
 from soundgate.audio.formats.model import digest as model_digest
 from soundgate.errors import DataError, unreadable
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from soundgate.audio.classification.evaluation import Quantized
     from soundgate.audio.classification.inference import Classifier
 
     Array = npt.NDArray[Any]
@@ -55,6 +54,10 @@ def int8_network(exported: Path, model: Path) -> Quantized:
     Raises:
         DataError: a file is missing or damaged, or the folder was made of another model.
     """
+    # torch takes seconds to import; a program runs without
+    from soundgate.audio.classification.evaluation import Quantized
+    from soundgate.audio.classification.inference import load
+
     held = int8_bytes(exported, model)
     return Quantized(ExportedNetwork(load(model), session(held)), len(held))
 

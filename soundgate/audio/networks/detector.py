@@ -11,11 +11,8 @@ from soundgate.audio.networks.images.residual import DEPTHS, ResidualEncoder
 from soundgate.audio.networks.images.small import SMALL, SmallBackbone
 from soundgate.audio.networks.images.torchvision_networks import FUNCTIONS, ImageBackbone
 from soundgate.audio.signal.front_ends import canonical
-from soundgate.audio.signal.front_ends.detector import (
-    DetectorFrontEnd,
-    DetectorFrontEndSettings,
-    check_window,
-)
+from soundgate.audio.signal.front_ends.detector import DetectorFrontEnd, check_window
+from soundgate.audio.signal.front_ends.detector_settings import DetectorFrontEndSettings
 from soundgate.errors import ConfigError
 
 if TYPE_CHECKING:

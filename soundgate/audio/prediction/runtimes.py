@@ -10,13 +10,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from soundgate.audio import export
 from soundgate.audio.classification import inference
-from soundgate.audio.signal.log_mel import log_mel
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    from torch import nn
 
     from soundgate.audio.classification.inference import Scorer
     from soundgate.audio.formats.model import Description
@@ -64,6 +61,8 @@ def load(name: str, model: Path, description: Description, batch_size: int) -> R
         _fold_normalisation(classifier.network.eval())
         return FeatureRuntime(classifier, description, batch_size, classifier.device.type)
     path = exported_path(name, model)
+    import torch
+
     from soundgate.audio.export.runtime import ExportedNetwork, session
 
     opened = session(path, threads=1)
@@ -80,15 +79,24 @@ def exported_path(name: str, model: Path) -> Path:
         DataError: there is none.
         MissingExtra: the library that runs it is not installed.
     """
-    exported = model / "export"
-    paths = [exported / NETWORKS[name], exported / PROGRAMS[name]]
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
+    network = model / "export" / NETWORKS[name]
+    path = network if network.is_file() else program_path(name, model)
+    export.require()
+    return path
+
+
+def program_path(name: str, model: Path) -> Path:
+    """The file of the whole program of the runtime called ``name`` in a ``model/`` folder.
+
+    Raises:
+        DataError: there is none.
+    """
+    path = model / "export" / PROGRAMS[name]
+    if not path.is_file():
         raise DataError(
-            f"{paths[1]}: is missing: this version was registered without exported programs; "
+            f"{path}: is missing: this version was registered without exported programs; "
             "set runtime to torch"
         )
-    export.require()
     return path
 
 
@@ -112,6 +120,10 @@ class FeatureRuntime:
 
     def _frames(self, samples: Samples) -> Array:
         """Log-mel frames float16 (frame, mel): half precision, because features are kept in it."""
+        import torch
+
+        from soundgate.audio.signal.log_mel import log_mel
+
         with torch.inference_mode():
             waveform = torch.from_numpy(np.ascontiguousarray(samples))
             mel = log_mel(waveform, self._options, self._rate_hz)
@@ -151,6 +163,9 @@ class ProgramRuntime:
 
 def _fold_normalisation(module: nn.Module) -> None:
     """Merge each batch normalisation with the convolution before it: the same numbers, sooner."""
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
     if isinstance(module, nn.Sequential):
         for index in range(len(module) - 1):
             first, second = module[index], module[index + 1]

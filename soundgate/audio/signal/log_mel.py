@@ -7,7 +7,6 @@ float32 rounding.
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from soundgate.audio.signal import waveforms
 from soundgate.audio.signal.mel_bands import mel_matrix
-from soundgate.audio.signal.patches import frame_count, patch_samples
+from soundgate.audio.signal.patches import arrange_patches, frame_count
 from soundgate.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -89,17 +88,6 @@ def _mel_spectrogram(
     return raised(power, options.power) @ bank
 
 
-def arrange(
-    samples: Array, preprocessing: Preprocessing, options: FeatureExtraction
-) -> waveforms.Arrangement:
-    """How a clip (sample,) is prepared; one that fills no patch is repeated until it does.
-
-    Feature extraction refuses such a clip instead: in a data set it is a mistake.
-    """
-    arrangement = waveforms.arrange(samples, preprocessing)
-    return replace(arrangement, least_after=max(arrangement.least_after, patch_samples(options)))
-
-
 def clip_frames(
     path: Path,
     preprocessing: Preprocessing,
@@ -121,7 +109,7 @@ def clip_frames(
         DataError: the file cannot be decoded.
     """
     samples, _ = waveforms.decode(path, preprocessing, start_s=start_s, end_s=end_s)
-    samples = arrange(samples, preprocessing, options).apply(samples)
+    samples = arrange_patches(samples, preprocessing, options).apply(samples)
     with torch.inference_mode():
         mel = log_mel(torch.from_numpy(samples), options, preprocessing.target_rate)
     frames: Array = mel.numpy()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soundgate.audio.signal import waveforms
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from soundgate.audio.config.sections.sound import FeatureExtraction
+    from soundgate.audio.config.sections.sound import FeatureExtraction, Preprocessing
 
 
 def frame_count(samples: int, options: FeatureExtraction) -> int:
@@ -27,6 +30,17 @@ def patch_samples(options: FeatureExtraction) -> int:
     if half and options.pad_mode == "reflect":
         return max(one_patch, half + 1)
     return max(one_patch, 1)
+
+
+def arrange_patches(
+    samples: waveforms.Samples, preprocessing: Preprocessing, options: FeatureExtraction
+) -> waveforms.Arrangement:
+    """How a clip (sample,) is prepared; one that fills no patch is repeated until it does.
+
+    Feature extraction refuses such a clip instead: in a data set it is a mistake.
+    """
+    arrangement = waveforms.arrange(samples, preprocessing)
+    return replace(arrangement, least_after=max(arrangement.least_after, patch_samples(options)))
 
 
 def patch_starts(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
+    import torch
 
     from soundgate.audio.formats.models.tagger import Chunks
 
@@ -56,6 +56,8 @@ def stacked(pieces: Sequence[Array], *, masked: bool, least: int = 1) -> Batch:
             piece is repeated until it is as long as the longest.
         least: samples that the network needs; a shorter piece is repeated up to them.
     """
+    import torch  # seconds to import; cutting does without
+
     pieces = [np.resize(piece, least) if piece.size < least else piece for piece in pieces]
     longest = max(piece.size for piece in pieces)
     if all(piece.size == longest for piece in pieces):

@@ -1,4 +1,7 @@
-"""From waveforms to scores of labels: of chunks, and of the clips they were cut from."""
+"""From waveforms to scores of labels: of chunks, and of the clips they were cut from.
+
+Torch takes seconds to import: it is, where a network is opened or asked.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 
 from soundgate.audio.classification.tagging.chunks import in_batches, spans, stacked
-from soundgate.audio.classification.tagging.network import read_network
-from soundgate.audio.networks.models import to_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
+    import torch
 
     from soundgate.audio.formats.models.tagger import Chunks, TaggerFile
     from soundgate.audio.formats.waveforms import Row, Waveform, WaveformSet
@@ -71,6 +72,8 @@ class TagScorer:
         )
 
     def _scores(self, pieces: Sequence[Array]) -> Array:
+        import torch
+
         tagger = self.tagger.eval()
         batch = stacked(pieces, masked=tagger.takes_lengths, least=tagger.front_end.least_samples)
         samples = None if batch.samples is None else batch.samples.to(self.device)
@@ -129,6 +132,11 @@ def load(model: Path, device: torch.device | None = None) -> tuple[TaggerFile, T
     Raises:
         DataError: a file is missing or damaged, or the folder holds no tagger.
     """
+    import torch
+
+    from soundgate.audio.classification.tagging.network import read_network
+    from soundgate.audio.networks.models import to_device
+
     if device is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     description, tagger = read_network(model)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from soundgate.audio.formats.model import DESCRIPTION, Pretrained
 from soundgate.audio.formats.record import Record, read_record
-from soundgate.audio.signal.front_ends.detector import DetectorFrontEndSettings
+from soundgate.audio.signal.front_ends.detector_settings import DetectorFrontEndSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

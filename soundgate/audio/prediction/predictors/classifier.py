@@ -10,7 +10,7 @@ from soundgate.audio.formats.model import read_description
 from soundgate.audio.prediction import runtimes, times
 from soundgate.audio.prediction.predictors.base import PartScores
 from soundgate.audio.prediction.settings import divided
-from soundgate.audio.signal.log_mel import arrange
+from soundgate.audio.signal.patches import arrange_patches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ class ClassifierPredictor:
     def score(self, clips: Sequence[Samples]) -> list[PartScores]:
         """See ``Predictor``."""
         sound, options = self.description.preprocessing, self.description.feature_extraction
-        arranged = [(clip, arrange(clip, sound, options)) for clip in clips]
+        arranged = [(clip, arrange_patches(clip, sound, options)) for clip in clips]
         scores = self.runtime.score(arranged) if arranged else []
         found = []
         for (clip, arrangement), own in zip(arranged, scores, strict=True):

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-import torch
 
-from soundgate.audio.detection import network
 from soundgate.audio.detection.scoring.blocks import joined
-from soundgate.audio.detection.scoring.prediction import usual_batch_size
-from soundgate.audio.detection.scoring.scorer import (
-    Scorer,
-    Stretch,
-    log_odds,
-    prepared,
-    probabilities,
-)
 from soundgate.audio.metrics.classification import THRESHOLD
 from soundgate.audio.prediction.predictors.base import PartScores
 from soundgate.audio.prediction.runtimes import GROUP_S
@@ -29,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    import torch
 
     from soundgate.audio.formats.models.detector import DetectorFile
     from soundgate.audio.networks.detector import Detector
@@ -62,13 +53,19 @@ class CallDecisions:
         return np.asarray(scores >= THRESHOLD)
 
 
+class WindowScorer(Protocol):
+    """What scores windows: a network in torch, or a program."""
+
+    def __call__(self, clips: Sequence[Samples], window: int, hop: int) -> list[Array]:
+        """Probabilities float32 (window, class without noise) of each clip (sample,)."""
+
+
 @dataclass(frozen=True)
 class DetectorPredictor:
     """See ``Predictor``."""
 
     description: DetectorFile
-    detector: Detector
-    device: torch.device
+    window_scores: WindowScorer
     group_s: float = GROUP_S
 
     @property
@@ -92,6 +89,31 @@ class DetectorPredictor:
         rate_hz = self.description.sample_rate_hz
         window = round(self.description.window_s * rate_hz)
         hop = max(1, round(HOP_SHARE * window))
+        scores = self.window_scores(clips, window, hop) if clips else []
+        return [
+            PartScores(own, _times(len(own), clip.size, window, hop) / rate_hz)
+            for own, clip in zip(scores, clips, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class TorchWindows:
+    """See ``WindowScorer``."""
+
+    detector: Detector
+    device: torch.device
+
+    def __call__(self, clips: Sequence[Samples], window: int, hop: int) -> list[Array]:
+        """See ``WindowScorer``."""
+        # torch takes seconds to import; a program runs without
+        from soundgate.audio.detection.scoring.prediction import usual_batch_size
+        from soundgate.audio.detection.scoring.scorer import (
+            Scorer,
+            Stretch,
+            log_odds,
+            probabilities,
+        )
+
         stretches = [
             Stretch(owner, *pair)
             for owner, clip in enumerate(clips)
@@ -101,11 +123,7 @@ class DetectorPredictor:
         scorer = Scorer(self.detector, window, usual_batch_size(), self.device)
         for owner, logits in scorer(stretches):
             found[owner].append(probabilities(log_odds(logits)))
-        scores = [np.concatenate(own) for own in found]
-        return [
-            PartScores(own, _times(len(own), clip.size, window, hop) / rate_hz)
-            for own, clip in zip(scores, clips, strict=True)
-        ]
+        return [np.concatenate(own) for own in found]
 
 
 def _times(count: int, samples: int, window: int, hop: int) -> Array:
@@ -123,6 +141,11 @@ def open_detector(model: Path, settings: Settings) -> Predictor:
     """
     if settings.runtime != "torch":
         raise ParameterError(f"runtime: detectors run in torch, not {settings.runtime}; omit it")
+    import torch
+
+    from soundgate.audio.detection import network
+    from soundgate.audio.detection.scoring.scorer import prepared
+
     description, detector = network.read_network(model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return DetectorPredictor(description, prepared(detector, device), device)
+    return DetectorPredictor(description, TorchWindows(prepared(detector, device), device))

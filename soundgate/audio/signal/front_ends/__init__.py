@@ -6,6 +6,7 @@ spectra.py   MEL_SPECTROGRAM, MFCC
 multi.py     MULTI_SPECTROGRAM: mel, chroma, centroid
 wavelet.py   WAVELET
 speech.py    AST, WAV2VEC
+detector.py  of detectors, which detector_settings.py makes
 measuring.py the normalisation that fits given sounds
 """
 
