@@ -53,6 +53,6 @@ def test_only_networks_of_torch_become_programs(tmp_path):
     save(tmp_path / "hubert", transformers.HubertConfig(**SPEECH), "HubertModel")
     with pytest.raises(ConfigError, match="hubert takes any length"):
         write_encoder(EncoderSettings(name="hubert", path=tmp_path / "hubert"), tmp_path / "a.onnx")
-    with pytest.raises(ConfigError, match=r"weights: .*absent\.pth does not exist"):
+    with pytest.raises(ConfigError, match=r"encoder\.path: .*absent\.pth does not exist"):
         write_encoder(EncoderSettings(path=tmp_path / "absent.pth"), tmp_path / "a.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["hubert"]

@@ -128,6 +128,35 @@ def cnn14_of_msclap(sizes):
     return theirs
 
 
+def test_sentences_of_2022_equal_those_of_msclap(tmp_path, monkeypatch):
+    """BERT: the first token of a sentence, whatever it was filled up with."""
+    config = transformers.BertConfig(
+        vocab_size=9, hidden_size=12, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=8, max_position_embeddings=110,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path / "bert")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "sound", "of", "rain"]
+    (tmp_path / "bert/vocab.txt").write_text("\n".join(words))
+    monkeypatch.setattr(
+        "msclap.models.clap.AutoModel.from_pretrained",
+        lambda name: transformers.BertModel(config).eval(),
+    )
+    theirs = msclap.models.clap.TextEncoder(SIZE, "bert-base-uncased", 12).eval()
+    held = {f"caption_encoder.{key}": value for key, value in theirs.state_dict().items()}
+    held["caption_encoder.base.embeddings.position_ids"] = torch.arange(110)[None]
+    held["logit_scale"] = torch.tensor(1.0)
+    torch.save({"model": held}, tmp_path / "2022.pth")
+    reader = load_text_encoder(
+        EncoderSettings(name="clap-2022", path=tmp_path / "2022.pth", text_path=tmp_path / "bert")
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "bert")
+    sentences = ["the sound of rain", "rain"]
+    tokens = tokenizer(sentences, padding="max_length", max_length=100, return_tensors="pt")
+    with torch.inference_mode():
+        expected = torch.nn.functional.normalize(theirs(tokens), dim=1)
+    torch.testing.assert_close(reader.texts(sentences), expected, atol=1e-5, rtol=0)
+
+
 def test_names_and_shapes_of_the_published_files_are_all_expected(monkeypatch):
     """Of both years and both towers, without the gigabyte that their numbers take."""
     from msclap.models import clap

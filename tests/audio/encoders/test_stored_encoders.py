@@ -139,7 +139,7 @@ def test_folders_of_other_models_are_refused(tmp_path):
     save(tmp_path, transformers.HubertConfig(**SPEECH), "HubertModel")
     with pytest.raises(ConfigError, match="model_type is 'hubert'; wavlm needs 'wavlm'"):
         load("wavlm", tmp_path)
-    with pytest.raises(ConfigError, match="is no folder; give one that save_pretrained wrote"):
+    with pytest.raises(ConfigError, match=r"encoder\.path: .*absent does not exist"):
         load("hubert", tmp_path / "absent")
     (tmp_path / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
     with pytest.raises(ConfigError, match="sampling_rate is 8000; only 16000 is computed here"):
@@ -344,6 +344,9 @@ def test_packages_without_the_hear_api_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="json has no load_model, get_scene_embeddings"):
         load("hear:json", None)
     monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "heard_badly.py").write_text(HEAR.replace("Model()", "Absent()"))
+    with pytest.raises(ConfigError, match=r"heard_badly\.load_model failed: NameError"):
+        load("hear:heard_badly", None)
     (tmp_path / "heard_half.py").write_text(HEAR.replace("sample_rate, scene", "rate, scene"))
     monkeypatch.delitem(sys.modules, "heard_half", raising=False)
     with pytest.raises(ConfigError, match="the model of heard_half has no sample_rate"):

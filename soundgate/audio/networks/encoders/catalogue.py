@@ -116,11 +116,19 @@ def _path(settings: EncoderSettings) -> Path:
         what = (
             "the folder that save_pretrained wrote" if settings.name in FOLDERS else "its weights"
         )
-        raise ConfigError(
-            f"encoder.path: {settings.name} needs {what}; `soundgate stage-assets` brings them to "
-            "machines without internet"
-        )
+        raise ConfigError(f"encoder.path: {settings.name} needs {what}; {_source(settings.name)}")
+    if not settings.path.exists():
+        raise ConfigError(f"encoder.path: {settings.path} does not exist; {_source(settings.name)}")
     return settings.path
+
+
+def _source(name: str) -> str:
+    """Where an encoder's weights are to be had."""
+    if name == "yamnet":
+        return "`python -m soundgate.audio.networks.keras` says where YAMNets are"
+    if name == "onnx":
+        return "`soundgate export-encoder` writes ONNX programs"
+    return f"`soundgate stage-assets` brings what {name} needs to machines without internet"
 
 
 def _plain(settings: EncoderSettings) -> None:

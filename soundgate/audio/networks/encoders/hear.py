@@ -37,7 +37,13 @@ class HearEncoder:
         given = () if path is None else (str(path),)
         if path is not None and not path.exists():
             raise ConfigError(f"encoder.path: {path} does not exist; give a file of {module_name}")
-        self._model: Any = self._package.load_model(*given)
+        try:
+            self._model: Any = self._package.load_model(*given)
+        except Exception as error:  # whatever a package raises
+            reason = " ".join(str(error).split())[:160]
+            raise ConfigError(
+                f"encoder.name: {module_name}.load_model failed: {type(error).__name__}: {reason}"
+            ) from error
         lacking = [fact for fact in _FACTS if not hasattr(self._model, fact)]
         if lacking:
             raise ConfigError(

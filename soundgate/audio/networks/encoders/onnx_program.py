@@ -105,10 +105,6 @@ def _is_waveform(shape: list[Any]) -> bool:
 
 
 def _session(path: Path) -> Any:
-    if not path.is_file():
-        raise ConfigError(
-            f"encoder.path: {path} does not exist; `soundgate export-encoder` writes ONNX programs"
-        )
     try:
         import onnxruntime
     except ImportError as error:

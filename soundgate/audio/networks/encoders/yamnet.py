@@ -61,14 +61,9 @@ def load(path: Path) -> Yamnet:
     """Load a ``yamnet_256_f32.h5`` or one of the larger ones.
 
     Raises:
-        ConfigError: the file is missing, or holds another network.
+        ConfigError: the file holds another network.
         DataError: it is damaged.
     """
-    if not path.is_file():
-        raise ConfigError(
-            f"encoder.path: {path} does not exist; give a YAMNet of the STM32 model zoo "
-            "(`python -m soundgate.audio.networks.keras` says where they are)"
-        )
     file = keras_file.read(path)
     identity = conversion.identify(file)
     if identity.architecture != "yamnet":

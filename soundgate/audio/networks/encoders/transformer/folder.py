@@ -35,8 +35,7 @@ def model_in(name: str, folder: Path, *, may_lack: tuple[str, ...] = ()) -> Any:
     """
     if not folder.is_dir():
         raise ConfigError(
-            f"encoder.path: {folder} is no folder; give one that save_pretrained wrote, see "
-            f"`soundgate stage-assets`"
+            f"encoder.path: {folder} is no folder; give one that save_pretrained wrote"
         )
     config = loading.config_of(name, folder, 1)
     loaded = loading.with_weights(name, config, folder, None)
