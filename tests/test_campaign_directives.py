@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,8 @@ from soundgate.commands.campaign import site
 from soundgate.commands.campaign.directives import read_directives
 from soundgate.commands.campaign.entries import entries_of
 from soundgate.errors import ParameterError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # as the document has it, escapes of its export included
 DOCUMENT = r"""
@@ -62,6 +65,14 @@ def test_the_documents_example_is_read_as_it_is(folder, text):
         ("production_v2.yaml", "flac", 1),
     ]
     assert found.lines[0].where.endswith("jobs.txt:12")
+
+
+def test_the_example_beside_the_configs_is_read():
+    found = read_directives(ROOT / "user_configs/sec/job_directives.txt")
+    assert [each.name for each in entries_of(found)] == [
+        "production_v1.yaml wav 7s",
+        "production_v1.yaml flac 7s",
+    ]
 
 
 def test_one_run_serves_all_octaves_of_a_config_format_and_length(folder):

@@ -107,10 +107,12 @@ class Parts:
 
     @property
     def finished(self) -> int:
-        """How many parts are there from the first on; what lies behind a gap is made again."""
-        names = {path.name for path in self.folder.glob("part_*.parquet")}
+        """How many parts are there from the first on; what lies behind a gap is made again.
+
+        A machine that lost its power may leave a file without its content: that is a gap, too.
+        """
         number = 0
-        while self.path(number).name in names:
+        while keyed_rows.is_whole(self.path(number)):
             number += 1
         return number
 

@@ -38,7 +38,7 @@ KEYS: Final = (
     "SLURM_TIME",
 )
 MODES: Final = ("sequential", "parallel")
-FORMATS: Final = ("wav", "mp3", "flac")
+FORMATS: Final = ("wav", "mp3", "flac", "ogg")
 USUAL_OCTAVE: Final = 3
 """What octave 0 stands for, which was written where only embeddings were wanted."""
 

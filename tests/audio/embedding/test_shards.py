@@ -283,8 +283,11 @@ def test_the_log_has_the_documented_shape(world, embedded, tmp_path):
     assert "dog 1s | Total: 38 | Avg: " in (tmp_path / journal.PERF).read_text()
 
 
-def test_parts_behind_a_gap_are_made_again(tmp_path):
+def test_parts_behind_a_gap_or_an_empty_file_are_made_again(world, embedded, tmp_path):
     parts = shards.Parts(tmp_path, {"a": 1}, 2)
+    whole = (embedded / "0" / vectors.TABLE).read_bytes()
     for number in (0, 1, 3):
-        parts.path(number).touch()
+        parts.path(number).write_bytes(whole)
     assert parts.finished == 2
+    parts.path(0).write_bytes(whole[: len(whole) // 2])
+    assert parts.finished == 0

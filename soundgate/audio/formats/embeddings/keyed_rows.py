@@ -90,6 +90,17 @@ class SortedWriter:
         self._held, self._count = [rows], rows.num_rows
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and ends as it should; its rows are not read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return bool(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowInvalid):
+        return False
+
+
 def write_sorted(path: Path, table: pa.Table) -> None:
     """Write a table as a file of its own, sorted by id."""
     with SortedWriter(path, table.schema) as out:
