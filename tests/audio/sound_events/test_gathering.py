@@ -82,7 +82,7 @@ def rows_of(folder):
 
 def test_a_small_desed_is_collected(desed, tmp_path, capsys):
     out = tmp_path / "events"
-    collect(desed, out, [desed / "exclude.tsv"], layout="desed")
+    collect(out, desed, [desed / "exclude.tsv"], layout="desed")
     described, clips, events = rows_of(out)
     parts = {part.part: part for part in described.parts}
     assert list(parts) == [
@@ -109,7 +109,7 @@ def test_a_small_desed_is_collected(desed, tmp_path, capsys):
 
 
 def test_soft_events_become_targets(desed, tmp_path):
-    collect(desed, tmp_path / "events", layout="desed")
+    collect(tmp_path / "events", desed, layout="desed")
     described, _, events = rows_of(tmp_path / "events")
     of_clip = [
         LabelledEvent(e.label, e.onset_s, e.offset_s, 1.0 if e.confidence is None else e.confidence)

@@ -3,6 +3,7 @@
     desed      audio/ and metadata/ of DESED and DCASE 2024 task 4, with MAESTRO's windows in it
     maestro    MAESTRO Real: development_audio/, development_annotation/, train_split.csv
     audioset   AudioSet's strong labels: audioset_train_strong.tsv, audio/
+    synthetic  soundscapes that are rendered: DESED's and MAESTRO's folders in one
 
 Parts that are not there are passed over; a folder of audio may end in ``_16k``, as the baseline's
 resampling names it. DESED's validation clips are the split that post-processing is tuned on, so
@@ -11,17 +12,21 @@ that its public evaluation clips stay a test.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from soundgate.audio.clips.annotations.text import read_rows
 from soundgate.audio.clips.sound_events.label_space import DESED_MAESTRO, Annotated, LabelSpace
 from soundgate.audio.datasets.sound_events.parts import Part
-from soundgate.errors import DataError, nearest
+from soundgate.audio.datasets.synthetic.soundscapes import rendering
+from soundgate.audio.datasets.synthetic.soundscapes.options import SoundscapeOptions
+from soundgate.errors import DataError, ParameterError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from soundgate.audio.formats.datasets.sound_events import Kind, Split
 
@@ -84,6 +89,7 @@ _DESED: Final = (
     ),
 )
 _WINDOW_S: Final = 10.0
+_LARGEST: Final = 100
 
 
 def desed(root: Path) -> list[Part]:
@@ -198,12 +204,49 @@ def audioset_space(root: Path) -> LabelSpace:
     return LabelSpace(classes, {"audioset": Annotated(classes, {}, names)})
 
 
+def synthetic(root: Path) -> list[Part]:
+    """Parts of the soundscapes that are rendered in both layouts.
+
+    Raises:
+        DataError: a part is missing.
+    """
+    return desed(root) + maestro(root)
+
+
 LAYOUTS: Final[dict[str, Callable[[Path], list[Part]]]] = {
     "desed": desed,
     "maestro": maestro,
     "audioset": audioset,
+    "synthetic": synthetic,
 }
 """By name."""
+
+
+@contextmanager
+def root(name: str, folder: Path | None, *, scale: float = 1.0, seed: int = 0) -> Iterator[Path]:
+    """The folder of a data set; soundscapes are rendered into one that is there for the time.
+
+    Args:
+        name: of the layout.
+        folder: the user's; None for soundscapes.
+        scale: times so many clips of each kind are rendered.
+        seed: of what is rendered.
+
+    Raises:
+        ParameterError: a data set has no folder, or soundscapes have one.
+    """
+    if name != "synthetic":
+        if folder is None:
+            raise ParameterError(f"layout {name!r} needs the folder of the data set")
+        yield folder
+        return
+    if folder is not None:
+        raise ParameterError("synthetic soundscapes are rendered: remove the folder")
+    if not 0 < scale <= _LARGEST:
+        raise ParameterError(f"scale must be above 0 and at most {_LARGEST}, got {scale:g}")
+    with tempfile.TemporaryDirectory(prefix="soundgate-") as made:
+        rendering.render(Path(made), replace(SoundscapeOptions(), seed=seed).scaled(scale))
+        yield Path(made)
 
 
 def layout(name: str, root: Path) -> tuple[list[Part], LabelSpace]:
@@ -216,5 +259,7 @@ def layout(name: str, root: Path) -> tuple[list[Part], LabelSpace]:
         raise DataError(f"there is no layout {name!r}{nearest(name, LAYOUTS)}")
     if not root.is_dir():
         raise DataError(f"{root}: no such folder: check the path of the data set")
-    space = audioset_space(root) if name == "audioset" else DESED_MAESTRO
-    return LAYOUTS[name](root), space
+    parts = LAYOUTS[name](root)
+    if name == "audioset":
+        return parts, audioset_space(root)
+    return parts, rendering.space() if name == "synthetic" else DESED_MAESTRO

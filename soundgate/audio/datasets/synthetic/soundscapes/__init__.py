@@ -1,0 +1,1 @@
+"""Soundscapes of two domains in the layouts of DESED and MAESTRO: no download is needed."""
