@@ -26,6 +26,7 @@ from soundgate.commands import (
     look,
     review,
     run,
+    search,
     serve,
 )
 from soundgate.commands.campaign import command as campaign
@@ -60,6 +61,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "stage-assets": (encoders.stage_assets, encoders.stage_arguments),
     "export-encoder": (encoders.export_encoder, encoders.export_arguments),
     "import-hdf5": (hdf5.import_hdf5, hdf5.import_arguments),
+    "search-audio": (search.search_audio, search.search_arguments),
+    "train-on-labels": (search.train_on_labels, search.label_arguments),
     "serve": (serve.serve, serve.serve_arguments),
     "doctor": (doctor.doctor, doctor.doctor_arguments),
     "show-parameters": (run.show_parameters, run.parameter_arguments),

@@ -62,7 +62,7 @@ def test_other_weights_are_refused_and_missing_ones_asked_for(heard, model, tmp_
     other = write_clap(tmp_path / "other.pth", seed=5)
     with pytest.raises(DataError, match=r"other\.pth is clap-2023 .* give the same weights"):
         predict(model, heard.clips, tmp_path / "predictions", encoder=other)
-    with pytest.raises(ParameterError, match="listens through clap-2023, whose weights it does"):
+    with pytest.raises(ParameterError, match="heard through clap-2023, whose weights are not kept"):
         predict(model, heard.clips, tmp_path / "predictions")
     with pytest.raises(ParameterError, match="run in torch, not onnx"):
         predict(model, heard.clips, tmp_path / "p", encoder=heard.weights, runtime="onnx")

@@ -107,7 +107,7 @@ def fit(
         classes=classes,
         sample_rate_hz=read.about.encoder.sample_rate_hz,
         encoder=read.about.encoder,
-        segment_s=_usual_length(rows.segments),
+        segment_s=usual_length(rows.segments),
         head=settings,
         seed=asked.seed,
         epochs=found.epochs,
@@ -115,7 +115,7 @@ def fit(
         parameters=found.parameters,
         **found.extra,
     )
-    model_folder.write(model, about, found.weights, list(_sides(read.segments())))
+    model_folder.write(model, about, found.weights, list(sides_of(read.segments())))
     right = _accuracy(found.weights, held_out if len(held_out) else rows)
     name = "es" if len(held_out) else "train"
     print(f"Accuracy on {name} : {right:.6g} ({len(rows)} segments of {len(classes)} classes)")
@@ -215,13 +215,13 @@ def _accuracy(weights: Mapping[str, Array], rows: Rows) -> float:
     return float((found.argmax(1) == rows.numbers).mean())
 
 
-def _usual_length(segments: Sequence[Segment]) -> float:
+def usual_length(segments: Sequence[Segment]) -> float:
     """The length of most segments; of equally many, the longest."""
     counts = Counter(segment.duration_s for segment in segments)
     return max(counts, key=lambda length: (counts[length], length))
 
 
-class _Clip(NamedTuple):
+class ListedClip(NamedTuple):
     """A row of ``split.jsonl``."""
 
     path: str
@@ -229,7 +229,7 @@ class _Clip(NamedTuple):
     end_s: float | None = None
 
 
-def _sides(segments: Sequence[Segment]) -> Iterator[tuple[_Clip, str]]:
+def sides_of(segments: Sequence[Segment]) -> Iterator[tuple[ListedClip, str]]:
     """A row a file that is on one side as a whole, otherwise a row a segment; in order."""
     of_path = defaultdict(list)
     for segment in segments:
@@ -237,7 +237,7 @@ def _sides(segments: Sequence[Segment]) -> Iterator[tuple[_Clip, str]]:
     for path, own in sorted(of_path.items()):
         sides = {SIDES[segment.split] for segment in own}
         if len(sides) == 1:
-            yield _Clip(path), sides.pop()
+            yield ListedClip(path), sides.pop()
             continue
         for each in sorted(own, key=lambda segment: (segment.start_s, segment.round)):
-            yield _Clip(path, each.start_s, each.start_s + each.duration_s), SIDES[each.split]
+            yield ListedClip(path, each.start_s, each.start_s + each.duration_s), SIDES[each.split]

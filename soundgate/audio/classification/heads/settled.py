@@ -32,7 +32,7 @@ class Rows:
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self.segments)
+        return len(self.numbers)
 
 
 def rows_of(embeddings: Embeddings, split: str) -> Rows:

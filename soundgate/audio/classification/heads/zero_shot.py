@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from soundgate.audio.networks.encoders import catalogue, text
+from soundgate.audio.networks.encoders import text
 from soundgate.audio.networks.encoders.interface import EncoderSettings
+from soundgate.audio.networks.encoders.matching import tower_of
 from soundgate.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -92,18 +93,4 @@ def load_tower(used: EncoderUsed, weights: Path, tokens: Path | None) -> TextEnc
     settings = EncoderSettings(
         name=used.name, path=weights, text_path=tokens, precision=used.precision
     )
-    check_digest(used, catalogue.load_encoder(settings).digest, weights)
-    return catalogue.load_text_encoder(settings)
-
-
-def check_digest(used: EncoderUsed, digest: str, where: object) -> None:
-    """Refuse an encoder whose numbers are others than those that were embedded.
-
-    Raises:
-        DataError: it is another.
-    """
-    if digest != used.digest:
-        raise DataError(
-            f"encoder: {where} is {used.name} {digest[:12]}, but the embeddings are of "
-            f"{used.digest[:12]}; give the same weights"
-        )
+    return tower_of(settings, used.digest)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -124,6 +124,52 @@ def blocks(
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read; {remedy}: {error}") from error
+
+
+def places_of(path: Path, keys: Collection[str], *, remedy: str) -> list[int]:
+    """Where the rows with some ids are, in order; ids that no row has are left out.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted, found, first = pa.array(sorted(keys), pa.string()), [], 0
+    for table in blocks(path, rows=GROUP_ROWS, columns=[KEY], remedy=remedy):
+        is_wanted = pc.is_in(table.column(KEY), wanted).to_numpy(zero_copy_only=False)
+        found += (first + np.flatnonzero(is_wanted)).tolist()
+        first += table.num_rows
+    return found
+
+
+def rows_at(path: Path, places: Sequence[int], columns: Sequence[str], *, remedy: str) -> pa.Table:
+    """Columns of the rows at ``places``, in that order; only their row groups are read.
+
+    Raises:
+        DataError: the file is missing or damaged, or has no such row.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wanted = np.asarray(places, np.int64)
+    try:
+        with pq.ParquetFile(path) as file:
+            about = file.metadata
+            sizes = [about.row_group(k).num_rows for k in range(about.num_row_groups)]
+            ends = np.cumsum(sizes)
+            if len(wanted) and not 0 <= wanted.min() <= wanted.max() < about.num_rows:
+                raise DataError(f"{path}: has no row {wanted.max()}; {remedy}")
+            groups = np.searchsorted(ends, wanted, side="right")
+            used = np.unique(groups)
+            read = file.read_row_groups(used.tolist(), columns=list(columns))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: cannot be read; {remedy}: {error}") from error
+    begins = np.cumsum([0, *(sizes[group] for group in used)])[:-1]
+    within = wanted - (ends[groups] - np.array(sizes)[groups])
+    return read.take(begins[np.searchsorted(used, groups)] + within)
 
 
 def merge(sources: Sequence[Path], schema: pa.Schema, into: Path, *, remedy: str) -> int:

@@ -22,7 +22,7 @@ from soundgate.audio.formats.record import Record, read_record, write_record
 from soundgate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -102,6 +102,42 @@ class Embeddings:
         found = [vectors_of(table) for table in self._tables(split)]
         size = self.about.encoder.embedding_size
         return np.concatenate(found) if found else np.empty((0, size), np.float32)
+
+    def vectors(self, *, rows: int = keyed_rows.GROUP_ROWS) -> Iterator[NDArray[np.float32]]:
+        """Yield all embeddings, float32 (segment, size), some rows at a time; nothing else is read.
+
+        Raises:
+            DataError: the table is missing or damaged.
+        """
+        path, wanted = self.folder / TABLE, schema(self.about.encoder.embedding_size)
+        for table in keyed_rows.blocks(path, rows=rows, columns=[EMBEDDING], remedy=REMEDY):
+            if table.schema.field(EMBEDDING) != wanted.field(EMBEDDING):
+                raise DataError(f"{path}: does not fit {ABOUT}; {REMEDY}")
+            yield vectors_of(table)
+
+    def at(self, places: Sequence[int]) -> list[Segment]:
+        """The segments in some rows of the table, in the order asked for.
+
+        Raises:
+            DataError: the table is missing or damaged, or has no such row.
+        """
+        names = segments.schema().names
+        found = keyed_rows.rows_at(self.folder / TABLE, places, names, remedy=REMEDY)
+        return segments.from_table(found)
+
+    def of(self, record_ids: Collection[str]) -> tuple[list[Segment], NDArray[np.float32]]:
+        """Segments with these ids and their embeddings, float32 (segment, size), by id.
+
+        Ids that the table does not have are left out.
+
+        Raises:
+            DataError: the table is missing or damaged.
+        """
+        path = self.folder / TABLE
+        places = keyed_rows.places_of(path, record_ids, remedy=REMEDY)
+        names = schema(self.about.encoder.embedding_size).names
+        found = keyed_rows.rows_at(path, places, names, remedy=REMEDY)
+        return segments.from_table(found), vectors_of(found)
 
     def _tables(self, split: str | None, rows: int = keyed_rows.BLOCK_ROWS) -> Iterator[pa.Table]:
         import pyarrow.compute as pc
