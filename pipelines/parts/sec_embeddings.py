@@ -67,6 +67,7 @@ def _embed(sec: Pipeline, p: SecParameters, clips: Output, records: Output, shar
         shards=embedded["embeddings"],
         logs=embedded["log"],
         config=p.config.only(*PLANNED, *HEARD, "ref"),
+        audio_format=p.audio_format,
         resources=CPU,
     )
 

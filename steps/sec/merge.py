@@ -23,8 +23,20 @@ def merge(
     config: InputPath,
     embeddings: OutputPath,
     log: OutputPath,
+    *,
+    audio_format: str = "",
 ) -> None:
-    """Write the embeddings of the corpus; say how many there are."""
+    """Write the embeddings of the corpus; say how many there are.
+
+    Args:
+        records: the plan.
+        shards: embeddings of each shard.
+        logs: of each shard.
+        config: the user config.
+        embeddings: the corpus's.
+        log: of all shards.
+        audio_format: extension of the files that were embedded; empty: all.
+    """
     from soundgate.audio.config.sec import load_sec
     from soundgate.audio.embedding import journal
     from soundgate.audio.embedding.embeddings import merge_shards
@@ -32,7 +44,7 @@ def merge(
 
     read = read_records(records)
     count = merge_shards(shards, read, embeddings)
-    journal.write_log(logs, read.about, load_sec(config), log)
+    journal.write_log(logs, read.about, load_sec(config), log, audio_format)
     print(f"{count} embeddings of {len(read.about.classes)} classes")
 
 

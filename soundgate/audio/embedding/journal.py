@@ -58,7 +58,13 @@ def rate(log: Log) -> str:
     return f"{count} now, {count / seconds:.1f} a second" if seconds else "all of them before"
 
 
-def write_log(units: Sequence[Path], about: RecordsFile, config: SecConfig, into: Path) -> None:
+def write_log(
+    units: Sequence[Path],
+    about: RecordsFile,
+    config: SecConfig,
+    into: Path,
+    audio_format: str = "",
+) -> None:
     """Write ``log.json`` and ``perf.txt`` of all units.
 
     Args:
@@ -66,6 +72,7 @@ def write_log(units: Sequence[Path], about: RecordsFile, config: SecConfig, into
         about: the plan.
         config: the user config.
         into: made if missing.
+        audio_format: of the corpus; empty: any.
 
     Raises:
         DataError: a unit's file is damaged.
@@ -74,7 +81,7 @@ def write_log(units: Sequence[Path], about: RecordsFile, config: SecConfig, into
     read = [read_record(unit / UNIT, UnitLog, remedy="embed again") for unit in units]
     read.sort(key=lambda unit: unit.shard)
     cut = int(about.window_s) if about.window_s.is_integer() else about.window_s
-    entries: dict[str, Any] = {"config": _config(config, about)}
+    entries: dict[str, Any] = {"config": _config(config, about, audio_format)}
     lines = []
     for name in about.classes:
         own = [unit for unit in read if name in unit.segments]
@@ -91,12 +98,16 @@ def write_log(units: Sequence[Path], about: RecordsFile, config: SecConfig, into
     (into / PERF).write_text("".join(lines), "utf-8", newline="\n")
 
 
-def _config(config: SecConfig, about: RecordsFile) -> dict[str, Any]:
+def _config(config: SecConfig, about: RecordsFile, audio_format: str) -> dict[str, Any]:
     """The settings under the names that the file always had."""
     return {
         "rank": 0,
         "dirs": {},
-        "audio": {"seed": config.seed, "noise_perc": config.noise_perc},
+        "audio": {
+            "seed": config.seed,
+            "noise_perc": config.noise_perc,
+            "audio_format": audio_format,
+        },
         "spectrogram": {"ref": config.ref, "center_freqs": None},
         "data": {**{f"{side}_size": size for side, size in config.sizes.items()}}
         | {"cut_secs": about.window_s, "classes": list(about.classes)},

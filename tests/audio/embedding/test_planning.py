@@ -80,6 +80,7 @@ def test_later_rounds_are_shifted_by_less_than_a_window_and_half_the_track(clips
     assert all(each.start_s < 0.25 for each in shortest)
 
 
+@pytest.mark.slow
 def test_the_same_plan_in_another_process_with_other_hashes_and_workers(clips, tmp_path):
     planned(clips, tmp_path / "here", workers=1)
     program = (
