@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from soundgate.checksums import file_sha256
 from soundgate.errors import DataError, unreadable
-from soundgate.store.assets import LISTING, Asset, Brought, bring
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+
+    from soundgate.store.assets import Brought
 
 EXPORT = "soundgate.audio.export.encoders.encoder"
 INTERFACE = "soundgate.audio.networks.encoders.interface"
@@ -24,6 +25,8 @@ INTERFACE = "soundgate.audio.networks.encoders.interface"
 
 HUB: Final = "https://huggingface.co"
 """Where the published files lie, unless ``--source`` gives another place with the same paths."""
+LISTING: Final = "assets.json"
+"""Lists what lies in a workspace, and where it came from."""
 _SPEECH = ("config.json", "preprocessor_config.json")
 _BYTES = ("config.json", "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json")
 _WORDS = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
@@ -104,6 +107,8 @@ def _stage(name: str, workspace: Path, source: str) -> Iterator[str]:
 
 def _bring(source: str, target: Path) -> Brought:
     """Bring one file whole or not at all."""
+    from soundgate.store.assets import Asset, bring  # which loads the libraries of the web
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as part:
         brought = bring(Asset(target.name, source, None), Path(part))
@@ -121,6 +126,8 @@ def _paths(name: str, workspace: Path) -> list[str]:
 
 
 def _listed(workspace: Path) -> dict[str, Brought]:
+    from soundgate.store.assets import Brought
+
     path = workspace / LISTING
     if not path.is_file():
         return {}

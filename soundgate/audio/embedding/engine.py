@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from soundgate.audio.embedding.windows import EmbeddingSettings, Samples
     from soundgate.audio.networks.encoders.interface import Encoder
 
-# Records of one file that are read by opening it once; more would be held in memory at once.
-_TOGETHER = 16
+# Records of one file that are read by opening it once, and their seconds; more would be held in
+# memory at once.
+_TOGETHER, _TOGETHER_S = 16, 120.0
 # Threads that keep a GPU busy.
 _ON_DEVICE = 2
 
@@ -117,9 +118,19 @@ def embed_records(
 
 
 def _groups(records: Iterable[Segment]) -> Iterator[list[Segment]]:
-    for _, same in itertools.groupby(records, lambda record: record.path):
-        while group := list(itertools.islice(same, _TOGETHER)):
+    """Records that lie side by side in one file, as many as memory may hold."""
+    group: list[Segment] = []
+    seconds = 0.0
+    for record in records:
+        length = _TOGETHER_S if record.duration_s is None else record.duration_s
+        full = len(group) == _TOGETHER or seconds + length > _TOGETHER_S
+        if group and (full or record.path != group[0].path):
             yield group
+            group, seconds = [], 0.0
+        group.append(record)
+        seconds += length
+    if group:
+        yield group
 
 
 def _from_files(

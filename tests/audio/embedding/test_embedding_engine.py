@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 import soxr
 
+from soundgate.audio.embedding import engine
 from soundgate.audio.embedding.engine import embed_records
 from soundgate.audio.embedding.windows import EmbeddingSettings
+from soundgate.audio.files.reading import Reader
 from soundgate.errors import ConfigError, DataError
 from tests.audio.embedding.stand_in import Record, StandIn
 
@@ -85,6 +89,23 @@ def test_any_number_of_threads_gives_equal_bytes(ramps):
         more = embed(records, ramps, encoder, change=change, workers=workers)
         assert list(one) == list(more)
         assert all(one[key].tobytes() == more[key].tobytes() for key in one)
+
+
+def test_opens_a_file_once_for_a_few_records_and_holds_no_more(ramps, monkeypatch):
+    opened = []
+
+    class Counted(Reader):
+        def __enter__(self):
+            opened.append(Path(self._path).name)
+            return super().__enter__()
+
+    monkeypatch.setattr(engine, "Reader", Counted)
+    records = [Record(f"{i}-{j}", f"{i}.wav", 0.0, 0.25) for i in (3, 4) for j in range(20)]
+    records += [Record("long", "4.wav", 0.0, 100.0), Record("more", "4.wav", 0.0, 30.0)]
+    records += [Record(f"whole{i}", "4.wav") for i in range(2)]
+    assert len(embed(records, ramps)) == 44
+    # 16 and 4 of the first; 16, 4 and 100 s, 30 s, and each whole file of the second
+    assert opened == ["3.wav"] * 2 + ["4.wav"] * 5
 
 
 def test_mixes_channels_and_resamples(tmp_path):

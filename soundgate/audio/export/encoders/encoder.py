@@ -96,7 +96,7 @@ def _graph(encoder: ModuleEncoder) -> ModelProto:
                 traced,
                 dynamo=True,
                 verbose=False,
-                opset_version=opsets.OLDEST_EXPORTED,
+                opset_version=opsets.LATEST,  # the first with GELU as one operator
                 input_names=[INPUT],
                 output_names=[OUTPUT],
             )
