@@ -22,6 +22,7 @@ def main() -> None:
         ["octave"],
         ["embedding"],
         ["events"],
+        ["event_metrics", "--clips", "100", "--classes", "10"],
         ["campaign", "--segments", "20000", "--seconds", "60"],
     ]
     if ESC10.is_dir():

@@ -22,7 +22,12 @@ from soundgate.audio.clips.annotations.event import Event
 from soundgate.audio.detection.sound_events.judging import Rules, judge
 from soundgate.audio.detection.sound_events.report import lines, record_of
 from soundgate.audio.detection.sound_events.scoring import Question, answer
-from soundgate.audio.detection.sound_events.systems import Boxes, Frames, OperatingPoints
+from soundgate.audio.detection.sound_events.systems import (
+    Boxes,
+    Frames,
+    OperatingPoints,
+    read_system,
+)
 from soundgate.audio.detection.sound_events.truth import Reading, truth_of
 from soundgate.audio.metrics.events.samples import draw
 from soundgate.audio.metrics.ranking import best_f1, rank
@@ -34,11 +39,14 @@ def golden(real_data):
     return real_data("golden/sed")
 
 
+SCORES = "04_dcase23_scores20/baseline2_run1_scores"
+
+
 def real_clips(golden, **options):
     folder = golden / "04_dcase23_scores20"
     return Question(
         folder / "metadata/ground_truth.tsv",
-        folder / "baseline2_run1_scores",
+        golden / SCORES,
         durations=folder / "metadata/audio_durations.tsv",
         **options,
     )
@@ -66,6 +74,10 @@ def test_scores_of_real_clips_equal_published_evaluators(golden):
         assert figure.value == pytest.approx(segments["mean"][mean], abs=1e-12)
         for label, value in zip(found.truth.classes, figure.by_class, strict=True):
             assert value == pytest.approx(segments[label][of_class], abs=1e-12), label
+    of_segments = judge(found.truth, read_system(golden / SCORES), Rules()).segments
+    for at, label in enumerate(found.truth.classes):
+        best = best_f1(rank(of_segments.truth[:, at], of_segments.scores[:, at]))
+        assert best == pytest.approx(raw["segment_best_f1"][label], abs=1e-12), label
     assert found.truth.clips_left_out == 672
     assert found.truth.silent == ()
 

@@ -11,6 +11,7 @@ the ending ``.wav``, because lists of scores have none.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from dataclasses import dataclass, replace
@@ -57,6 +58,7 @@ class ScoreTable:
     """(frame, class); -inf where nothing is detected at any threshold."""
 
 
+@functools.lru_cache(maxsize=1 << 16)  # a list names each file many times
 def clip_name(file: str) -> str:
     """The clip of a file's name.
 
@@ -88,10 +90,11 @@ def read_strong(path: Path) -> StrongList:
         file = columns.text(cells, "file")
         if not file:
             raise DataError(f"{path}:{line}: names no file in column 'filename'")
-        clips[clip_name(file)] = None
+        clip = clip_name(file)
+        clips[clip] = None
         if not any(columns.text(cells, name) for name in ("start_s", "end_s", "label")):
             continue
-        event = replace(columns.event(cells, line), file=clip_name(file))
+        event = replace(columns.event(cells, line), file=clip)
         if not event.label.strip():
             raise DataError(f"{path}:{line}: names no class in column 'event_label'")
         events.append(event)
