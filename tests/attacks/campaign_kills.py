@@ -84,7 +84,7 @@ def _killed(directives: Path, runs: Path, site: list[str], chance: random.Random
         return ""
     if hits_task and (tasks := _tasks(started.pid)):
         chance.choice(tasks).kill()
-        started.wait(timeout=300)
+        started.wait(timeout=1500)
         return f"a task after {after_s:.1f} s; the campaign ended with {started.returncode}"
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from soundgate.errors import ParameterError, nearest
 from soundgate.reuse.digests import digest_text
-from soundgate.text import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +119,8 @@ def _found(where: str, name: str, directives: Path, configs: Path | None) -> Pat
 
 def _cuts(path: Path) -> tuple[float, ...]:
     """Lengths of segments that a config lists; the pipeline checks them."""
+    from soundgate.text import yaml
+
     try:
         document: Any = yaml.load(path.read_text("utf-8")) or {}
         found = document.get("valid_cut_secs") or USUAL_CUTS

@@ -6,8 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from soundgate.errors import ParameterError
-from soundgate.executors import profiles
-from soundgate.parameters import dump_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +26,9 @@ def slurm_profile(header: Mapping[str, str], base: str, into: Path) -> Path:
     Raises:
         ConfigError: ``base`` cannot be read.
     """
+    from soundgate.executors import profiles  # pydantic and yaml: costly where nothing is run
+    from soundgate.parameters import dump_yaml
+
     fields: dict[str, Any] = profiles.read(base, "account: NAME")
     if "SLURM_ACCOUNT" in header:
         fields["account"] = header["SLURM_ACCOUNT"]
