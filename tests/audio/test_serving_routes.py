@@ -94,7 +94,7 @@ def test_thresholds_of_a_request_replace_the_model_s_own(client):
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [
-        ("model=nope", 422, "unknown model 'nope'; known: aed, tagger"),
+        ("model=nope", 404, "unknown model 'nope'; known: aed, tagger"),
         ("", 422, "several are served; name one of aed, tagger"),
         ("model=aed&top_k=0", 422, "top_k: Input should be greater than or equal to 1"),
         ('model=aed&thresholds={"dgo":0.5}', 422, "unknown label 'dgo'; did you mean 'dog'?"),

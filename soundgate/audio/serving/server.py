@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
 KEEP_ALIVE_S = 75
+MESSAGE_BYTES = 1 << 20
+"""Of a WebSocket, at most."""
 
 
 def run(
@@ -48,7 +51,10 @@ def run(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.drain_s or None,
         ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
     )
+    # a line for each broken form would let any client fill the log
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     server = uvicorn.Server(config)
     print(f"listening on http://{host}:{port} (routes: /docs)", flush=True)
     server.run()

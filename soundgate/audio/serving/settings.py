@@ -28,6 +28,8 @@ class ServiceSettings:
     """Threads that decode audio."""
     max_waiting: Positive = 256
     """Requests in progress; one more is answered 503."""
+    max_streams: Positive = 64
+    """WebSockets that are open at once."""
     max_body_mb: Positive = 64
     """Body of a request, MiB."""
     max_files: Positive = 64

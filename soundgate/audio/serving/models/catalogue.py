@@ -26,6 +26,10 @@ class Failed:
     why: str
 
 
+class UnknownModel(ParameterError):
+    """No model of that name is served."""
+
+
 class _Place:
     """The model of a source, and the requests that use it."""
 
@@ -103,7 +107,8 @@ class Catalogue:
             name: None where the service has one model only.
 
         Raises:
-            ParameterError: there is none of that name, or none is given of several.
+            UnknownModel: there is none of that name.
+            ParameterError: none is named, and there are several.
             SoundgateError: it could not be opened.
         """
         with self._lock:
@@ -147,7 +152,7 @@ class Catalogue:
             raise ParameterError(f"model: several are served; name one of {', '.join(self.names)}")
         place = next(iter(self._places.values())) if name is None else self._places.get(name)
         if place is None:
-            raise ParameterError(f"model: unknown model {name!r}{nearest(str(name), self.names)}")
+            raise UnknownModel(f"model: unknown model {name!r}{nearest(str(name), self.names)}")
         if place.model is None:
             why = place.failed.why if place.failed else "it is being opened"
             raise SoundgateError(f"model {place.source.name!r} is not ready: {why}")

@@ -41,7 +41,7 @@ _TRIED_S: Final = 2.0
 """Length of the noise that a model is tried with before it is used."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OpenedModel:
     """One version of a model; it never changes, so that requests can keep it to their end."""
 

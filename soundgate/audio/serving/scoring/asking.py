@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from soundgate.audio.prediction.reading import DecodedClip
 from soundgate.audio.serving.scoring.answers import RecordingAnswer, Wishes, answer
 from soundgate.audio.serving.scoring.decoding import Recording, Refused, decoded, look
 from soundgate.audio.serving.scoring.room import Room
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soundgate.audio.prediction.predictors.base import PartScores
-    from soundgate.audio.prediction.reading import DecodedClip
     from soundgate.audio.serving.models.opened import OpenedModel
     from soundgate.audio.serving.scoring.batching import Scored
     from soundgate.audio.serving.settings import ServiceSettings
+    from soundgate.audio.signal.waveforms import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,32 @@ class Asking:
         """
         heard = await self.hear(model, path, name)
         return answer(name, heard.clips, model.decisions, wishes)
+
+    async def ask_samples(
+        self, model: OpenedModel, samples: Samples, name: str, wishes: Wishes
+    ) -> RecordingAnswer:
+        """What a model says of samples float32 (sample,) at its rate; cancelling as of ``ask``.
+
+        Raises:
+            Refused: they are too many.
+        """
+        rate_hz = model.lengths.sample_rate_hz
+        duration_s = samples.size / rate_hz
+        if duration_s > self._settings.max_duration_s:
+            least = f"the {self._settings.max_duration_s:g} s that this service takes"
+            raise Refused("too_large", f"{name}: {duration_s:.0f} s exceed {least}")
+        clips = [
+            DecodedClip(name, start_s, end_s, _cut(samples, start_s, end_s, rate_hz), ())
+            for start_s, end_s in model.lengths.spans(0.0, duration_s)
+        ]
+        async with self.room.hold(duration_s):
+            waiting = [model.batcher.submit(clip.samples) for clip in clips]
+            try:
+                scores = [await asyncio.wrap_future(scored) for scored in waiting]
+            finally:
+                for scored in waiting:
+                    scored.cancel()
+        return answer(name, list(zip(clips, scores, strict=True)), model.decisions, wishes)
 
     async def hear(self, model: OpenedModel, path: Path, name: str) -> Heard:
         """The scores of a file; errors and cancelling as of ``ask``."""
@@ -96,6 +123,10 @@ class Asking:
             raise Refused("damaged", f"{recording.name}: holds no sound")
         clips = [clip for clip, _ in submitted]
         return Heard(list(zip(clips, scores, strict=True)))
+
+
+def _cut(samples: Samples, start_s: float, end_s: float, rate_hz: int) -> Samples:
+    return samples[round(start_s * rate_hz) : round(end_s * rate_hz)]
 
 
 class _Announced:

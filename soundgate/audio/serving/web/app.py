@@ -10,10 +10,11 @@ from fastapi import FastAPI
 
 from soundgate.audio.serving.models.catalogue import Catalogue
 from soundgate.audio.serving.scoring.asking import Asking
-from soundgate.audio.serving.web import health, page, predicting, problems
+from soundgate.audio.serving.web import directories, health, page, predicting, problems
 from soundgate.audio.serving.web.gate import Gate
 from soundgate.audio.serving.web.measures import Measures
-from soundgate.audio.serving.web.state import Service
+from soundgate.audio.serving.web.protocols import kserve, live, sagemaker
+from soundgate.audio.serving.web.state import Seats, Service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -45,7 +46,7 @@ def make_app(
     """
     measures = Measures()
     catalogue = Catalogue(sources, settings, encoder=encoder, observe=measures.batch, tell=tell)
-    service = Service(settings, catalogue, Asking(settings), measures)
+    service = Service(settings, catalogue, Asking(settings), measures, Seats(settings.max_streams))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -67,7 +68,7 @@ def make_app(
     )
     app.state.service = service
     problems.install(app)
-    for module in (page, health, predicting):
+    for module in (page, health, predicting, directories, sagemaker, kserve, live):
         app.include_router(module.router)
     _stand_before(app, service)
     return app

@@ -8,10 +8,10 @@ from starlette.concurrency import run_in_threadpool
 
 from soundgate.audio.serving.models.opened import OpenedModel
 from soundgate.audio.serving.scoring.answers import Answer
+from soundgate.audio.serving.scoring.folders import DATASET_TYPES
 from soundgate.audio.serving.web.problems import Problem
 from soundgate.audio.serving.web.state import Service, Serving
 
-DATASET_TYPES = ("irmastest", "irmastrain", "csv")
 router = APIRouter(tags=["service"])
 
 

@@ -9,7 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from soundgate.audio.serving.models.catalogue import UnknownModel
 from soundgate.audio.serving.scoring.decoding import Refused
+from soundgate.audio.serving.scoring.folders import Forbidden
 from soundgate.errors import SoundgateError, UserError
 
 if TYPE_CHECKING:
@@ -43,13 +45,16 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 def body_of(status: int, detail: str) -> dict[str, Any]:
-    """A problem as an object."""
-    return {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
+    """A problem as an object; ``error`` is what clients of the open inference protocol read."""
+    problem = {"type": "about:blank", "title": _title(status), "status": status}
+    return problem | {"detail": detail, "error": detail}
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # 499, of clients that left, has no standard phrase
+        return "Client Closed Request"
 
 
 def install(app: FastAPI) -> None:
@@ -69,6 +74,14 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def _refused(_request: Request, error: Refused) -> Response:
         return problem(status_of(error), str(error))
+
+    @app.exception_handler(Forbidden)
+    async def _forbidden(_request: Request, error: Forbidden) -> Response:
+        return problem(403, str(error))
+
+    @app.exception_handler(UnknownModel)
+    async def _unknown(_request: Request, error: UnknownModel) -> Response:
+        return problem(404, str(error))
 
     @app.exception_handler(UserError)
     async def _user(_request: Request, error: UserError) -> Response:

@@ -17,6 +17,25 @@ from soundgate.audio.serving.web.problems import Problem
 T = TypeVar("T")
 
 
+class Seats:
+    """So many at once, and no more; used in the event loop only."""
+
+    def __init__(self, free: int) -> None:
+        """Begin with all of them free."""
+        self._free = free
+
+    def take(self) -> bool:
+        """Take one; False where none is free."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    def give_back(self) -> None:
+        """Give one back."""
+        self._free += 1
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """Models, threads and counters of a service."""
@@ -25,6 +44,8 @@ class Service:
     catalogue: Catalogue
     asking: Asking
     measures: Measures
+    seats: Seats
+    """For streams of sound."""
 
 
 def _service_of(connection: HTTPConnection) -> Service:

@@ -17,7 +17,7 @@ from soundgate.errors import printable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from fastapi import UploadFile
+    from starlette.datastructures import UploadFile
 
 _LONGEST_NAME = 255
 
