@@ -31,11 +31,12 @@ def noise(seconds: float, seed: int = 0, rate_hz: int = RATE_HZ) -> bytes:
 
 
 @contextmanager
-def serving(*models: Path, **settings: object) -> Iterator[TestClient]:
+def serving(*models: Path, encoder: Path | None = None, **settings: object) -> Iterator[TestClient]:
     """A client of a service that is ready; models are called by their folders' names."""
     app = make_app(
         [FolderSource(model.name, model) for model in models],
         ServiceSettings(**settings),
+        encoder=encoder,
         tell=lambda _: None,
     )
     with TestClient(app) as client:

@@ -15,7 +15,10 @@ from soundgate.audio.detection.scoring.prediction import Asked, predict
 from soundgate.audio.detection.scoring.recordings import recordings
 from soundgate.audio.files.reading import load
 from soundgate.audio.formats.detections.scores import read_scores
+from soundgate.audio.prediction.prediction import predict as predict_clips
+from soundgate.audio.prediction.settings import Settings
 from steps.spot.export import export
+from tests.audio.served import serving, upload
 
 pytestmark = pytest.mark.slow
 
@@ -56,3 +59,18 @@ def test_a_program_says_of_whole_recordings_what_a_prediction_does(tmp_path):
     assert (
         np.abs(small.run(None, {"waveform": wave[None]})[1][0, :, 1:] - windows.scores).max() < 0.2
     )
+    check_service(model, tmp_path)
+
+
+def check_service(model, tmp_path):
+    """The service runs the program, and says what ``predict`` says in torch."""
+    (tmp_path / "exported").rename(model / "export")
+    predict_clips(model, tmp_path / "corpus" / "a.wav", tmp_path / "out", Settings(format="jsonl"))
+    row = json.loads((tmp_path / "out" / "clips.jsonl").read_text("utf-8"))
+    with serving(model) as client:
+        [about] = client.get("/version").json()["models"]
+        content = (tmp_path / "corpus" / "a.wav").read_bytes()
+        [found] = client.post("/predict", files=upload(content)).json()["recordings"]
+    assert (about["system"], about["runtime"], about["labels"]) == ("spot", "onnx", ["cry", "hum"])
+    assert found["scores"] == pytest.approx({name: row[name] for name in ("cry", "hum")}, abs=1e-4)
+    assert found["labels"] == row["predicted"]

@@ -19,6 +19,7 @@ from steps.predict import predict
 from steps.sec.evaluate import evaluate
 from tests.audio.encoders.clap_files import write_clap
 from tests.audio.heads import heard as sounds
+from tests.audio.served import serving, upload
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("transformers", reason="transformers is not installed")
@@ -93,3 +94,17 @@ def test_a_text_tower_of_other_weights_is_an_error_not_noise(heard, model, tmp_p
         evaluate(
             heard.embeddings, model, tmp_path / "r", weights=heard.weights, text=tmp_path / "empty"
         )
+
+
+def test_the_service_gives_the_scores_of_predict(heard, model, tmp_path):
+    predict(model, heard.clips, tmp_path / "predictions", encoder=heard.weights)
+    with (tmp_path / "predictions/clips.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    with serving(model, encoder=heard.weights) as client:
+        [about] = client.get("/version").json()["models"]
+        assert (about["system"], about["runtime"]) == ("sec", "torch")
+        content = (heard.clips / row["path"]).read_bytes()
+        [found] = client.post("/predict", files=upload(content)).json()["recordings"]
+    expected = [float(row[name]) for name in sounds.CLASSES]
+    assert list(found["scores"].values()) == pytest.approx(expected, abs=2e-5)
+    assert found["labels"] == [row["predicted"]]
