@@ -95,6 +95,8 @@ def text_weights(config, size=SIZE, seed=1):
     projection = Projection(config.hidden_size, size)
     named = {f"{TEXT}base.{key}": value for key, value in tower.state_dict().items()}
     named |= {f"{TEXT}projection.{key}": value for key, value in projection.state_dict().items()}
+    # The published file was saved by a version of transformers that kept these among the weights.
+    named |= {f"{TEXT}base.h.0.attn.{key}": torch.ones(1) for key in ("bias", "masked_bias")}
     return named | {SCALE: torch.tensor(2.5)}
 
 

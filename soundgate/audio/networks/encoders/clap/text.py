@@ -56,12 +56,11 @@ def load_text(name: str, path: Path, folder: Path) -> MicrosoftText:
         ConfigError: file and folder are of different towers, or weights are missing.
         DataError: the file is damaged.
     """
+    held = weights.read(path)
+    scale = held.get(SCALE)
     given = {
-        key: value
-        for key, value in weights.read(path).items()
-        if key.startswith(TEXT) and not _KEPT.search(key)
+        key: value for key, value in held.items() if key.startswith(TEXT) and not _KEPT.search(key)
     }
-    scale = weights.read(path).get(SCALE)
     config = loading.config_of(_TOWERS[name], folder, 1)
     projection = given.get(f"{TEXT}projection.layer_norm.bias")
     if projection is None or scale is None:
