@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Records of one file that are read by opening it once, and their seconds; more would be held in
 # memory at once.
-_TOGETHER, _TOGETHER_S = 16, 120.0
+_TOGETHER, _TOGETHER_S = 8, 60.0
 # Threads that keep a GPU busy.
 _ON_DEVICE = 2
 

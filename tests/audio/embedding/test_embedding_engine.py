@@ -104,8 +104,8 @@ def test_opens_a_file_once_for_a_few_records_and_holds_no_more(ramps, monkeypatc
     records += [Record("long", "4.wav", 0.0, 100.0), Record("more", "4.wav", 0.0, 30.0)]
     records += [Record(f"whole{i}", "4.wav") for i in range(2)]
     assert len(embed(records, ramps)) == 44
-    # 16 and 4 of the first; 16, 4 and 100 s, 30 s, and each whole file of the second
-    assert opened == ["3.wav"] * 2 + ["4.wav"] * 5
+    # 8, 8 and 4 of the first; the same of the second, then 100 s, 30 s and two whole files
+    assert opened == ["3.wav"] * 3 + ["4.wav"] * 7
 
 
 def test_mixes_channels_and_resamples(tmp_path):
