@@ -367,6 +367,13 @@ def test_options_that_are_refused(tmp_path, options, told, capsys):
     assert told in capsys.readouterr().err
 
 
+def test_boxes_have_a_confidence_each(tmp_path):
+    head = TRUTH.splitlines()[0]
+    (tmp_path / "boxes.tsv").write_text(f"{head}\tconfidence\na\t1\t2\tcat\t\n")
+    with pytest.raises(UserError, match=r"boxes\.tsv: a detection has no confidence"):
+        read_system(tmp_path / "boxes.tsv")
+
+
 def test_detections_need_durations(tmp_path):
     (tmp_path / "truth.tsv").write_text(TRUTH)
     with pytest.raises(UserError, match="--audio-durations"):

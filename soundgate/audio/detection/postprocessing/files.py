@@ -82,7 +82,13 @@ def tune_files(
     if missing := [name for name in classes if name not in frames.classes]:
         raise ParameterError(f"--classes: no score of {missing[0]!r}")
     record = tune(known, frames, grid_of(methods), sha256_of(truth))
-    postprocessing.write(target, record)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        postprocessing.write(part, record)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
     for name, how in record.classes.items():
         lengths_s = how.model_dump(exclude_none=True, exclude={"method", "score", "raw_score"})
         told = ", ".join(f"{key} {value:g}" for key, value in lengths_s.items())

@@ -71,7 +71,7 @@ def read_system(path: Path) -> System:
         DataError: it cannot be read, or is none of these.
     """
     if not path.is_dir():
-        return _of_list(read_strong(path))
+        return _of_list(path, read_strong(path))
     files = sorted(each for each in path.iterdir() if each.suffix in {".tsv", ".csv", ".txt"})
     if not files:
         raise DataError(f"{path}: holds no .tsv files")
@@ -110,7 +110,7 @@ def _is_scores(path: Path) -> bool:
     return [cell.strip().lower() for cell in first[:2]] == ["onset", "offset"]
 
 
-def _of_list(listed: StrongList) -> System:
+def _of_list(path: Path, listed: StrongList) -> System:
     if listed.thresholds:
         by_threshold: dict[float, list[Event]] = {}
         for event, threshold in zip(listed.events, listed.thresholds, strict=True):
@@ -119,7 +119,7 @@ def _of_list(listed: StrongList) -> System:
         return OperatingPoints(tuple(tuple(by_threshold[at]) for at in ordered), tuple(ordered))
     if listed.has_confidence:
         if any(event.score is None for event in listed.events):
-            raise DataError("a detection has no confidence, others have")
+            raise DataError(f"{path}: a detection has no confidence, though others have one")
         return Boxes(listed.events)
     return OperatingPoints((listed.events,))
 
