@@ -21,6 +21,7 @@ def main() -> None:
         ["preparing"],
         ["octave"],
         ["embedding"],
+        ["search", "--count", "100000"],
         ["events"],
         ["event_metrics", "--clips", "100", "--classes", "10"],
         ["campaign", "--segments", "20000", "--seconds", "60"],

@@ -14,6 +14,7 @@ from soundgate.audio.formats.embeddings.vectors import read_embeddings
 from soundgate.audio.formats.models.embedding_classifier import head_settings
 from soundgate.audio.networks.encoders.catalogue import load_text_encoder
 from soundgate.audio.networks.encoders.interface import EncoderSettings
+from soundgate.cli import main
 from soundgate.errors import ConfigError, DataError, ParameterError
 from steps.predict import predict
 from steps.sec.evaluate import evaluate
@@ -108,3 +109,27 @@ def test_the_service_gives_the_scores_of_predict(heard, model, tmp_path):
     expected = [float(row[name]) for name in sounds.CLASSES]
     assert list(found["scores"].values()) == pytest.approx(expected, abs=2e-5)
     assert found["labels"] == [row["predicted"]]
+
+
+def test_a_sound_and_a_sentence_find_the_nearest_of_the_corpus(heard, tmp_path, capsys):
+    words = ["search-audio", str(heard.embeddings), str(tmp_path), "--encoder", str(heard.weights)]
+    own = heard.clips / "hum/0.wav"
+    assert main([*words, "--sound", str(own), "--end", "1", "--most", "4"]) == 0
+    with (tmp_path / "found.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["path"] == "hum/0.wav"
+    assert float(rows[0]["similarity"]) == pytest.approx(1, abs=1e-4)
+    assert (
+        main([*words, "--text", "a low hum", "--text-tower", str(heard.text), "--most", "3"]) == 0
+    )
+    settings = EncoderSettings(name="clap-2023", path=heard.weights, text_path=heard.text)
+    said = load_text_encoder(settings).texts(["a low hum"]).numpy()[0]
+    read = read_embeddings(heard.embeddings)
+    values = read.matrix()
+    best = int((values @ said / np.linalg.norm(values, axis=1)).argmax())
+    with (tmp_path / "found.csv").open(newline="") as file:
+        first = next(csv.DictReader(file))
+    assert first["record_id"] == read.segments()[best].record_id
+    capsys.readouterr()
+    assert main([*words[:3], "--text", "a low hum"]) == 2
+    assert "encoder: sounds are heard through clap-2023" in capsys.readouterr().err

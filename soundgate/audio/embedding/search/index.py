@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from soundgate.audio.embedding.search.scanning import Near, unit
-from soundgate.audio.files.digests import sha256_of
 from soundgate.audio.formats.embeddings.vectors import ABOUT, TABLE
 from soundgate.audio.formats.record import Record, read_record, write_record
-from soundgate.errors import DataError, MissingExtra
+from soundgate.errors import DataError, MissingExtra, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +44,7 @@ class IndexFile(Record):
 
     format: Literal["soundgate.search_index/1"] = FORMAT
     embeddings: str
-    """SHA-256 of the embeddings' files."""
+    """What ``digest`` says of them."""
     count: int
     cells: int
     probes: int
@@ -66,9 +65,27 @@ def library() -> Any:
 
 
 def digest(embeddings: Embeddings) -> str:
-    """SHA-256 of the files of embeddings."""
-    parts = [sha256_of(embeddings.folder / name) for name in (ABOUT, TABLE)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    """SHA-256 of what the files of embeddings say of themselves.
+
+    That is ``embeddings.json`` and the end of the table, which has sizes, places, and the least and
+    largest values of all columns: gigabytes of embeddings are not read for it.
+
+    Raises:
+        DataError: the table is missing or damaged.
+    """
+    table = embeddings.folder / TABLE
+    found = hashlib.sha256((embeddings.folder / ABOUT).read_bytes())
+    try:
+        with table.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 8))
+            length = int.from_bytes(file.read(4), "little") + 8
+            file.seek(max(0, size - length))
+            found.update(file.read())
+    except OSError as error:
+        raise unreadable(table, error) from error
+    found.update(str(size).encode())
+    return found.hexdigest()
 
 
 def build(embeddings: Embeddings, folder: Path, *, threads: int = 1) -> IndexFile:
