@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[..., Non
     "export-tags": (export_tags.export_tags, export_tags.export_arguments),
     "stage-assets": (encoders.stage_assets, encoders.stage_arguments),
     "export-encoder": (encoders.export_encoder, encoders.export_arguments),
+    "export-head": (encoders.export_head, encoders.head_arguments),
     "import-hdf5": (hdf5.import_hdf5, hdf5.import_arguments),
     "search-audio": (search.search_audio, search.search_arguments),
     "train-on-labels": (search.train_on_labels, search.label_arguments),

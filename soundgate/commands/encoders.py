@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soundgate.store.assets import Brought
 
 EXPORT = "soundgate.audio.export.encoders.encoder"
+EXPORT_HEAD = "soundgate.audio.export.encoders.head"
 INTERFACE = "soundgate.audio.networks.encoders.interface"
 """Loaded by name: the commands of a submitting host do without the libraries of sound."""
 
@@ -171,5 +172,23 @@ def export_encoder(args: argparse.Namespace) -> int:
         f"wrote {args.file}: {made.size_bytes / 1e6:.1f} MB; of noise, embeddings differ from "
         f"torch's by at most {made.largest_difference:.2g}, cosine at least "
         f"{made.least_cosine:.6f}"
+    )
+    return 0
+
+
+def head_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``export-head``."""
+    parser.add_argument("model", type=Path, help="model folder of a head on embeddings")
+    parser.add_argument("file", type=Path, help="the ONNX program to write")
+    parser.add_argument("--encoder", type=Path, help="weights of its encoder")
+
+
+def export_head(args: argparse.Namespace) -> int:
+    """Write a head and its encoder as one ONNX program, from waveforms to scores."""
+    made = importlib.import_module(EXPORT_HEAD).write_head(args.model, args.encoder, args.file)
+    print(
+        f"wrote {args.file}: {made.size_bytes / 1e6:.1f} MB; {made.samples} samples at "
+        f"{made.sample_rate_hz} Hz; of noise, scores differ from torch's by at most "
+        f"{made.largest_difference:.2g}"
     )
     return 0

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from soundgate.audio.classification.heads.evaluation import evaluate
 from soundgate.audio.classification.heads.fit import fit
+from soundgate.audio.classification.heads.head import read_head
 from soundgate.audio.embedding.engine import embed_records
 from soundgate.audio.embedding.windows import EmbeddingSettings
+from soundgate.audio.export.runtime import session
 from soundgate.audio.formats.embeddings.segments import Segment, record_id
 from soundgate.audio.formats.embeddings.vectors import EncoderUsed, write_embeddings
 from soundgate.audio.formats.models.embedding_classifier import head_settings
 from soundgate.audio.networks.encoders.catalogue import load_encoder
 from soundgate.audio.networks.encoders.interface import EncoderSettings
+from soundgate.cli import main
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 CLIPS, WEIGHTS = SHARED / "datasets/ESC-10", SHARED / "weights/yamnet_256_f32.h5"
@@ -72,5 +76,13 @@ def test_ridge_on_yamnet_passes_a_gate_of_nine_in_ten_clips(tmp_path):
         report = evaluate(folder, folder / "m", folder / "report")
         assert report.clips == 80
         found.append(report.metrics["clip_accuracy"].value)
+    program = tmp_path / "head.onnx"
+    assert (
+        main(["export-head", str(tmp_path / "1/m"), str(program), "--encoder", str(WEIGHTS)]) == 0
+    )
+    sound = np.random.default_rng(0).normal(scale=0.1, size=(2, 80_000)).astype(np.float32)
+    (scores,) = session(program, threads=1).run(None, {"waveforms": sound})
+    wanted = read_head(tmp_path / "1/m").scores(encoder.scenes(torch.from_numpy(sound)).numpy())
+    assert scores == pytest.approx(wanted, abs=1e-4)
     assert found[0] >= GATE
     assert np.mean(found) >= GATE, found

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import torch
 from onnxruntime import quantization
+from torch import nn
 from torch.export import Dim
 from torch.fx.experimental import _config
 from torch.nn import functional
@@ -71,7 +72,7 @@ def write_encoder(settings: EncoderSettings, file: Path) -> ExportedEncoder:
             f"--encoder: {settings.name} takes any length; programs are written of encoders with a "
             "window"
         )
-    graph = _graph(encoder)
+    graph = graph_of(encoder.module, encoder.window_samples, encoder.name, OUTPUT)
     if settings.precision == "int8":
         graph = _quantised(graph)
     _note(graph, encoder, settings)
@@ -81,28 +82,39 @@ def write_encoder(settings: EncoderSettings, file: Path) -> ExportedEncoder:
         raise DataError(
             f"{settings.name}: the program's embeddings differ from torch's by {found[0]:.2g}"
         )
-    _write(file, content)
+    write_program(file, content)
     return ExportedEncoder(len(content), *found)
 
 
-def _graph(encoder: ModuleEncoder) -> ModelProto:
-    example, shapes = torch.zeros(2, encoder.window_samples or 0), {0: Dim.AUTO}
+def graph_of(module: nn.Module, samples: int, name: str, output: str) -> ModelProto:
+    """An ONNX graph of a module that takes waveforms float32 (clip, sample).
+
+    Args:
+        module: in evaluation mode.
+        samples: of a waveform; any number of clips is taken.
+        name: of the encoder, for an error.
+        output: what its result is called.
+
+    Raises:
+        DataError: it cannot be exported.
+    """
+    example, shapes = torch.zeros(2, samples), {0: Dim.AUTO}
     # Otherwise a batch of one clip would be held for another program than a batch of several.
     sizes = _config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     try:
         with quiet(), sizes, torch.no_grad():
-            traced = torch.export.export(encoder.module, (example,), dynamic_shapes=(shapes,))
+            traced = torch.export.export(module, (example,), dynamic_shapes=(shapes,))
             made = torch.onnx.export(
                 traced,
                 dynamo=True,
                 verbose=False,
                 opset_version=opsets.LATEST,  # the first with GELU as one operator
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=[output],
             )
     except Exception as error:  # torch's exporters raise of many kinds
         reason = str(error).strip().splitlines()[0][:160]
-        raise DataError(f"{encoder.name}: cannot be exported: {reason}") from error
+        raise DataError(f"{name}: cannot be exported: {reason}") from error
     assert made is not None
     graph = made.model_proto
     # The exporter's notes on shapes contradict the constants that it turned round.
@@ -152,7 +164,12 @@ def _compared(content: bytes, encoder: ModuleEncoder) -> tuple[float, float]:
     return largest, least
 
 
-def _write(file: Path, content: bytes) -> None:
+def write_program(file: Path, content: bytes) -> None:
+    """Write a program, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=file.parent, prefix=".")
