@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -195,10 +197,15 @@ def test_wrong_labels_are_one_line(tmp_path, capsys, rows, text, corpus):
     assert not (tmp_path / "model").exists()
 
 
-def test_changed_embeddings_are_another_digest(corpus, tmp_path):
+def test_a_single_changed_number_makes_an_index_stale_and_a_new_date_does_not(corpus, tmp_path):
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    indexes.build(corpus, tmp_path / "index")
+    copy = tmp_path / "copy"
+    shutil.copytree(corpus.folder, copy)
+    os.utime(copy / "embeddings.parquet", ns=(1, 1))
+    assert indexes.Index(tmp_path / "index", read_embeddings(copy)).count == 660
     segments, vectors = corpus.segments(), corpus.matrix().copy()
-    vectors[0, 0] += 1
-    write_embeddings(
-        tmp_path / "e", toy_embeddings.ENCODER, toy_embeddings.CLASSES, segments, vectors
-    )
-    assert indexes.digest(read_embeddings(tmp_path / "e")) != indexes.digest(corpus)
+    vectors[0, 0] += 1  # the file keeps its size and what it says of its columns
+    write_embeddings(copy, toy_embeddings.ENCODER, toy_embeddings.CLASSES, segments, vectors)
+    with pytest.raises(DataError, match="is an index of other embeddings"):
+        indexes.Index(tmp_path / "index", read_embeddings(copy))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from soundgate.audio.embedding.search.scanning import Near, unit
+from soundgate.audio.files.digests import sha256_of
 from soundgate.audio.formats.embeddings.vectors import ABOUT, TABLE
 from soundgate.audio.formats.record import Record, read_record, write_record
 from soundgate.errors import DataError, MissingExtra, unreadable
@@ -44,7 +45,9 @@ class IndexFile(Record):
 
     format: Literal["soundgate.search_index/1"] = FORMAT
     embeddings: str
-    """What ``digest`` says of them."""
+    """SHA-256 of the embeddings' files."""
+    touched_ns: int
+    """When their table was last written."""
     count: int
     cells: int
     probes: int
@@ -65,27 +68,26 @@ def library() -> Any:
 
 
 def digest(embeddings: Embeddings) -> str:
-    """SHA-256 of what the files of embeddings say of themselves.
-
-    That is ``embeddings.json`` and the end of the table, which has sizes, places, and the least and
-    largest values of all columns: gigabytes of embeddings are not read for it.
+    """SHA-256 of the files of embeddings.
 
     Raises:
-        DataError: the table is missing or damaged.
+        DataError: one is missing.
+    """
+    parts = [sha256_of(embeddings.folder / name) for name in (ABOUT, TABLE)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def touched(embeddings: Embeddings) -> int:
+    """When the table was last written, ns: where that is as it was, gigabytes are not read again.
+
+    Raises:
+        DataError: it is missing.
     """
     table = embeddings.folder / TABLE
-    found = hashlib.sha256((embeddings.folder / ABOUT).read_bytes())
     try:
-        with table.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - 8))
-            length = int.from_bytes(file.read(4), "little") + 8
-            file.seek(max(0, size - length))
-            found.update(file.read())
+        return table.stat().st_mtime_ns
     except OSError as error:
         raise unreadable(table, error) from error
-    found.update(str(size).encode())
-    return found.hexdigest()
 
 
 def build(embeddings: Embeddings, folder: Path, *, threads: int = 1) -> IndexFile:
@@ -113,7 +115,11 @@ def build(embeddings: Embeddings, folder: Path, *, threads: int = 1) -> IndexFil
     (folder / DESCRIPTION).unlink(missing_ok=True)
     faiss.write_index(made, str(folder / FILE))
     about = IndexFile(
-        embeddings=digest(embeddings), count=count, cells=cells, probes=min(PROBES, cells)
+        embeddings=digest(embeddings),
+        touched_ns=touched(embeddings),
+        count=count,
+        cells=cells,
+        probes=min(PROBES, cells),
     )
     write_record(folder / DESCRIPTION, about)
     return about
@@ -130,7 +136,8 @@ class Index:
             MissingExtra: faiss is not installed.
         """
         about = read_record(folder / DESCRIPTION, IndexFile, remedy=REMEDY)
-        if about.embeddings != digest(embeddings):
+        same = about.touched_ns == touched(embeddings) or about.embeddings == digest(embeddings)
+        if not same:
             raise DataError(f"{folder}: is an index of other embeddings; {REMEDY}")
         faiss = library()
         try:
