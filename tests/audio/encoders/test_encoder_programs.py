@@ -22,8 +22,12 @@ pytestmark = pytest.mark.slow
 
 def test_programs_embed_as_torch_does_and_int8_nearly(tmp_path, capsys, monkeypatch):
     # Tracing takes ten seconds: both programs are made of one trace.
-    traced = functools.cache(lambda digest, trace=encoder._graph: trace(whole))
-    monkeypatch.setattr(encoder, "_graph", lambda found: traced(found.digest))
+    traced = functools.cache(
+        lambda name, trace=encoder.graph_of: trace(
+            whole.module, whole.window_samples, name, encoder.OUTPUT
+        )
+    )
+    monkeypatch.setattr(encoder, "graph_of", lambda _module, _samples, name, _output: traced(name))
     small = htsat.Geometry(size=8, depths=(1, 2), heads=(2, 2), classes=5)
     weights = write_clap(tmp_path / "clap.pth", geometry=small)
     whole = load_encoder(EncoderSettings(path=weights))

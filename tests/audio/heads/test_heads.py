@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from soundgate.audio.formats.history import read_history
 from soundgate.audio.formats.model import SPLIT, digest
 from soundgate.audio.formats.models.embedding_classifier import head_settings
 from soundgate.audio.formats.record import read_lines
-from soundgate.errors import ConfigError, DataError, ParameterError, Stopped
+from soundgate.cli import main
+from soundgate.errors import ConfigError, DataError, MissingExtra, ParameterError, Stopped
 
 HEADS = {
     "ridge": ("ridge", ["regularisation=10"]),
@@ -189,3 +191,14 @@ def test_single_heads_are_named_and_unknown_grids_refused():
     assert head_settings(tried.kind, tried.settings).hidden == (256, 64)
     with pytest.raises(ParameterError, match="heads: 'rige' is no grid; did you mean 'ridge'"):
         heads_of(["rige"])
+
+
+def test_trees_cannot_be_exported_and_the_extra_is_named_where_it_is_missing(
+    embeddings, tmp_path, monkeypatch
+):
+    trained("trees", embeddings, tmp_path)
+    assert main(["export-head", str(tmp_path / "model"), str(tmp_path / "head.onnx")]) == 2
+    assert not (tmp_path / "head.onnx").exists()
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'soundgate\[xgboost\]'"):
+        read_head(tmp_path / "model").scores(np.zeros((1, 6), np.float32))
