@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def search_audio(args: argparse.Namespace) -> int:
         weights=args.encoder,
         tokens=args.text_tower,
         index=args.index,
+        threads=os.cpu_count() or 1,
     )
     rows = searching.search(args.embeddings, question, args.target, how)
     if args.clips:
