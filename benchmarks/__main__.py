@@ -30,6 +30,7 @@ def main() -> None:
         runs.append(["preprocessing", "--esc10", str(ESC10), "--wav"])
     else:
         print("preprocessing: pass a folder: python -m benchmarks.preprocessing --esc10 PATH")
+    print("serving: pass a model with its programs: python -m benchmarks.serving MODEL")
     for name, *arguments in runs:
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=True)
 
