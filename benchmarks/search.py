@@ -122,11 +122,11 @@ def measure(folder: Path, count: int, size: int, queries: int) -> None:
         near = index.near(vector, 10)
         took_ms.append((time.perf_counter() - begun) * 1e3)
         begun = time.perf_counter()
-        find(read, vector, 10, index=index)
+        find(read, vector[None], 10, index=index)
         whole_ms.append((time.perf_counter() - begun) * 1e3)
         if number < max(3, queries // 10):  # scanning takes long
             begun = time.perf_counter()
-            exact = scan(read, vector, 10)
+            (exact,) = scan(read, vector[None], 10)
             scanned_s.append(time.perf_counter() - begun)
             hits += len({*near.places.tolist()} & {*exact.places.tolist()})
     middle, whole = statistics.median(took_ms), statistics.median(whole_ms)

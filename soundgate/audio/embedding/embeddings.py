@@ -46,7 +46,8 @@ def embed_shard(unit: Unit, encoder: Encoder, into: Path) -> Log:
         check_rate(unit.config, encoder.sample_rate_hz)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    planned, used = unit.segments, encoder_used(encoder, unit.config)
+    planned = unit.segments
+    used = encoder_used(encoder, unit.config, unit.records.about.window_s)
     settings = _settings(unit.config, unit.workers)
     changes = unit.changes(encoder.sample_rate_hz)
 
@@ -102,8 +103,8 @@ def check_complete(name: str, count: int, planned: set[str], table: Path) -> Non
         raise DataError(f"{name}: holds {count} segments, {len(planned)} were planned")
 
 
-def encoder_used(encoder: Encoder, config: SecConfig) -> EncoderUsed:
-    """What embeddings say of their encoder."""
+def encoder_used(encoder: Encoder, config: SecConfig, segment_s: float) -> EncoderUsed:
+    """What embeddings of segments of ``segment_s`` seconds say of their encoder."""
     windows = windows_of(_settings(config, 1), encoder)
     rate_hz = encoder.sample_rate_hz
     return EncoderUsed(
@@ -116,6 +117,7 @@ def encoder_used(encoder: Encoder, config: SecConfig) -> EncoderUsed:
         pooling=config.encoder.pooling,
         fill=config.encoder.fill,
         precision=config.encoder.precision,
+        segment_s=segment_s,
     )
 
 

@@ -100,10 +100,11 @@ def _tracks(path: Path, into: Path) -> int:
 def _embeddings(files: Sequence[Path], into: Path, encoder: str) -> Iterator[str]:
     """Write the rows of all files once; files of classes and combined files hold the same rows."""
     rows: dict[tuple[str, str, str], tuple[Segment, Any]] = {}
-    again, rate_hz, size = 0, 0, 0
+    again, rate_hz, size, cut_s = 0, 0, 0, 0.0
     for path in files:
         read = hdf5.read(path)
         rate_hz, size = int(read.attributes["sample_rate"]), read.embeddings.shape[1]
+        cut_s = float(read.attributes["cut_secs"])
         for n, (name, class_name) in enumerate(zip(read.ids, read.classes, strict=True)):
             split = _text(read.attributes["split"])
             segment = _segment(path, read, n, split)
@@ -115,7 +116,11 @@ def _embeddings(files: Sequence[Path], into: Path, encoder: str) -> Iterator[str
     chosen = [segment for segment, _ in rows.values()]
     classes = sorted({each.class_name for each in chosen})
     used = vectors.EncoderUsed(
-        name=encoder, digest=UNKNOWN, sample_rate_hz=rate_hz, embedding_size=size
+        name=encoder,
+        digest=UNKNOWN,
+        sample_rate_hz=rate_hz,
+        embedding_size=size,
+        segment_s=cut_s,
     )
     matrix = np.stack([vector for _, vector in rows.values()])
     vectors.write_embeddings(into, used, classes, chosen, matrix)

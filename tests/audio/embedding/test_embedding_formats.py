@@ -175,3 +175,14 @@ def test_record_ids_differ_with_track_start_and_round():
 def test_a_segment_is_a_row(tmp_path):
     made = replace(segment(5), subclass="", noise=False)
     assert segments.from_table(segments.to_table([made])) == [made]
+
+
+def test_the_length_of_segments_is_what_they_were_cut_to(tmp_path):
+    """Not that of a row: rows are in the order of hashes, and tracks end within a segment."""
+    listed, matrix = rows(9)
+    for k in (0, 3, 6):
+        listed[k] = replace(listed[k], duration_s=0.25)
+    for number, (known, expected) in enumerate(((None, 1.0), (2.5, 2.5))):
+        encoder = ENCODER.model_copy(update={"segment_s": known})
+        vectors.write_embeddings(tmp_path / f"{number}", encoder, CLASSES, listed, matrix)
+        assert vectors.read_embeddings(tmp_path / f"{number}").segment_s == expected

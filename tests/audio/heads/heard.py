@@ -26,6 +26,8 @@ CLASSES = ("hiss", "hum", "whistle")
 SPLITS = ("train", "train", "es", "valid", "test")
 """Of the tracks of a class."""
 CUT_S = 1.0
+LENGTH_S = 1.5
+"""Of a clip: its last segment is shorter than the others."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,8 @@ class Heard:
 
 
 def sound(name: str, seed: int) -> np.ndarray:
-    """One and a half seconds."""
     random = np.random.default_rng(seed)
-    time = np.arange(int(1.5 * RATE_HZ)) / RATE_HZ
+    time = np.arange(int(LENGTH_S * RATE_HZ)) / RATE_HZ
     noise = 0.01 * random.standard_normal(time.size)
     if name == "hiss":
         return 20 * noise
@@ -71,6 +72,7 @@ def write(folder: Path) -> Heard:
         embedding_size=encoder.embedding_size,
         window_s=windows.size / encoder.sample_rate_hz,
         hop_s=windows.hop / encoder.sample_rate_hz,
+        segment_s=CUT_S,
     )
     made = embed_records(rows, heard.clips, encoder, how, change=_filled)
     write_embeddings(
@@ -93,7 +95,7 @@ def _segment(path: str, name: str, split: str, track: int, bucket: int) -> Segme
         path=path,
         split=split,
         start_s=bucket * CUT_S,
-        duration_s=CUT_S,
+        duration_s=min(CUT_S, LENGTH_S - bucket * CUT_S),
         round=1,
         noise=False,
         track=track,

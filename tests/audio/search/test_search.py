@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from soundgate.audio.embedding.search import index as indexes
-from soundgate.audio.embedding.search.asking import Question, vector_of
+from soundgate.audio.embedding.search.asking import Question, vectors_of
 from soundgate.audio.embedding.search.finding import find
 from soundgate.audio.embedding.search.scanning import scan
 from soundgate.audio.formats.embeddings import keyed_rows
@@ -46,7 +46,7 @@ def test_scanning_finds_the_nearest_of_all_whatever_the_blocks(corpus, monkeypat
             "vectors",
             lambda self, rows=rows: iter(np.split(self.matrix(), range(rows, 660, rows))),
         )
-        near = scan(corpus, wanted, 25)
+        (near,) = scan(corpus, wanted[None], 25)
         assert near.places.tolist() == places.tolist()
         assert near.cosines == pytest.approx(cosines, abs=1e-6)
 
@@ -69,7 +69,7 @@ def test_rows_are_read_by_their_places_across_row_groups(corpus, tmp_path, monke
 
 
 def test_a_recording_is_found_once_unless_every_segment_is_wanted(corpus):
-    wanted = corpus.matrix()[17]
+    wanted = corpus.matrix()[17:18]
     once = find(corpus, wanted, 40)
     assert [each.rank for each in once] == list(range(1, 41))
     assert len({each.segment.path for each in once}) == 40
@@ -82,9 +82,30 @@ def test_a_recording_is_found_once_unless_every_segment_is_wanted(corpus):
 
 def test_the_recording_that_was_asked_about_is_left_out(corpus):
     own = corpus.segments()[17]
-    found = find(corpus, corpus.matrix()[17], 5, without=own.path)
+    found = find(corpus, corpus.matrix()[17:18], 5, without=own.path)
     assert own.path not in {each.segment.path for each in found}
     assert len(found) == 5
+
+
+def test_a_recording_is_as_near_as_the_best_of_its_segments_is_to_each_part(corpus):
+    """What is looked for has a call and silence: recordings of both come first, not all silence."""
+    segments, matrix = corpus.segments(), corpus.matrix()
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    by_path = {}
+    for number, segment in enumerate(segments):
+        by_path.setdefault(segment.path, []).append(number)
+    own = by_path[segments[17].path]
+    cosines = unit[own] @ unit.T
+    expected = {path: cosines[:, k].max(1).mean() for path, k in by_path.items()}
+    order = sorted(expected, key=expected.get, reverse=True)
+    found = find(corpus, matrix[own], 10)
+    assert len(own) == 2
+    assert [each.segment.path for each in found] == order[:10]
+    assert [each.similarity for each in found] == pytest.approx(
+        [expected[path] for path in order[:10]], abs=1e-6
+    )
+    assert found[0].segment.path == segments[17].path
+    assert found[0].similarity == pytest.approx(1, abs=1e-6)
 
 
 def test_an_index_finds_what_scanning_finds(corpus, tmp_path):
@@ -132,7 +153,7 @@ def test_a_question_is_one_thing(asked, text):
 
 def test_an_unknown_segment_is_one_line(corpus):
     with pytest.raises(DataError, match="has no segment abc; ids are in the first column"):
-        vector_of(Question(record_id="abc"), corpus)
+        vectors_of(Question(record_id="abc"), corpus)
 
 
 def audio(folder, segments):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -107,7 +107,7 @@ def fit(
         classes=classes,
         sample_rate_hz=read.about.encoder.sample_rate_hz,
         encoder=read.about.encoder,
-        segment_s=usual_length(rows.segments),
+        segment_s=read.segment_s,
         head=settings,
         seed=asked.seed,
         epochs=found.epochs,
@@ -213,12 +213,6 @@ def _accuracy(weights: Mapping[str, Array], rows: Rows) -> float:
     else:
         found = outputs(layers_of(weights), rows.values)
     return float((found.argmax(1) == rows.numbers).mean())
-
-
-def usual_length(segments: Sequence[Segment]) -> float:
-    """The length of most segments; of equally many, the longest."""
-    counts = Counter(segment.duration_s for segment in segments)
-    return max(counts, key=lambda length: (counts[length], length))
 
 
 class ListedClip(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from soundgate.audio.classification.heads import ridge
-from soundgate.audio.classification.heads.fit import ListedClip, usual_length
+from soundgate.audio.classification.heads.fit import ListedClip
 from soundgate.audio.classification.heads.head import named
 from soundgate.audio.classification.heads.settled import Rows
 from soundgate.audio.formats import model as model_folder
@@ -81,7 +81,7 @@ def train(embeddings: Path, tables: Sequence[Path], model: Path) -> Learnt:
         classes=classes,
         sample_rate_hz=read.about.encoder.sample_rate_hz,
         encoder=read.about.encoder,
-        segment_s=usual_length(segments),
+        segment_s=read.segment_s,
         head=RidgeSettings(regularisation=best),
         temperature=float(f"{temperature:.6g}"),
         seed=0,

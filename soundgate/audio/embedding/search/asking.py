@@ -1,4 +1,4 @@
-"""From what is looked for to a vector in the space of the embeddings."""
+"""From what is looked for to vectors in the space of the embeddings."""
 
 from __future__ import annotations
 
@@ -53,14 +53,17 @@ class Question:
         return f"{self.sound.name}{f' from {self.start_s:g} s' if self.start_s or end else ''}{end}"
 
 
-def vector_of(
+def vectors_of(
     question: Question,
     embeddings: Embeddings,
     *,
     weights: Path | None = None,
     tokens: Path | None = None,
 ) -> NDArray[np.float32]:
-    """The vector of length 1, float32 (size,), that embeddings are compared with.
+    """What embeddings are compared with: vectors of length 1, float32 (part, size).
+
+    A sound is cut as the corpus is, and each segment of it is a part: their mean would be near to
+    whatever most of the sound is, silence often. All else is one part.
 
     Args:
         question: what is looked for.
@@ -75,12 +78,11 @@ def vector_of(
         ConfigError: the encoder has no text tower, or its files do not fit one another.
     """
     if question.record_id:
-        return unit(_of_record(embeddings, question.record_id))
+        return unit(_of_record(embeddings, question.record_id)[None])
     if question.sentence:
-        return _of_sentence(question.sentence, embeddings, weights, tokens)
+        return _of_sentence(question.sentence, embeddings, weights, tokens)[None]
     assert question.sound is not None
-    segment_s = next(iter(embeddings.at([0]))).duration_s
-    ears = listener(embeddings.about.encoder, segment_s, weights)
+    ears = listener(embeddings.about.encoder, embeddings.segment_s, weights)
     with reading.Reader(question.sound) as file:
         sound = file.load(
             sample_rate_hz=ears.encoder.sample_rate_hz,
@@ -88,8 +90,7 @@ def vector_of(
             end_s=question.end_s,
         )
     (heard,) = ears.hear([sound])
-    middle: NDArray[np.float32] = unit(heard.vectors).mean(0)
-    return unit(middle)
+    return unit(heard.vectors)
 
 
 def _of_record(embeddings: Embeddings, record_id: str) -> NDArray[np.float32]:

@@ -26,21 +26,26 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return made
 
 
-def scan(embeddings: Embeddings, wanted: NDArray[np.float32], most: int) -> Near:
-    """The ``most`` embeddings whose angle to ``wanted`` float32 (size,) is smallest.
+def scan(embeddings: Embeddings, wanted: NDArray[np.float32], most: int) -> list[Near]:
+    """The ``most`` embeddings whose angle is smallest to each of ``wanted`` float32 (part, size).
 
     Raises:
         DataError: the table is missing or damaged.
     """
-    direction = unit(wanted)
-    best = Near(np.empty(0, np.int64), np.empty(0, np.float32))
+    directions = unit(wanted)
+    best = [Near(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in directions]
     first = 0
     for vectors in embeddings.vectors():
-        found = unit(vectors) @ direction
-        places = np.concatenate([best.places, np.arange(first, first + len(found))])
-        cosines = np.concatenate([best.cosines, found])
-        # stable: of equal ones the first in the table comes first
-        order = np.argsort(-cosines, kind="stable")[:most]
-        best = Near(places[order], cosines[order])
-        first += len(found)
+        places = np.arange(first, first + len(vectors))
+        for number, found in enumerate(directions @ unit(vectors).T):
+            best[number] = _nearest(best[number], Near(places, found), most)
+        first += len(vectors)
     return best
+
+
+def _nearest(best: Near, more: Near, most: int) -> Near:
+    places = np.concatenate([best.places, more.places])
+    cosines = np.concatenate([best.cosines, more.cosines])
+    # stable: of equal ones the first in the table comes first
+    order = np.argsort(-cosines, kind="stable")[:most]
+    return Near(places[order], cosines[order])

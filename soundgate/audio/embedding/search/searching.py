@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from soundgate.audio.embedding.search.asking import vector_of
+from soundgate.audio.embedding.search.asking import vectors_of
 from soundgate.audio.embedding.search.finding import find
 from soundgate.audio.embedding.search.index import DESCRIPTION, Index, build
 from soundgate.audio.formats.embeddings.found import FOUND, FoundRow, write_found
@@ -62,7 +62,7 @@ def search(folder: Path, question: Question, target: Path, how: How) -> list[Fou
         MissingExtra: an index is asked for, and faiss is not installed.
     """
     embeddings = read_embeddings(folder)
-    wanted = vector_of(question, embeddings, weights=how.weights, tokens=how.tokens)
+    wanted = vectors_of(question, embeddings, weights=how.weights, tokens=how.tokens)
     found = find(
         embeddings,
         wanted,

@@ -10,7 +10,7 @@ may be larger than the memory: :meth:`Embeddings.batches` holds some rows at a t
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -58,6 +58,8 @@ class EncoderUsed(Record):
     fill: Literal["repeat", "repeatpad", "zeros"] = "zeros"
     """How a segment that is shorter than its window is filled up."""
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    segment_s: Seconds | None = None
+    """Length of a segment, to which the last one of a track is filled up; None: not known."""
 
 
 class EmbeddingsFile(Record):
@@ -77,6 +79,24 @@ class Embeddings:
 
     folder: Path
     about: EmbeddingsFile
+
+    @property
+    def segment_s(self) -> float:
+        """Length that other sound has to be cut into, to be heard as the segments were, seconds.
+
+        Where it is not known: that of most segments among the first; of equally many, the longest.
+
+        Raises:
+            DataError: the table is missing, damaged or empty.
+        """
+        known = self.about.encoder.segment_s
+        if known is not None:
+            return known
+        first, _ = next(self.batches(), ([], None))
+        if not first:
+            raise DataError(f"{self.folder / TABLE}: holds no segment; {REMEDY}")
+        counts = Counter(each.duration_s for each in first)
+        return max(counts, key=lambda length: (counts[length], length))
 
     def batches(
         self, split: str | None = None, *, rows: int = keyed_rows.BLOCK_ROWS
