@@ -28,6 +28,21 @@ dataset: {{name: folder}}
 encoder: {{name: onnx, path: {encoder}, sample_rate_hz: 8000, batch_size: 2}}
 """
 
+CLAP_CONFIG = """
+classes: [dog, rain, rooster]
+sampling_rate: 44100
+noise_perc: 0.3
+seed: {seed}
+valid_cut_secs: [7]
+train_size: 14
+es_size: 3
+valid_size: 3
+test_size: 3
+dataset: {{name: folder}}
+encoder: {{name: clap-2023, path: {encoder}, batch_size: 4}}
+"""
+ESC10 = {"dog": "001 - Dog bark", "rain": "002 - Rain", "rooster": "009 - Rooster"}
+
 DIRECTIVES = """\
 # GLOBAL SCHEDULER PARAMETERS (HEADER)
 CLAP_WEIGHTS      | {encoder}
@@ -75,9 +90,28 @@ def write_world(folder: Path) -> Path:
             soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
     encoder = folder / "encoder.onnx"
     write_encoder(encoder)
+    return _write_campaign(folder, CONFIG, encoder)
+
+
+def write_esc10_world(folder: Path, esc10: Path) -> Path:
+    """The same of real clips, and CLAP 2023 of the published shape with random weights."""
+    from soundgate.audio.networks.encoders.clap.htsat import Geometry
+    from tests.audio.encoders.clap_files import write_clap
+
+    for name, place in ESC10.items():
+        (folder / "corpus" / name / "esc").mkdir(parents=True)
+        for path in sorted((esc10 / place).glob("*.ogg")):
+            samples, rate_hz = soundfile.read(path)
+            target = folder / "corpus" / name / "esc" / f"{path.stem}.wav"
+            soundfile.write(target, samples, rate_hz, subtype="PCM_16")
+    encoder = write_clap(folder / "CLAP_weights_2023.pth", geometry=Geometry(), size=1024)
+    return _write_campaign(folder, CLAP_CONFIG, encoder)
+
+
+def _write_campaign(folder: Path, config: str, encoder: Path) -> Path:
     (folder / "configs").mkdir()
     for seed, name in enumerate(("one", "two"), 1):
-        text = CONFIG.format(seed=seed, encoder=encoder)
+        text = config.format(seed=seed, encoder=encoder)
         (folder / "configs" / f"{name}.yaml").write_text(text)
     directives = folder / "job_directives.txt"
     directives.write_text(DIRECTIVES.format(encoder=encoder, corpus=folder / "corpus"))

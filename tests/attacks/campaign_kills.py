@@ -1,10 +1,12 @@
 """Kill a campaign of two configs and two octaves at random instants; compare its bytes at the end.
 
-python tests/attacks/campaign_kills.py [--kills 20] [--seed 0] [--executor slurm --profile FILE]
+python tests/attacks/campaign_kills.py [--kills 20] [--seed 0] [--esc10 FOLDER]
+    [--executor slurm --profile FILE] [--folder SHARED]
 
 The runner, with all it started, is killed with SIGKILL a random time after each start, or one of
 its tasks is (every other time). In the end the campaign is run undisturbed, and every planned
-segment, embedding and level must be, byte for byte, that of a campaign nobody disturbed.
+segment, embedding and level must be, byte for byte, that of a campaign nobody disturbed. With
+``--esc10`` the corpus is of real clips, and the encoder CLAP 2023 of its published shape.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import sec_world
 
@@ -33,15 +36,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--esc10", type=Path)
+    parser.add_argument("--folder", type=Path, help="that all nodes see, to work in")
     parser.add_argument("--executor", default="local")
     parser.add_argument("--profile")
     args = parser.parse_args()
     site = ["--executor", args.executor]
     site += ["--profile", args.profile] if args.profile else []
     chance = random.Random(args.seed)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
-        directives = sec_world.write_world(folder)
+        if args.esc10:
+            directives = sec_world.write_esc10_world(folder, args.esc10)
+        else:
+            directives = sec_world.write_world(folder)
         done = sec_world.run(directives, folder / "whole", *site)
         assert done.returncode == 0, done.stderr
         expected = sec_world.digests(folder / "whole")
