@@ -26,6 +26,8 @@ from soundgate.audio.review.evidence import Folders
 from soundgate.audio.review.page import write
 from soundgate.errors import DataError, ParameterError
 
+CARD = {"name": "toy", "title": "Toy", "licence": "CC0", "clips": 66, "digest": "ab12"}
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
@@ -230,6 +232,7 @@ def test_nothing_to_test_or_to_choose_by_is_one_line(world, tmp_path):
         choose(world / "embeddings", {}, tmp_path)
 
 
+@pytest.mark.usefixtures("report")  # which writes the leaderboard
 def test_the_review_page_shows_every_head_and_the_baseline(world, tmp_path):
     tower = sentences_of(toy_embeddings.CLASSES, Tower())
     evaluate(
@@ -239,9 +242,8 @@ def test_the_review_page_shows_every_head_and_the_baseline(world, tmp_path):
         leaderboard=world / "leaderboard",
         sentences=tower,
     )
-    card = {"name": "toy", "title": "Toy", "licence": "CC0", "clips": 66, "digest": "ab12"}
     (tmp_path / "card").mkdir()
-    (tmp_path / "card/dataset.json").write_text(json.dumps(card))
+    (tmp_path / "card/dataset.json").write_text(json.dumps(CARD))
     folders = Folders(
         report=tmp_path / "report",
         card=tmp_path / "card",
@@ -257,3 +259,20 @@ def test_the_review_page_shows_every_head_and_the_baseline(world, tmp_path):
     assert "regularisation 10.0" in board
     assert "by the sentence “this is the sound of {}”" in board
     assert "Zero-shot accuracy" in page
+
+
+def test_the_review_page_counts_segments_of_wrong_clips(world, tmp_path):
+    evaluate(world / "embeddings", world / "poor", tmp_path / "report")
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card/dataset.json").write_text(json.dumps(CARD))
+    folders = Folders(
+        report=tmp_path / "report",
+        card=tmp_path / "card",
+        model=world / "poor",
+        metrics=world / "metrics/poor",
+        clips=tmp_path,
+    )
+    write(folders, tmp_path / "review")
+    page = (tmp_path / "review/report.html").read_text("utf-8")
+    assert "Segments correct" in page
+    assert "Patches correct" not in page
