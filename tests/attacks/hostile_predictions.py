@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
+sys.path[:0] = [sys.argv[1], sys.argv[2], sys.argv[4]]
+from hostile_audio import peak_bytes
 from toy_model import write_model
 from reading_tables import predict
 folder = Path(sys.argv[3])
 predict(write_model(folder / "model"), folder / "in", folder / "out", workers=2, format="jsonl")
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+print(json.dumps(peak_bytes()))
 """
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -29,8 +30,9 @@ TESTS = Path(__file__).resolve().parents[1]
 def attack(folder: Path, count: int) -> Iterator[str]:
     """Yield what went wrong with each of ``count`` files; empty where nothing did."""
     paths = write_all(folder / "in", count, seed=1)
+    places = (TESTS / "audio", TESTS.parent, folder, TESTS / "attacks")
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(TESTS / "audio"), str(TESTS.parent), str(folder)],
+        [sys.executable, "-c", PROGRAM, *map(str, places)],
         capture_output=True,
         text=True,
         timeout=120 + SECONDS_A_FILE * count,
