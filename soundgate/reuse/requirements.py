@@ -30,9 +30,11 @@ PROJECT = "soundgate"
 IMPORT_NAMES = {
     "aws-cdk-lib": "aws_cdk",
     "cfn-lint": "cfnlint",
+    "faiss-cpu": "faiss",
     "pillow": "PIL",
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
+    "xgboost-cpu": "xgboost",
 }
 """Distribution to import name, where it is not the same with ``_`` for ``-``."""
 MOST_NAMES = 5
