@@ -205,8 +205,13 @@ def test_setup_installs_the_locked_uv_and_compiles_what_it_installs():
     [own] = [line for line in lines if "pip install" in line and line.endswith(" uv")]
     assert "--constraint constraints.txt" in own
     assert "\nuv==" in (ROOT / "constraints.txt").read_text("utf-8")
-    [rest] = [line for line in lines if "/uv pip install" in line]
-    assert {"--compile-bytecode", "--constraint", "--build-constraints"} <= set(rest.split())
+    rest, unbound = [line.split() for line in lines if "/uv pip install" in line]
+    assert {"--compile-bytecode", "--constraint", "--build-constraints"} <= set(rest)
+    # what pins libraries below ours is named by its version, and brings nothing else
+    assert {"--compile-bytecode", "--no-deps"} <= set(unbound)
+    names = unbound[unbound.index("--no-deps") + 1 :]
+    assert names
+    assert all("==" in name for name in names)
     assert "\nsetuptools==" in (ROOT / "constraints.txt").read_text("utf-8")
 
 
