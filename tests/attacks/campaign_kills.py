@@ -12,6 +12,7 @@ segment, embedding and level must be, byte for byte, that of a campaign nobody d
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -91,7 +92,8 @@ def _killed(directives: Path, runs: Path, site: list[str], chance: random.Random
     if started.poll() is not None:
         return ""
     if hits_task and (tasks := _tasks(started.pid)):
-        chance.choice(tasks).kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            chance.choice(tasks).kill()
         started.wait(timeout=1500)
         return f"a task after {after_s:.1f} s; the campaign ended with {started.returncode}"
     os.killpg(started.pid, signal.SIGKILL)
@@ -101,8 +103,18 @@ def _killed(directives: Path, runs: Path, site: list[str], chance: random.Random
 
 def _tasks(pid: int) -> list[psutil.Process]:
     """Processes that nobody was started from: tasks, which are forked from one that waits."""
-    found = psutil.Process(pid).children(recursive=True)
-    return [each for each in found if not each.children() and "run-pipeline" not in each.cmdline()]
+    try:
+        found = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return [each for each in found if _is_task(each)]
+
+
+def _is_task(process: psutil.Process) -> bool:
+    try:
+        return not process.children() and "run-pipeline" not in process.cmdline()
+    except psutil.NoSuchProcess:  # it ended meanwhile
+        return False
 
 
 if __name__ == "__main__":
