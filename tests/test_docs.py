@@ -155,3 +155,11 @@ def test_no_address_of_a_package_registry_is_committed():
         check=False,
     )
     assert found.stdout == ""
+
+
+def test_decisions_have_numbers_of_their_own():
+    decisions = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+    numbers = [int(path.name[:4]) for path in decisions]
+    assert len(set(numbers)) == len(numbers) > 30
+    for number, path in zip(numbers, decisions, strict=True):
+        assert path.read_text("utf-8").startswith(f"# {number}. "), path.name
