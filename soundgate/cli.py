@@ -13,23 +13,20 @@ import sys
 from typing import TYPE_CHECKING
 
 from soundgate.arguments import Parser
-from soundgate.commands import (
+from soundgate.commands import doctor, look, review, run
+from soundgate.commands.campaign import command as campaign
+from soundgate.commands.sound import (
     benchmark,
     convert,
     corpora,
     detectors,
-    doctor,
     encoders,
     events,
     export_tags,
     hdf5,
-    look,
-    review,
-    run,
     search,
     serve,
 )
-from soundgate.commands.campaign import command as campaign
 from soundgate.errors import SoundgateError, UserError, about_place
 from soundgate.text.masking import masked_output
 

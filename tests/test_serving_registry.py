@@ -10,7 +10,7 @@ import pytest
 
 from soundgate.audio.serving.models.catalogue import Catalogue
 from soundgate.audio.serving.settings import ServiceSettings
-from soundgate.commands.serve import RegistrySource
+from soundgate.commands.sound.serve import RegistrySource
 from soundgate.errors import RegistryError
 from soundgate.registry.versions import current as module
 from soundgate.registry.versions.bundle import DIGEST_TAG, digest_of, files_of

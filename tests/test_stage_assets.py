@@ -7,7 +7,7 @@ import json
 import pytest
 
 from soundgate.cli import main
-from soundgate.commands.encoders import PUBLISHED
+from soundgate.commands.sound.encoders import PUBLISHED
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from librosa_features import MINIRESNET, YAMNET
 
-from soundgate.audio.config import FeatureExtraction, Preprocessing
+from soundgate.audio.config import Preprocessing
 from soundgate.audio.export import classifier, program
 from soundgate.audio.export.front_end import FrontEnd, least_samples, most_samples
 from soundgate.audio.formats.model import Description
@@ -17,19 +18,6 @@ from soundgate.errors import DataError
 
 pytestmark = pytest.mark.slow
 
-YAMNET = FeatureExtraction()
-MINIRESNET = FeatureExtraction(
-    patch_length=50,
-    n_fft=1024,
-    window_length=1024,
-    hop_length=320,
-    center=True,
-    power=2.0,
-    fmin=20,
-    norm="slaney",
-    htk=False,
-    to_db=True,
-)
 # What the chain does, and which setting reaches it.
 SETTINGS = {
     "defaults": ({}, YAMNET, {}),

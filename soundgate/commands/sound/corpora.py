@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundgate.commands.convert import column
+from soundgate.commands.sound.convert import column
 
 if TYPE_CHECKING:
     import argparse
