@@ -11,7 +11,6 @@ measuring 1/3 octave bands with 1, 2 and 4 threads.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from benchmarks.peak import peak_mb
 from soundgate.audio.clips.manifest import Clip, write_manifest
 from soundgate.audio.config.sec import parse_sec
 from soundgate.audio.embedding import bands, embeddings
@@ -116,12 +116,12 @@ def unite(folder: Path) -> None:
     shards = [folder / f"shard-{n}" for n in range(SHARDS)]
     for _ in vectors.read_embeddings(shards[0]).batches(rows=1):
         break  # libraries are loaded now
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     begun = time.perf_counter()
     embeddings.merge_shards(shards, records, folder / "all")
     seconds = time.perf_counter() - begun
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{seconds:7.1f}  {(after - before) / 1024:14.0f}")
+    after = peak_mb()
+    print(f"{seconds:7.1f}  {after - before:14.0f}")
 
 
 def scaling(seconds: float) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from benchmarks.peak import peak_mb
 
 RATE_HZ = 16_000
 
@@ -44,10 +45,10 @@ def extract(folder: Path) -> None:
     from soundgate.audio.config import UserConfig
     from soundgate.audio.extraction.log_mel import extract
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     extract(folder / "clips", folder / "features", UserConfig(), workers=2)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"grew {(after - before) / 1024:.1f}")
+    after = peak_mb()
+    print(f"grew {after - before:.1f}")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -28,6 +28,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.peak import peak_mb
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -178,13 +180,6 @@ def memory(model: Path, folder: Path, minutes: Sequence[int]) -> None:
             f"{length:4d} min, {size_mb:5.0f} MB{figures['grew_mb']:8.1f} MB, "
             f"{figures['audio_s_per_s']:.0f} s of audio a second"
         )
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this program; ``getrusage`` would count its parent's too."""
-    status = Path("/proc/self/status").read_text("utf-8")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
 
 
 def one(model: Path, path: Path) -> None:

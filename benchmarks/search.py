@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.peak import peak_mb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,7 @@ def write(folder: Path, count: int, size: int) -> None:
 
 def rss_gb() -> float:
     """Most memory that the process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return peak_mb() / 1024
 
 
 def measure(folder: Path, count: int, size: int, queries: int) -> None:

@@ -17,7 +17,6 @@ cuda`` measures either on a GPU, by the clock.
 from __future__ import annotations
 
 import argparse
-import resource
 import struct
 import subprocess
 import sys
@@ -25,6 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.peak import peak_mb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,13 +188,13 @@ def predict(folder: Path, hop_s: float) -> None:
     from soundgate.audio.detection.scoring.recordings import Region
 
     torch.set_num_threads(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     asked = prediction.Asked(hop_s=hop_s, batch_size=prediction.usual_batch_size())
     begun = time.process_time()
     prediction.predict(folder / "model", folder, folder / "scores", [Region("long.wav")], asked)
     passed = time.process_time() - begun
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{(after - before) / 1024:.0f} MB above the imports, {passed:.0f} s of CPU time")
+    after = peak_mb()
+    print(f"{after - before:.0f} MB above the imports, {passed:.0f} s of CPU time")
 
 
 def long(hours: float, hop_s: float, network: str) -> None:
